@@ -1,0 +1,71 @@
+"""What every test gets: a home, settings, state and working folder of its own, and none of the person's keys.
+
+Invariant: no test reads or writes the person's files, and none can reach a vendor with a real key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Read once, before any test can change the environment.
+REQUIRE_SYSTEM = os.environ.get("HARNESS_REQUIRE_SYSTEM") == "1"
+PROPERTY_EXAMPLES = int(os.environ.get("HARNESS_PROPERTY_EXAMPLES", "500"))
+
+# `print_blob`: a failure prints what reproduces it. Only the stateful tests take PROPERTY_EXAMPLES.
+hypothesis.settings.register_profile("harness", deadline=None, print_blob=True, derandomize=False)
+hypothesis.settings.load_profile("harness")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name the seed and the number of examples of this run."""
+    return f"properties: seed {config.getoption('hypothesis_seed')}, {PROPERTY_EXAMPLES} stateful examples"
+
+
+@pytest.fixture(scope="session")
+def property_examples() -> int:
+    """How many examples a stateful test tries."""
+    return PROPERTY_EXAMPLES
+
+
+@pytest.fixture(autouse=True)
+def isolation(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A home outside `tmp_path`, which is the working folder; the home's path."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("ANTHROPIC_", "OPENAI_", "HARNESS_", "GIT_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / ".local" / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    # Git, too, knows nobody, and never looks above the test's own folder.
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Test")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "test@example.invalid")
+    monkeypatch.chdir(tmp_path)
+    return home
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip in the `system` group into a failure where CI has installed what the group needs."""
+    report = yield
+    if (
+        REQUIRE_SYSTEM
+        and report.skipped
+        and item.get_closest_marker("system")
+        and not hasattr(report, "wasxfail")
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but HARNESS_REQUIRE_SYSTEM=1: {report.longrepr}"
+    return report
