@@ -1,0 +1,405 @@
+"""Reads the settings: flags over environment over project file over user file over defaults.
+
+Invariant: this is the only reader of configuration. Every setting it returns was checked, every setting it
+refuses is named with its file and line, and a project file, which a stranger may have written, can neither
+say where requests go, with what key or header, nor allow more than the person did.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from harness.errors import ConfigError
+
+# From strict to loose: a project file may only move to the left of what the person has set.
+PERMISSION_MODES = ("plan", "edit", "yolo")
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+CACHE_TTLS = ("5m", "1h")
+PROVIDERS = ("anthropic", "openai", "openai-chat")
+
+_MAX_FILE_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """How to reach one vendor. `None` and empty: the vendor's own default.
+
+    `api_key_file` is absolute. `api_key_command` is an argument vector, run without a shell. Header values
+    may be secret: they are not shown.
+    """
+
+    base_url: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    api_key_command: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting. Times are seconds; `idle_timeout` is how long the vendor may send no byte.
+
+    `sources` names what gave at least one setting, the weakest first.
+    """
+
+    model: str = "anthropic/claude-sonnet-5-5"
+    permission_mode: str = "edit"
+    allow: tuple[str, ...] = ()
+    effort: str | None = None
+    max_output_tokens: int | None = None
+    cache_enabled: bool = True
+    cache_ttl: str = "5m"
+    idle_timeout: float = 120.0
+    max_retries: int = 5
+    shell_timeout: float = 120.0
+    providers: Mapping[str, ProviderConfig] = field(default_factory=lambda: MappingProxyType({}))
+    sources: tuple[str, ...] = ()
+
+
+def config_dir(environment: Mapping[str, str]) -> Path:
+    """Where the person's own files are: config.toml, USER.md, skills/."""
+    return _xdg(environment, "XDG_CONFIG_HOME", ".config")
+
+
+def state_dir(environment: Mapping[str, str]) -> Path:
+    """Where sessions are kept."""
+    return _xdg(environment, "XDG_STATE_HOME", ".local/state")
+
+
+def load(environment: Mapping[str, str], cwd: Path, project_root: Path, flags: Mapping[str, object]) -> Config:
+    """The settings in force.
+
+    `flags` has names of `Config` fields; `None` means not given. Files are named as seen from `cwd`. `allow`
+    adds up over its places, everything else is replaced by the stronger place. Raises ConfigError.
+    """
+    user_path = config_dir(environment) / "config.toml"
+    project_path = project_root / ".harness" / "config.toml"
+    user = _read(user_path, str(user_path))
+    project = _read(project_path, os.path.relpath(project_path, cwd))
+    _refuse_loosening(project, user)
+    layers = [user, project, _from_environment(environment), _from_flags(flags)]
+
+    values: dict[str, Any] = {}
+    providers: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        allow = (*values.get("allow", ()), *layer.values.get("allow", ()))
+        values |= {**layer.values, "allow": tuple(dict.fromkeys(allow))}
+        for name, settings in layer.providers.items():
+            providers.setdefault(name, {}).update(settings)
+    for found in providers.values():
+        if "api_key_file" in found:
+            found["api_key_file"] = _absolute(found["api_key_file"], environment)
+    return Config(
+        **values,
+        providers=MappingProxyType({name: ProviderConfig(**found) for name, found in sorted(providers.items())}),
+        sources=tuple(layer.place for layer in layers if layer.values or layer.providers),
+    )
+
+
+# ------------------------------------------------------------------------------- what a value must look like
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a non-empty string")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise ValueError("a list of non-empty strings")
+    return tuple(value)
+
+
+def _command(value: object) -> tuple[str, ...]:
+    """Words, or one string that is split as a shell would."""
+    try:
+        words = tuple(shlex.split(value)) if isinstance(value, str) else _texts(value)
+    except ValueError:
+        words = ()
+    if not words:
+        raise ValueError("a command: a string or a list of strings")
+    return words
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004 - all checks speak through ValueError
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return value
+
+    return check
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        # A bool is an int in Python, not in TOML.
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 86_400:
+        raise ValueError("a number of seconds, above 0 and at most 86400")
+    return float(value)
+
+
+def _url(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
+        raise ValueError("an address that begins with https:// or http://")
+    # The base URL is part of a line's identity: one spelling only.
+    return value.rstrip("/")
+
+
+def _headers(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not all(
+        isinstance(text, str) and text.isprintable() and re.fullmatch(r"[A-Za-z0-9-]+", name)
+        for name, text in value.items()
+    ):
+        raise ValueError("a table of header names and printable strings")
+    return MappingProxyType(dict(value))
+
+
+_Check = Callable[[object], object]
+
+# Setting as written in a file -> (field of Config, check).
+_SETTINGS: Mapping[str, tuple[str, _Check]] = {
+    "model": ("model", _text),
+    "permission_mode": ("permission_mode", _one_of(*PERMISSION_MODES)),
+    "allow": ("allow", _texts),
+    "effort": ("effort", _one_of(*EFFORTS)),
+    "max_output_tokens": ("max_output_tokens", _whole(1, 10_000_000)),
+    "cache.enabled": ("cache_enabled", _flag),
+    "cache.ttl": ("cache_ttl", _one_of(*CACHE_TTLS)),
+    "network.idle_timeout": ("idle_timeout", _seconds),
+    "network.max_retries": ("max_retries", _whole(0, 100)),
+    "tools.shell_timeout": ("shell_timeout", _seconds),
+}
+_PROVIDER_SETTINGS: Mapping[str, _Check] = {
+    "base_url": _url,
+    "api_key_env": _text,
+    "api_key_file": _text,
+    "api_key_command": _command,
+    "headers": _headers,
+}
+_TABLES = frozenset(name.partition(".")[0] for name in _SETTINGS if "." in name)
+_CHECK_OF_FIELD = dict(_SETTINGS.values())
+
+_VARIABLES: Mapping[str, str] = {
+    "HARNESS_MODEL": "model",
+    "HARNESS_PERMISSION_MODE": "permission_mode",
+    "HARNESS_EFFORT": "effort",
+    "HARNESS_CACHE_TTL": "cache_ttl",
+}
+_BASE_URLS: Mapping[str, tuple[str, ...]] = {
+    "ANTHROPIC_BASE_URL": ("anthropic",),
+    "OPENAI_BASE_URL": ("openai", "openai-chat"),
+}
+
+
+# --------------------------------------------------------------------------------------- the four places
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What one place says: checked values by field, provider settings by provider; a file keeps its text."""
+
+    place: str
+    values: Mapping[str, Any]
+    providers: Mapping[str, Mapping[str, Any]]
+    text: str = ""
+
+
+def _from_environment(environment: Mapping[str, str]) -> _Layer:
+    # An empty variable is an unset one.
+    values = {
+        name: _checked(_CHECK_OF_FIELD[name], environment[variable], variable)
+        for variable, name in _VARIABLES.items()
+        if environment.get(variable)
+    }
+    providers = {
+        provider: {"base_url": _checked(_url, environment[variable], variable)}
+        for variable, names in _BASE_URLS.items()
+        if environment.get(variable)
+        for provider in names
+    }
+    return _Layer("environment", values, providers)
+
+
+def _from_flags(flags: Mapping[str, object]) -> _Layer:
+    values = {
+        name: _checked(_CHECK_OF_FIELD[name], value, "--" + name.replace("_", "-"))
+        for name, value in flags.items()
+        if value is not None
+    }
+    return _Layer("flags", values, {})
+
+
+def _checked(check: _Check, value: object, name: str) -> object:
+    try:
+        return check(value)
+    except ValueError as wrong:
+        raise ConfigError(f"{name} must be {wrong}, not {value!r:.80}") from None
+
+
+def _read(path: Path, place: str) -> _Layer:
+    """One file; an absent one says nothing. Raises ConfigError, naming the line at fault."""
+    text = _text_of(path, place)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as bad:
+        # The parser says "... (at line 3, column 5)" or "(at end of document)".
+        at = re.search(r"\(at line (\d+)", str(bad))
+        line = int(at[1]) if at else text.count("\n") + 1
+        said = str(bad).partition(" (at ")[0]
+        raise ConfigError(f"{place}:{line}: not valid TOML: {said}") from None
+    except RecursionError:
+        raise ConfigError(f"{place}:1: nested too deeply") from None
+    values: dict[str, Any] = {}
+    providers: dict[str, dict[str, Any]] = {}
+    for keys, value in _flatten(table):
+        where = f"{place}:{_line_of(text, keys)}"
+        name = ".".join(keys)
+        if keys[0] == "providers":
+            provider, setting, check = _provider_setting(keys, value, where)
+            providers.setdefault(provider, {})[setting] = _checked(check, value, f"{where}: `{name}`")
+        elif name in _SETTINGS:
+            target, check = _SETTINGS[name]
+            values[target] = _checked(check, value, f"{where}: `{name}`")
+        else:
+            raise _unknown(where, name, [*_SETTINGS, "providers"])
+    return _Layer(place, values, providers, text)
+
+
+def _text_of(path: Path, place: str) -> str:
+    try:
+        # Type first: opening a FIFO would wait for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(f"{place}: not a regular file")
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise ConfigError(f"{place}: cannot be read: {error.strerror}") from None
+    if len(data) > _MAX_FILE_BYTES:
+        raise ConfigError(f"{place}: larger than {_MAX_FILE_BYTES} bytes")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as bad:
+        line = data.count(b"\n", 0, bad.start) + 1
+        raise ConfigError(f"{place}:{line}: not UTF-8") from None
+
+
+def _flatten(table: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
+    """The settings of a file, in its order, each with its keys. Headers stay one value."""
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for key, value in table.items():
+        if key in _TABLES and isinstance(value, dict):
+            found += [((key, inner), setting) for inner, setting in value.items()]
+        elif key == "providers" and isinstance(value, dict):
+            for provider, settings in value.items():
+                if isinstance(settings, dict) and provider in PROVIDERS:
+                    found += [((key, provider, inner), setting) for inner, setting in settings.items()]
+                else:
+                    found.append(((key, provider), settings))
+        else:
+            found.append(((key,), value))
+    return found
+
+
+def _provider_setting(keys: tuple[str, ...], value: object, where: str) -> tuple[str, str, _Check]:
+    match keys:
+        case (_, provider, setting):
+            if setting not in _PROVIDER_SETTINGS:
+                known = [f"providers.{provider}.{name}" for name in _PROVIDER_SETTINGS]
+                raise _unknown(where, ".".join(keys), known)
+            return provider, setting, _PROVIDER_SETTINGS[setting]
+        case (_, provider) if provider not in PROVIDERS:
+            raise _unknown(where, ".".join(keys), [f"providers.{name}" for name in PROVIDERS])
+        case _:
+            raise ConfigError(f"{where}: `{'.'.join(keys)}` must be a table, not {value!r:.80}")
+
+
+def _unknown(where: str, name: str, known: list[str]) -> ConfigError:
+    # Someone who writes `ttl` at the top means `cache.ttl`.
+    last = name.rpartition(".")[2]
+    near = [full for full in known if full.rpartition(".")[2] == last] or difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
+    return ConfigError(f"{where}: unknown setting `{name}`; {hint}")
+
+
+def _refuse_loosening(project: _Layer, user: _Layer) -> None:
+    """A repository is other people's text: it may restrict what the person set, never widen it."""
+    home = "set it in your own config.toml or on the command line"
+
+    def refuse(keys: tuple[str, ...], what: str) -> ConfigError:
+        where = f"{project.place}:{_line_of(project.text, keys)}"
+        return ConfigError(f"{where}: a project file may not set `{'.'.join(keys)}`{what}; {home}")
+
+    for provider, settings in project.providers.items():
+        raise refuse(("providers", provider, next(iter(settings))), "")
+    if "allow" in project.values:
+        raise refuse(("allow",), "")
+    mode = project.values.get("permission_mode")
+    set_by_person = user.values.get("permission_mode", Config().permission_mode)
+    if mode is not None and PERMISSION_MODES.index(mode) > PERMISSION_MODES.index(set_by_person):
+        raise refuse(("permission_mode",), f" to `{mode}`, looser than `{set_by_person}`")
+
+
+def _line_of(text: str, keys: tuple[str, ...]) -> int:
+    """The line on which a setting begins, counted from 1.
+
+    The parser gives no positions, so it is asked: the setting ends on the line that makes it appear, and
+    begins after the last line before that at which the text still parsed (inside a value of several lines it
+    does not).
+    """
+    lines = text.split("\n")
+    begin = 1
+    for end in range(1, len(lines) + 1):
+        try:
+            found: Any = tomllib.loads("\n".join(lines[:end]))
+        except tomllib.TOMLDecodeError:
+            continue
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is not None:
+            return begin
+        begin = end + 1
+    return 1
+
+
+def _absolute(path: str, environment: Mapping[str, str]) -> str:
+    """`~/` is HOME; anything else not absolute is beside config.toml."""
+    if path.startswith("~/"):
+        return str(Path(environment.get("HOME", "/")) / path[2:])
+    return str(config_dir(environment) / path)
+
+
+def _xdg(environment: Mapping[str, str], variable: str, fallback: str) -> Path:
+    # The XDG rules: a relative path is ignored.
+    given = Path(environment.get(variable) or ".")
+    if given.is_absolute():
+        return given / "harness"
+    if not environment.get("HOME"):
+        raise ConfigError(f"neither {variable} nor HOME is set")
+    return Path(environment["HOME"]) / fallback / "harness"

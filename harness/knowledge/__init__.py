@@ -1,0 +1,1 @@
+"""What is known before the first question: project rules, the person's notes, skills."""
