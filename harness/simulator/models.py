@@ -1,0 +1,90 @@
+"""What the pretend vendor knows about each model: one row of facts per model name.
+
+Invariant: a name that is not a row (or an alias of one) does not exist and is answered with 404
+not_found_error. The figures are the vendor's own published ones; this table is not shared with any client.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """One model. Sizes are tokens."""
+
+    name: str
+    min_cacheable: int
+    context_window: int = 1_000_000
+    max_output: int = 128_000
+    binds_thinking: bool = False
+    """Thinking signatures are tied to the exact conversation before them."""
+    always_thinks: bool = False
+    """`thinking: {"type": "disabled"}` is refused."""
+    rejects_forced_tools: bool = False
+    rejects_sampling: bool = False
+    """Non-default temperature, top_p, top_k are refused even on the old API version."""
+    rejects_prefill: bool = True
+    system_messages: bool = False
+    """`{"role": "system"}` is allowed inside `messages`."""
+    strips_thinking: bool = False
+    """A user message that is not only tool results removes earlier thinking from the prompt."""
+
+
+# Minimum cacheable prompt: A2 "Minimum cacheable tokens"
+# (platform.claude.com/docs/en/build-with-claude/prompt-caching). Those of Fable 5.2 and Mythos 5.2 are
+# unpublished: 512, as Fable 5.1.
+# Windows: A7 (1M context, 128k output; Haiku 4.5 200k and 64k).
+# Bound thinking: A4 scope. Forced tools, disabled thinking: A4. Sampling and prefill: A1. System role: A5.
+# Stripping of earlier thinking: A3 (platform.claude.com/docs/en/build-with-claude/thinking).
+_FABLE_BOUND = {
+    "binds_thinking": True,
+    "always_thinks": True,
+    "rejects_forced_tools": True,
+    "rejects_sampling": True,
+    "system_messages": True,
+}
+_FABLE = {**_FABLE_BOUND, "binds_thinking": False}
+_MYTHOS = {"rejects_sampling": True, "system_messages": True}
+
+_ROWS = (
+    ModelFacts("claude-fable-5-2", 512, **_FABLE_BOUND),
+    ModelFacts("claude-fable-5-1", 512, **_FABLE_BOUND),
+    ModelFacts("claude-fable-5", 512, **_FABLE),
+    ModelFacts("claude-mythos-5-2", 512, binds_thinking=True, **_MYTHOS),
+    ModelFacts("claude-mythos-5-1", 512, **_MYTHOS),
+    ModelFacts("claude-mythos-5", 512, **_MYTHOS),
+    ModelFacts("claude-mythos-preview", 2_048, rejects_sampling=True),
+    ModelFacts("claude-opus-5-5", 512, **_FABLE_BOUND),
+    ModelFacts("claude-opus-5", 512, rejects_sampling=True, system_messages=True),
+    ModelFacts("claude-opus-4-8", 1_024, rejects_sampling=True, system_messages=True),
+    ModelFacts("claude-opus-4-7", 2_048, rejects_sampling=True),
+    ModelFacts("claude-opus-4-6", 4_096),
+    ModelFacts("claude-opus-4-5", 4_096, rejects_prefill=False),
+    ModelFacts("claude-sonnet-5-5", 512, binds_thinking=True, rejects_sampling=True, system_messages=True),
+    ModelFacts("claude-sonnet-5", 1_024, rejects_sampling=True),
+    ModelFacts("claude-sonnet-4-6", 1_024),
+    ModelFacts("claude-sonnet-4-5", 1_024, rejects_prefill=False, strips_thinking=True),
+    ModelFacts("claude-haiku-5-5", 512, rejects_sampling=True),
+    ModelFacts(
+        "claude-haiku-4-5",
+        4_096,
+        context_window=200_000,
+        max_output=64_000,
+        rejects_prefill=False,
+        strips_thinking=True,
+    ),
+)
+
+_ALIASES = {
+    "claude-opus-4-5-20251101": "claude-opus-4-5",
+    "claude-sonnet-4-5-20250929": "claude-sonnet-4-5",
+    "claude-haiku-4-5-20251001": "claude-haiku-4-5",
+}
+
+MODELS: dict[str, ModelFacts] = {row.name: row for row in _ROWS}
+
+
+def facts_of(name: str) -> ModelFacts | None:
+    """The row for a model name or a dated alias; None when the vendor has no such model."""
+    return MODELS.get(_ALIASES.get(name, name))

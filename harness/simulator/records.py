@@ -1,0 +1,127 @@
+"""What the simulator saw, as values: blocks, accepted requests, refusals.
+
+Invariant: a record is never changed after it was made; `blocks` holds what the client sent, in the vendor's
+order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Level = Literal["tools", "system", "messages"]
+LEVELS: tuple[Level, ...] = ("tools", "system", "messages")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One thing that the vendor hashes: a tool definition, a system text, a content part."""
+
+    level: Level
+    role: str
+    """"user", "assistant" or "system" for messages; "" for tools; "system" for system."""
+    message: int
+    """Index into `messages`; -1 at the tools and system levels."""
+    first: bool
+    """First block of its message (of its level for tools and system)."""
+    canonical: bytes
+    """Compact JSON of the block as sent, keys in the order sent, without cache_control."""
+    marker: Literal["5m", "1h"] | None = None
+    """TTL of its cache_control, also when the automatic marker landed here."""
+    kind: str = "text"
+    """The block's type on the wire."""
+    counted: bool = True
+    """False for thinking that the vendor left out of the prompt."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the canonical form."""
+        return len(self.canonical)
+
+    @property
+    def tokens(self) -> int:
+        """Bytes / 4, rounded up: the simulator's only tokenizer."""
+        return -(-len(self.canonical) // 4)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of level, role and canonical form: what two requests are compared by."""
+        return hashlib.sha256(f"{self.level}/{self.role}/".encode() + self.canonical).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One accepted request for a message, complete once its response began."""
+
+    index: int
+    at: float
+    """Clock seconds at which it arrived; lifetimes count from here."""
+    wire: str
+    model: str
+    body: bytes
+    json: dict[str, Any] = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    """Names in lower case."""
+    blocks: tuple[Block, ...] = field(repr=False)
+    line: str
+    """Model and cache-relevant settings; requests of one line can read each other's messages."""
+    usage: dict[str, Any]
+    """As billed."""
+    prompt_tokens: int
+    perfect_read: int
+    """What the perfect cache would have read."""
+    explain: str
+    """Why it read what it read."""
+    kind: Literal["mainline", "side"]
+    message_id: str
+    """Id of the answer."""
+
+    @property
+    def read(self) -> int:
+        """Tokens read from the cache."""
+        return int(self.usage["cache_read_input_tokens"])
+
+    @property
+    def written(self) -> int:
+        """Tokens written to the cache."""
+        return int(self.usage["cache_creation_input_tokens"])
+
+    @property
+    def markers(self) -> tuple[int, ...]:
+        """Positions in `blocks` that carry a marker."""
+        return tuple(place for place, block in enumerate(self.blocks) if block.marker)
+
+    def extends(self, earlier: Received) -> bool:
+        """Whether all blocks of `earlier` are the first blocks of this request, markers aside."""
+        if len(earlier.blocks) > len(self.blocks):
+            return False
+        return all(
+            old.canonical == new.canonical and old.level == new.level and old.role == new.role
+            for old, new in zip(earlier.blocks, self.blocks, strict=False)
+        )
+
+
+class Refused(Exception):
+    """The vendor refuses: HTTP status, error type, text (A6 errors)."""
+
+    def __init__(self, message: str, *, status: int = 400, kind: str = "invalid_request_error") -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One request that was not answered with a message."""
+
+    at: float
+    status: int
+    """HTTP status; 0 when the connection was cut before any answer."""
+    kind: str
+    """The vendor's error type."""
+    error: str
+    """The vendor's error text."""
+    body: bytes = field(repr=False)
+    path: str = "/v1/messages"
