@@ -1,0 +1,1 @@
+"""The model's tools, one file each; none imports another."""

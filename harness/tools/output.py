@@ -1,0 +1,126 @@
+"""Making output fit to be read: cut to size, and free of characters that act instead of showing.
+
+Invariant: what `bound` and `join` give is never longer than the limit (plus the one line that says what is
+missing), and depends only on its input.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.workspace import files
+
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\U000e0000-\U000e007f]")
+"""Control characters but newline and tab; lone surrogates; tag characters, which hide text from people."""
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+"""These and what reorders text or takes no room: bidi controls, zero-width, fillers, selectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spill:
+    """Where whole outputs are kept: a private folder, made when the first one comes."""
+
+    folder: Path
+
+    def keep(self, data: bytes) -> Path:
+        """Stores `data` under the name of its content.
+
+        Raises:
+            OSError: no room, no right.
+        """
+        return files.store(self.folder, data)
+
+
+def visible(text: str) -> str:
+    r"""`text` for a person's screen: what acts, hides or reorders is written out (`\x1b`, `\u202e`)."""
+    return _UNSEEN.sub(_escape, text)
+
+
+def plain(text: str) -> str:
+    r"""`text` for the model: control characters are written out, so that no output can forge what they do.
+
+    `\r\n` becomes `\n`.
+    """
+    return _ACTING.sub(_escape, text.replace("\r\n", "\n"))
+
+
+def line(text: str, limit: int = 200) -> str:
+    """`text` as part of one line for anybody: visible, newlines too, cut at `limit` characters."""
+    flat = visible(text).replace("\n", "\\n").replace("\t", "\\t")
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def _escape(match: re.Match[str]) -> str:
+    if match[0] == "\r":
+        return "\\r"
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was not UTF-8, kept by "surrogateescape"
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def bound(text: str, limit: int, spill: Spill) -> tuple[str, str]:
+    """`text`, or its head and tail when it has more than `limit` bytes; and the path of the whole, or "".
+
+    Cut at line ends where that costs less than a quarter, else between characters.
+    """
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= limit:
+        return text, ""
+    try:
+        path = str(spill.keep(raw))
+    except OSError as error:
+        return join(raw, b"", len(raw), limit, f"it could not be kept: {files.reason(error)}"), ""
+    return join(raw, b"", len(raw), limit, f"whole output: {path}; read it with offset and limit"), path
+
+
+def join(head: bytes, tail: bytes, total: int, limit: int, where: str) -> str:
+    """Head and tail of an output as one text of at most `limit` bytes and one line in between.
+
+    head, tail: its first and last bytes (together everything when `total` is their sum). where: how to see
+    the rest.
+    """
+    if total <= limit and total == len(head) + len(tail):
+        return _text(head + tail)
+    if len(tail) < limit // 2:
+        tail = (head + tail)[-(limit // 2) :] if total == len(head) + len(tail) else tail
+    first = _head(head[: limit - limit // 2])
+    last = _tail(tail[-(limit // 2) :])
+    left = total - len(first) - len(last)
+    before = "" if first.endswith(b"\n") or not first else "\n"
+    return f"{_text(first)}{before}[… {left:,} bytes left out; {where}]\n{_text(last)}"
+
+
+def _head(raw: bytes) -> bytes:
+    cut = raw.rfind(b"\n") + 1
+    if cut > len(raw) * 3 // 4:
+        return raw[:cut]
+    cut = len(raw)
+    while cut > 0 and len(raw) - cut < 4 and raw[cut - 1] & 0xC0 == 0x80:
+        cut -= 1
+    # `cut` is now behind the lead byte of the last character, if that has more than one byte.
+    if cut > 0 and raw[cut - 1] >= 0xC0:
+        whole = raw[cut - 1 :]
+        need = 2 if whole[0] < 0xE0 else 3 if whole[0] < 0xF0 else 4
+        return raw if len(whole) >= need else raw[: cut - 1]
+    return raw
+
+
+def _tail(raw: bytes) -> bytes:
+    cut = raw.find(b"\n") + 1
+    if 0 < cut < len(raw) // 4:
+        return raw[cut:]
+    cut = 0
+    while cut < min(3, len(raw)) and raw[cut] & 0xC0 == 0x80:
+        cut += 1
+    return raw[cut:]
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""The person's folder and machine: paths, permission rules, files and processes."""

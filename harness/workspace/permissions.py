@@ -1,0 +1,210 @@
+"""May this call run? A mode, the person's allow rules and what the call touches give a yes or a reasoned no.
+
+Invariant: pure but for following symlinks; whatever is not understood is refused; every refusal names the
+flag with which the person can allow it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal, assert_never
+
+from harness.errors import UsageError
+from harness.workspace import command as shell
+from harness.workspace import escapes, globs
+from harness.workspace.paths import Workspace
+
+Mode = Literal["plan", "edit", "yolo"]
+
+MODES: tuple[Mode, ...] = ("plan", "edit", "yolo")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a call touches, for the permission rules.
+
+    kind: "read" | "write" (paths) | "shell" (command) | "none".
+    paths: absolute paths as given, symlinks not yet resolved. command: the shell command.
+    """
+
+    kind: Literal["read", "write", "shell", "none"]
+    paths: tuple[str, ...] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One allow rule. text: as typed. words: of a shell rule. pattern: of a path rule."""
+
+    kind: Literal["read", "write", "shell"]
+    text: str
+    words: tuple[str, ...] = ()
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The call may run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The call may not run. reason: why, for the model. flag: what the person could start with instead."""
+
+    reason: str
+    flag: str
+
+    @property
+    def text(self) -> str:
+        """The result the model gets."""
+        return f"refused: {self.reason}; the person can start with {self.flag}"
+
+
+Decision = Allowed | Refused
+
+
+def path_subject(workspace: Workspace, kind: Literal["read", "write"], path_text: str) -> Subject:
+    """What a call on one path touches. A path that cannot exist is kept as typed: it is inside nothing."""
+    try:
+        return Subject(kind, (str(workspace.resolve(path_text)),))
+    except UsageError:
+        return Subject(kind, (path_text,))
+
+
+def parse_rule(text: str) -> Rule:
+    """A rule as typed: `shell(pytest *)`, `write(docs/**)`, `read(/var/log/**)`.
+
+    Raises:
+        UsageError: not of this form; the message quotes the rule.
+    """
+    match = re.fullmatch(r"\s*(shell|read|write)\((.*)\)\s*", text, re.DOTALL)
+    inner = match[2].strip() if match else ""
+    if match is None or not inner:
+        raise UsageError(f"bad rule {text!r}: write shell(COMMAND), read(PATH) or write(PATH), e.g. shell(pytest *)")
+    if match[1] != "shell":
+        if "\0" in inner or ".." in inner.split("/"):
+            raise UsageError(f"bad rule {text!r}: a path pattern may hold neither '..' nor NUL")
+        return Rule("read" if match[1] == "read" else "write", text.strip(), pattern=inner)
+    words = _rule_words(inner)
+    if words is None:
+        raise UsageError(f"bad rule {text!r}: a rule is one simple command, without ; | & < > ( ) $ or open quotes")
+    if "*" in words[0] and words != ("*",):
+        raise UsageError(f"bad rule {text!r}: the first word is the program's name and may not hold *")
+    return Rule("shell", text.strip(), words)
+
+
+def _rule_words(inner: str) -> tuple[str, ...] | None:
+    # In a rule `*` is ours, not the shell's; where it leads a word, the scanner must not take it for a file
+    # pattern.
+    mark = "※"
+    if mark in inner:
+        return None
+    found = shell.words(inner.replace("*", mark))
+    return tuple(word.replace(mark, "*") for word in found) if found else None
+
+
+def parse_rules(texts: Iterable[str]) -> tuple[Rule, ...]:
+    """`parse_rule` for each.
+
+    Raises:
+        UsageError: the first bad one.
+    """
+    return tuple(parse_rule(text) for text in texts)
+
+
+def decide(mode: Mode, rules: Sequence[Rule], subject: Subject, workspace: Workspace) -> Decision:
+    """Whether a call that touches `subject` may run.
+
+    plan: reads only, rules or not. edit: also writes inside the workspace, and commands that a rule admits.
+    yolo: everything.
+    """
+    if subject.kind in ("none", "read"):
+        return Allowed()
+    match mode:
+        case "yolo":
+            return Allowed()
+        case "plan":
+            what = "runs no command" if subject.kind == "shell" else "changes no file"
+            return Refused(f'the mode "plan" {what}', "--permission-mode edit")
+        case "edit" if subject.kind == "shell":
+            return _command(rules, subject.command)
+        case "edit":
+            return _writes(rules, subject.paths, workspace)
+        case _:
+            assert_never(mode)
+
+
+def admits(rule: Rule, words: Sequence[str]) -> bool:
+    """Whether a shell rule covers the words of a simple command.
+
+    The first word must be equal; `*` within a word is any text; `*` as the last word is any number of words,
+    also none. Escapes (`escapes.found`) must stand in the rule literally.
+    """
+    if rule.kind != "shell":
+        return False
+    pattern = rule.words
+    open_end = pattern[-1] == "*"
+    fixed = pattern[:-1] if open_end else pattern
+    if len(words) < len(fixed) or (len(words) > len(fixed) and not open_end):
+        return False
+    if fixed and fixed[0] != words[0]:
+        return False
+    if not all(fnmatchcase(word, _literal(part)) for part, word in zip(fixed, words, strict=False)):
+        return False
+    named = {part.split("=", 1)[0] if part.startswith("--") else part for part in pattern}
+    return all(escape in named for escape in escapes.found(words))
+
+
+def _literal(part: str) -> str:
+    """Only `*` is special in a rule; `?` and `[` stand for themselves."""
+    return part.replace("[", "[[]").replace("?", "[?]")
+
+
+def _command(rules: Sequence[Rule], command: str) -> Decision:
+    words = shell.words(command)
+    yolo = "--permission-mode yolo"
+    if words is None:
+        return Refused(
+            'the mode "edit" runs only single commands that a rule admits, and this one is chained, '
+            "redirected, substituted or not plain; run one simple command per call",
+            yolo,
+        )
+    if any(admits(rule, words) for rule in rules):
+        return Allowed()
+    found = escapes.found(words)
+    if found and any(rule.kind == "shell" and rule.words[0] in ("*", words[0]) for rule in rules):
+        return Refused(f"no rule names {found[0][:80]!r} literally, and it can run or write anything", yolo)
+    plain = re.fullmatch(r"[A-Za-z0-9_./+-]{1,60}", words[0]) and not found
+    flag = f"--allow 'shell({words[0]} *)' or {yolo}" if plain else yolo
+    return Refused('the mode "edit" runs no command that no rule admits', flag)
+
+
+def _writes(rules: Sequence[Rule], paths: Sequence[str], workspace: Workspace) -> Decision:
+    for text in paths:
+        path = Path(text)
+        if "\0" not in text and workspace.protected(path):
+            return Refused(f'the mode "edit" writes nothing in .git and .harness ({text})', "--permission-mode yolo")
+        if not workspace.inside(path) and not any(_covers(rule, path, workspace) for rule in rules):
+            return Refused(
+                f'the mode "edit" writes only inside the workspace, and {text} leads outside it',
+                "--add-dir FOLDER or --permission-mode yolo",
+            )
+    return Allowed()
+
+
+def _covers(rule: Rule, path: Path, workspace: Workspace) -> bool:
+    """Whether a write rule's pattern matches the place `path` really leads to."""
+    if rule.kind != "write" or "\0" in str(path):
+        return False
+    real = workspace.real(path)
+    pattern = rule.pattern
+    if pattern.startswith("~/") and workspace.home is not None:
+        pattern = str(workspace.home) + pattern[1:]
+    if pattern.startswith("/"):
+        return globs.matches(pattern, str(real))
+    root = workspace.real(workspace.root)
+    return real.is_relative_to(root) and globs.matches(pattern, str(real.relative_to(root)))
