@@ -1,0 +1,125 @@
+"""What was said: immutable values, equal when their content is equal.
+
+Invariant: content is always a tuple of blocks, tool results too, from birth; no vendor's wire form appears here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness.conversation.canonical import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text, never empty once it is part of a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image: `media_type` like "image/png", `data` base64."""
+
+    media_type: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """A model's thinking, verbatim, with the signature that binds it to what preceded it.
+
+    `maker` is the model that made it ("anthropic/claude-sonnet-5-5"); it is sent back to that model only.
+    `redacted` is the vendor's opaque data when the text itself was withheld.
+    """
+
+    text: str
+    signature: str
+    maker: str
+    redacted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model asks for.
+
+    `invalid` is empty, or says why the call must not run (its arguments were no JSON object); `arguments` is then
+    what is sent back in place of them: an object that quotes the raw text.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Json] = field(hash=False)
+    invalid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The answer to one call: at least one block."""
+
+    call_id: str
+    content: tuple[Text | Image, ...]
+    is_error: bool = False
+
+
+Block = Text | Image | Thinking | ToolCall | ToolResult
+
+Tag = Literal["person", "program", "system_injected", "results", "answer"]
+"""Who speaks: a person; the program in a person's stead (a repair, a goal); facts the program injects, which are no
+turn and never carry a marker; tool results; the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the conversation, canonical. `partial` marks an answer whose stream broke."""
+
+    tag: Tag
+    blocks: tuple[Block, ...]
+    partial: bool = False
+
+    @property
+    def role(self) -> Literal["user", "assistant"]:
+        """The role every wire knows."""
+        return "assistant" if self.tag == "answer" else "user"
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls in this message, in order."""
+        return tuple(block for block in self.blocks if isinstance(block, ToolCall))
+
+    @property
+    def has_image(self) -> bool:
+        """Whether an image is in it, be it in a tool's result."""
+        parts = [part for b in self.blocks for part in (b.content if isinstance(b, ToolResult) else (b,))]
+        return any(isinstance(part, Image) for part in parts)
+
+    @property
+    def text(self) -> str:
+        """All its text blocks, joined."""
+        return "".join(block.text for block in self.blocks if isinstance(block, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens a vendor billed for one request, normalised: the five are disjoint.
+
+    The prompt is `uncached + read + written_5m + written_1h`. Anthropic's `input_tokens` is already exclusive
+    (platform.claude.com/docs/en/build-with-claude/prompt-caching); inclusive vendors are converted by their wire.
+    """
+
+    uncached: int = 0
+    read: int = 0
+    written_5m: int = 0
+    written_1h: int = 0
+    output: int = 0
+
+    @property
+    def written(self) -> int:
+        """Tokens written to the cache, both TTLs."""
+        return self.written_5m + self.written_1h
+
+    @property
+    def prompt(self) -> int:
+        """All input tokens."""
+        return self.uncached + self.read + self.written

@@ -1,0 +1,127 @@
+"""All that a screen may know: what happened (Event), and what needs a person (Question).
+
+Invariant: screens see only these; they never touch the loop, the journal or a vendor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.conversation.blocks import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSent:
+    """A model call began. `number` counts from 1 within the session; `side`: a side request."""
+
+    number: int
+    model: str
+    side: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer, as it streams."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """A piece of the model's thinking, as it streams."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDone:
+    """A model call ended. `cost` in USD, None where the price is unknown; `verdict` as in audit.verdict."""
+
+    number: int
+    model: str
+    usage: Usage
+    cost: float | None
+    verdict: str
+    cause: str
+    stop: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """A model call failed before anything was shown and is sent again, byte for byte, after `wait` seconds."""
+
+    attempt: int
+    wait: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A call began. `summary`: its main argument, one line."""
+
+    call_id: str
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A call ended; `shown`: one line for the person."""
+
+    call_id: str
+    name: str
+    shown: str
+    is_error: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the person should know, one line."""
+
+    text: str
+
+
+TurnEnd = Literal["done", "limit", "refused", "partial", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The turn is over. `text`: the model's last answer; `detail`: why, where it is not "done"."""
+
+    reason: TurnEnd
+    text: str
+    detail: str = ""
+
+
+Event = (
+    RequestSent | TextDelta | ThinkingDelta | ResponseDone | Retrying | ToolStarted | ToolFinished | Notice | TurnEnded
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the model asks the person. `options` may be empty: then any text answers."""
+
+    text: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Whether a call may run. `what`: all of what it would do (a whole command, a path), not yet escaped.
+
+    Its answers are "once", "session" (this and all that the same rule admits, until the session ends) and "no".
+    """
+
+    tool: str
+    what: str
+
+
+Ask = Callable[[Question], Awaitable[str | None]]
+"""Answers a question; None where nobody is there."""
+
+AskPermission = Callable[[Permission], Awaitable[str]]
+"""Answers "once", "session" or "no"."""

@@ -1,0 +1,86 @@
+"""Session context: the facts that change, as appended messages.
+
+Invariant: facts are told directly before a person's message, once and then only when one of them changed; what was told
+is never edited. The text is pure in its facts, and the facts last told are in the journal, so a resume tells nothing
+twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.conversation.blocks import Message, Text
+from harness.conversation.canonical import Json
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the model is told besides the conversation.
+
+    rules, skills: digest of each rules file and of each skill by name: a difference from what was told is announced.
+    """
+
+    today: dt.date
+    model: str
+    os: str
+    cwd: str
+    mode: str
+    dirs: tuple[str, ...] = ()
+    rules: Mapping[str, str] = field(default_factory=dict)
+    skills: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        """The form that is journaled with the message."""
+        return {
+            "today": self.today.isoformat(),
+            "model": self.model,
+            "os": self.os,
+            "cwd": self.cwd,
+            "mode": self.mode,
+            "dirs": list(self.dirs),
+            "rules": dict(self.rules),
+            "skills": dict(self.skills),
+        }
+
+
+def context_message(facts: Facts, told: Mapping[str, Json], descriptions: Mapping[str, str]) -> Message | None:
+    """The message that tells the facts, or None where the model knows them all.
+
+    Args:
+        told: `Facts.to_json()` as last told; empty at the start, when rules and skills are in the session block.
+        descriptions: of the skills that can be announced, by name.
+    """
+    if told == facts.to_json():
+        return None
+    lines = [_headline(facts)]
+    if told:
+        lines += _changes("Project rules", "read it before you go on", facts.rules, told.get("rules", {}), {})
+        lines += _changes("Skill", "invoke_skill can use it", facts.skills, told.get("skills", {}), descriptions)
+    return Message("system_injected", (Text("[Session context: " + " ".join(lines) + "]"),))
+
+
+def _headline(facts: Facts) -> str:
+    day = _WEEKDAYS[facts.today.weekday()]  # not strftime: its names follow the locale
+    also = f" Also in the workspace: {', '.join(facts.dirs)}." if facts.dirs else ""
+    return (
+        f"Today is {facts.today.isoformat()}, {day}. Current model: {facts.model}. OS: {facts.os}. "
+        f"Working directory: {facts.cwd}. Permission mode: {facts.mode}.{also}"
+    )
+
+
+def _changes(
+    what: str, advice: str, now: Mapping[str, str], told: Mapping[str, str], texts: Mapping[str, str]
+) -> list[str]:
+    lines = []
+    for name in sorted({*now, *told}):
+        if name not in now:
+            lines.append(f"{what} removed: {name}.")
+        elif now[name] != told.get(name):
+            verb = "changed" if name in told else "added"
+            text = f" ({texts[name]})" if name in texts else ""
+            lines.append(f"{what} {verb}: {name}{text}; {advice}.")
+    return lines
