@@ -1,0 +1,108 @@
+"""The contract between the loop and a vendor.
+
+Invariant: a provider renders a message to bytes once, joins stored bytes into a body, and streams an answer as parts;
+it never changes what was rendered, never retries by itself and raises nothing but `ProviderError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.conversation.blocks import Message, Text, Thinking, ToolCall, Usage
+from harness.conversation.canonical import Json
+from harness.conversation.request import Fragment, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The answer began: the vendor accepted the request, and its cache entries can be read from now on.
+
+    usage: what the prompt is billed, where the vendor says so this early; else None.
+    """
+
+    message_id: str
+    request_id: str
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A piece of text, to be shown at once."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingPart:
+    """A piece of thinking, to be shown at once."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDone:
+    """A block is complete."""
+
+    block: Text | Thinking | ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class BlockBroken:
+    """A block that will never be complete: unsigned thinking, half a call. For the journal only; never sent or run.
+
+    name: of the tool, where it is half a call.
+    """
+
+    kind: str
+    raw: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is complete. `stop`: the vendor's stop reason, verbatim; `extra`: the vendor's diagnostics, if any."""
+
+    stop: str
+    usage: Usage
+    extra: Mapping[str, Json]
+
+
+Part = Began | TextPart | ThinkingPart | BlockDone | BlockBroken | Finished
+
+Recorder = Callable[[bytes], None]
+"""Called with every raw chunk of the stream, as it arrives."""
+
+
+class Provider(Protocol):
+    """One vendor's wire for one model."""
+
+    def render(self, message: Message) -> tuple[Fragment, ...]:
+        """The blocks of a message as this model is sent them; empty where nothing of it is for this model.
+
+        MUST be pure: it is called once per message and its result is kept for ever.
+        """
+        ...
+
+    def envelope(self, role: str, blocks: tuple[bytes, ...]) -> bytes:
+        """One message of the body, from its blocks."""
+        ...
+
+    def body(self, request: Request) -> bytes:
+        """The whole body: stored bytes joined, markers spliced in. MUST NOT serialise a message again."""
+        ...
+
+    def stream(self, body: bytes, record: Recorder) -> AsyncIterator[Part]:
+        """Send the body once and give the answer's parts.
+
+        After a break, blocks that were not complete are given as `BlockBroken` before the error is raised.
+
+        Raises:
+            ProviderError: any failure, as one of its classes; `StreamBroken` once the answer had begun.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
