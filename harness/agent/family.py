@@ -1,0 +1,60 @@
+"""The ledger of a session that has forks: what any of them read or wrote is there for all of them.
+
+Invariant: a pure fold over the journals of the family, in the order in which the requests started; looking at a
+relative never owns, locks or changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from harness.audit.ledger import Ledger, apply_bill
+from harness.conversation.canonical import Json, digest, encode
+from harness.conversation.journal import Record, read_records
+
+Bill = tuple[float, Mapping[str, Json], Mapping[str, Json]]
+"""Start of a request in seconds since the epoch, its record, and the record of what it was billed."""
+
+
+def family_ledger(folder: Path, records: Iterable[Record]) -> Ledger:
+    """The ledger of a session and all its relatives, near and far, whose journals still exist.
+
+    Args:
+        folder: of the session; its relatives are beside it.
+        records: of the session itself.
+    """
+    bills: dict[str, Bill] = {}
+    met, waiting = {folder.name}, _bills_and_kin(records, bills)
+    while waiting:
+        name = waiting.pop()
+        path = folder.parent / name / "journal.jsonl"
+        if name not in met and path.is_file():
+            waiting |= _bills_and_kin(read_records(path), bills)
+        met.add(name)
+        waiting -= met
+    ledger = Ledger()
+    for _, request, bill in sorted(bills.values(), key=lambda found: found[0]):
+        apply_bill(ledger, request, bill)
+    return ledger
+
+
+def _bills_and_kin(records: Iterable[Record], bills: dict[str, Bill]) -> set[str]:
+    """Adds the bills of one journal, those a fork copied only once; gives the ids of the session's relatives."""
+    requests: dict[int, Mapping[str, Json]] = {}
+    kin: set[str] = set()
+    for record in records:
+        match record.kind:
+            case "request":
+                requests[record.seq] = record.data
+            case "response" | "retry" if "usage" in record.data and record.data["request"] in requests:
+                request = requests[record.data["request"]]
+                name = digest(encode([dict(request), dict(record.data)]))
+                bills[name] = (record.data.get("started", request["started"]), request, record.data)
+            case "epoch" if "parent" in record.data:
+                kin.add(record.data["parent"])
+            case "forked":
+                kin.add(record.data["child"])
+            case _:
+                pass
+    return kin

@@ -1,0 +1,132 @@
+"""The loop: a person's words, model calls and tools, until the model is done.
+
+Invariant: it only appends. It knows no vendor, no screen, no limit and no tool; those are given to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from harness.agent.policies import Policy
+from harness.agent.session import Session
+from harness.agent.tool_runner import ToolRunner
+from harness.agent.turn import Answer, Channel, ModelCall
+from harness.conversation.blocks import Message, Tag, Text
+from harness.conversation.canonical import Json, clean
+from harness.conversation.events import Event, Notice, TurnEnded
+
+NUDGES = 2
+"""How often in a row a cut answer is asked to go on."""
+
+ContextSource = Callable[[Mapping[str, Json]], tuple[Message, Mapping[str, Json]] | None]
+"""The session context to tell now and its facts, given those last told; None where nothing changed."""
+
+
+@dataclass(slots=True)
+class Agent:
+    """All that a turn needs. `steering` gives what the person typed since it was last asked."""
+
+    session: Session
+    channel: Channel
+    runner: ToolRunner
+    context: ContextSource
+    policies: Sequence[Policy] = ()
+    steering: Callable[[], Sequence[str]] = tuple
+
+    def begin(self, text: str, tag: Tag = "person", injected: Sequence[str] = ()) -> None:
+        """Append what a turn begins with: results for calls left open, then context, then the words themselves."""
+        session = self.session
+        session.heal()
+        if (told := self.context(session.history.context)) is not None:
+            session.add(told[0], told[1])
+        dropped = (
+            (f"Your last answer was cut off.{_not_run(session.history.dropped)}",) if session.history.dropped else ()
+        )
+        for fact in (*dropped, *injected):
+            session.add(Message("system_injected", (Text(fact),)))
+        session.add(Message(tag, (Text(clean(text)),)))
+
+    async def turn(self, text: str, tag: Tag = "person", injected: Sequence[str] = ()) -> AsyncGenerator[Event]:
+        """One turn of the conversation; its last event is `TurnEnded`.
+
+        Args:
+            text: what the person says; not empty.
+            injected: facts that go directly before it.
+
+        Raises:
+            HarnessError: a call failed before anything was shown; the conversation stays valid and can go on.
+        """
+        self.begin(text, tag, injected)
+        calls_made = nudges = 0
+        while True:
+            if stop := next((why for p in self.policies if (why := p.stop(self.session, calls_made))), ""):
+                yield TurnEnded("limit", self._last_text(), stop)
+                return
+            call = ModelCall(self.session, self.channel)
+            async with aclosing(call.run()) as events:
+                async for event in events:
+                    yield event
+            calls_made += 1
+            answer = call.answer
+            if answer.stop == "tool_use" and answer.message and answer.message.calls:
+                nudges = 0
+                async with aclosing(self.runner.run(answer.message.calls)) as events:
+                    async for event in events:
+                        yield event
+                for words in self.steering():
+                    self.session.add(Message("person", (Text(clean(words)),)))
+                await asyncio.sleep(0)
+            elif (nudge := _nudge(answer)) and nudges < NUDGES:
+                nudges += 1
+                yield Notice(nudge)
+                self.session.add(Message("program", (Text(nudge),)))
+            else:
+                yield ended(answer)
+                return
+
+    def _last_text(self) -> str:
+        answers = (e.message.text for e in reversed(self.session.history.entries) if e.message.tag == "answer")
+        return next(answers, "")
+
+
+def _not_run(tools: Sequence[str]) -> str:
+    """What is said, to the model and to the person, of calls that were not run."""
+    return f" Its call of {', '.join(tools)} was not run." if tools else ""
+
+
+def _nudge(answer: Answer) -> str:
+    """What is said to a model whose answer was cut where it can go on; "" where it cannot or need not."""
+    match answer.stop:
+        case "max_tokens":
+            return f"Your answer reached the output limit.{_not_run(answer.dropped)} Go on in smaller steps."
+        case "pause_turn":
+            return f"Go on.{_not_run(answer.dropped)}"
+        case _:
+            return ""
+
+
+def ended(answer: Answer) -> TurnEnded:
+    """How a turn ends that ends with this answer."""
+    text, left = answer.text, _not_run(answer.dropped)
+    match answer.stop:
+        case "end_turn" | "stop_sequence" if text.strip() and not left:
+            return TurnEnded("done", text)
+        case "end_turn" | "stop_sequence" if left:
+            return TurnEnded("failed", text, f"the model ended its turn with a call.{left} Continue with -c")
+        case "tool_use" if text.strip():
+            return TurnEnded("failed", text, "the model stopped for a tool call and made none; continue with -c")
+        case "end_turn" | "stop_sequence" | "tool_use":
+            return TurnEnded("failed", text, "the model gave an empty answer; say more about the task, or try again")
+        case "refusal":
+            return TurnEnded("refused", text, "the model refused to answer; its answer is not kept in the conversation")
+        case "max_tokens":
+            return TurnEnded("partial", text, f"the answer reached the output limit.{left} Continue with -c")
+        case "model_context_window_exceeded":
+            return TurnEnded("failed", text, "the conversation no longer fits the model's window; start a new session")
+        case "broken":
+            return TurnEnded("partial", text, f"the answer broke off: {answer.error}.{left} Continue with -c")
+        case other:
+            return TurnEnded("failed", text, f"the vendor gave an unknown stop reason {other!r}; nothing of it was run")

@@ -1,0 +1,239 @@
+"""One session: its journal, and everything that is known because the journal says so.
+
+Invariant: state changes only by `record`, which writes a journal record and then applies it; a resume applies the same
+records in the same order, so nothing is known that was not written first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.agent.family import family_ledger
+from harness.agent.seen import SeenFiles
+from harness.audit.ledger import Ledger, apply_bill
+from harness.audit.verdict import Sent
+from harness.conversation.blocks import Message, Usage
+from harness.conversation.canonical import Json
+from harness.conversation.history import History
+from harness.conversation.journal import FORMAT, Journal, Record
+from harness.conversation.request import Fragment, FrozenPrefix, Line
+from harness.conversation.stored import fetch, keep, read_usage, write_message
+from harness.errors import JournalError
+from harness.prompt.prefix import read_prefix, write_prefix
+from harness.prompt.projection import Projection
+from harness.providers.base import Provider
+from harness.seam import Seam
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the session was billed. `cost` in USD; None as soon as one price was unknown."""
+
+    requests: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = 0.0
+
+    def add(self, usage: Usage, cost: float | None) -> None:
+        """Take one response in."""
+        old = self.usage
+        self.requests += 1
+        self.cost = None if self.cost is None or cost is None else self.cost + cost
+        self.usage = Usage(
+            old.uncached + usage.uncached,
+            old.read + usage.read,
+            old.written_5m + usage.written_5m,
+            old.written_1h + usage.written_1h,
+            old.output + usage.output,
+        )
+
+
+class Session:
+    """An open session. Make one with `create`, `resume` or `fork`; `close` it."""
+
+    def __init__(self, journal: Journal, seam: Seam) -> None:
+        self.journal = journal
+        self.seam = seam
+        self.history = History(journal.blobs)
+        self.ledger = Ledger()
+        self.seen = SeenFiles(journal.blobs)
+        self.totals = Totals()
+        self.about: dict[str, Json] = {}
+        self.sent: dict[str, tuple[Sent, int]] = {}
+        self.epochs: list[str] = []
+        self.relatives: list[str] = []
+        """Ids of the session this one was forked from and of its own forks: they share a cache."""
+        self.last_prompt = 0
+        self.last_model = ""
+        self.effort: str | None = None
+        self._prefix: FrozenPrefix | None = None
+        self._projections: dict[str, Projection] = {}
+        self._renderings: dict[tuple[str, int], tuple[Fragment, ...]] = {}
+        self._requests: dict[int, Mapping[str, Json]] = {}
+
+    @classmethod
+    def create(cls, folder: Path, seam: Seam, prefix: FrozenPrefix, about: Mapping[str, Json]) -> Session:
+        """Begin a session in a new folder. `about`: cwd, root, version and the settings that are frozen with it."""
+        session = cls(Journal.create(folder, seam), seam)
+        session.record("session", {"format": FORMAT, **about})
+        session.record("prefix", write_prefix(prefix, session.journal.blobs))
+        session.record("epoch", {"reason": "start"})
+        return session
+
+    @classmethod
+    def resume(cls, folder: Path, seam: Seam) -> Session:
+        """Open a session as its journal left it.
+
+        Raises:
+            JournalError: busy, unreadable, or of a format that this version does not know.
+        """
+        journal, records = Journal.open(folder, seam)
+        try:
+            session = cls(journal, seam)
+            for record in records:
+                session.apply(record)
+            session._check(folder.name)
+            if session.relatives:
+                session.ledger = family_ledger(folder, records)
+        except BaseException:
+            journal.close()
+            raise
+        return session
+
+    def _check(self, name: str) -> None:
+        if self.about.get("format", 0) > FORMAT:
+            raise JournalError(f"session {name} was written by a newer version; update to resume it")
+        if self._prefix is None or not self.about:
+            raise JournalError(f"session {name} has no whole beginning and cannot go on; start a new one")
+
+    def fork(self, folder: Path, until: int | None = None) -> Session:
+        """A new session that continues this one; this one stays as it is.
+
+        Records keep their numbers, so that whatever points at one still does.
+
+        Args:
+            until: the last record number that is taken over; all by default.
+        """
+        forked = Session(Journal.create(folder, self.seam), self.seam)
+        if (blobs := self.journal.folder / "blobs").exists():
+            shutil.copytree(blobs, folder / "blobs", copy_function=os.link)
+        for record in self.journal.records():
+            if until is not None and record.seq > until:
+                break
+            forked.journal.copy(record)
+            forked.apply(record)
+        forked.record("epoch", {"reason": "fork", "parent": self.journal.id})
+        self.record("forked", {"child": forked.journal.id})
+        forked.ledger = self.ledger
+        return forked
+
+    @property
+    def prefix(self) -> FrozenPrefix:
+        """Tools and system blocks as they are sent in this epoch."""
+        if self._prefix is None:
+            raise JournalError("the session has no prefix yet")
+        return self._prefix
+
+    def record(self, kind: str, data: Mapping[str, Json]) -> Record:
+        """Write a fact, then know it."""
+        record = self.journal.append(kind, data)
+        self.apply(record)
+        return record
+
+    def apply(self, record: Record) -> None:
+        """Take one record in."""
+        data = record.data
+        self.history.apply(record)
+        match record.kind:
+            case "session":
+                self.about = dict(data)
+                self.effort = data.get("effort")
+            case "prefix":
+                self._prefix = read_prefix(data, self.journal.blobs)
+            case "epoch":
+                self.epochs.append(data["reason"])
+                self.effort = data.get("effort", self.effort)
+                self.relatives += [data["parent"]] if "parent" in data else []
+            case "forked":
+                self.relatives.append(data["child"])
+            case "rendering":
+                key = (data["profile"], data["message"])
+                self._renderings[key] = tuple(
+                    Fragment(fetch(text, self.journal.blobs).encode("utf-8"), markable)
+                    for text, markable in data["fragments"]
+                )
+            case "tool_done":
+                self.seen.apply(data.get("facts") or {})
+            case "request":
+                self._requests[record.seq] = data
+                self.last_model = data["model"]
+            case "response":
+                self._billed(self._requests.pop(data["request"], None), data)
+            case "retry" if "usage" in data:
+                self._billed(self._requests.get(data["request"]), data)
+            case "failed":
+                self._requests.pop(data["request"], None)
+            case _:
+                pass
+
+    def _billed(self, request: Mapping[str, Json] | None, bill: Mapping[str, Json]) -> None:
+        """Take in what an attempt was billed that began, whether it was answered to the end or not."""
+        usage = read_usage(bill["usage"])
+        self.totals.add(usage, bill["cost"])
+        if request is None:
+            return  # its line in the journal is damaged
+        apply_bill(self.ledger, request, bill)
+        if request["kind"] == "mainline":
+            self.last_prompt = usage.prompt + usage.output
+            sent = Sent(request["blocks"], request["head"], bool(usage.read or usage.written), request["messages"])
+            self.sent[request["line"]] = (sent, request["epoch"])
+
+    def add(self, message: Message, context: Mapping[str, Json] | None = None, unsent: Sequence[Json] = ()) -> None:
+        """Append a message to the conversation.
+
+        Args:
+            context: the facts that it tells, for a session context.
+            unsent: blocks of a broken answer that are kept for the record only.
+        """
+        data = write_message(message, self.journal.blobs)
+        if context:
+            data["context"] = dict(context)
+        if unsent:
+            data["unsent"] = list(unsent)
+        self.record("message", data)
+
+    def heal(self) -> None:
+        """Append results for calls that a crash or an interruption left open: no vendor takes a call without one."""
+        if (healing := self.history.healing()) is not None:
+            self.add(healing)
+
+    def declared(self, line: Line) -> tuple[Sent | None, str]:
+        """The line's last mainline request, and the reason of an epoch that began since (or "")."""
+        sent, epoch = self.sent.get(line.key, (None, 0))
+        since = self.epochs[epoch + 1 :] if sent else self.epochs[1:]
+        return sent, since[-1] if since else ""
+
+    def project(self, profile: str, provider: Provider) -> Projection:
+        """The rendered conversation for a profile; renders, and journals, what is new."""
+        projection = self._projections.get(profile)
+        if projection is None:
+            projection = self._projections[profile] = Projection(self.prefix, provider.envelope)
+        for entry in self.history.entries[len(projection.messages) :]:
+            fragments = self._renderings.pop((profile, entry.seq), None)
+            if fragments is None:
+                fragments = provider.render(entry.message)
+                kept = [[keep(f.wire.decode("utf-8"), self.journal.blobs), f.markable] for f in fragments]
+                self.journal.append("rendering", {"profile": profile, "message": entry.seq, "fragments": kept})
+            projection.add(entry.seq, entry.message, fragments)
+        return projection
+
+    async def sync(self) -> None:
+        """Everything recorded so far is on the disk."""
+        await self.journal.sync()
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self.journal.close()

@@ -1,0 +1,102 @@
+"""An answer that must meet a JSON schema: asked for by an appended instruction, checked here, repaired at most twice.
+
+Invariant: never a vendor's output format: that is a setting of the line, and would move the prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, best_match
+
+from harness.agent.loop import Agent
+from harness.conversation.canonical import Json, decode, encode
+from harness.conversation.events import Event, Notice, TurnEnded
+from harness.errors import SchemaNotMet, UsageError
+
+REPAIRS = 2
+MAX_SCHEMA_BYTES = 32 * 1024
+
+
+class StructuredTask:
+    """One task whose last answer must be JSON. Iterate `run`; then read `value`."""
+
+    def __init__(self, agent: Agent, schema: Mapping[str, Json]) -> None:
+        self._agent = agent
+        self._schema = schema
+        self._validator = Draft202012Validator(schema)
+        self.value: Json = None
+
+    async def run(self, task: str) -> AsyncIterator[Event]:
+        """The task's events; its last one is `TurnEnded`.
+
+        Raises:
+            SchemaNotMet: the answer was still invalid after its repairs.
+        """
+        instruction = (
+            "The final answer to the next message must be one JSON value and nothing else, no prose and no code fence, "
+            f"valid against this JSON Schema: {encode(dict(self._schema)).decode('utf-8')}"
+        )
+        events = self._agent.turn(task, injected=(instruction,))
+        for repair in range(REPAIRS + 1):
+            end: TurnEnded | None = None
+            async for event in events:
+                if isinstance(event, TurnEnded):
+                    end = event
+                else:
+                    yield event
+            if end is None or end.reason != "done":
+                if end:
+                    yield end
+                return
+            problem = self._problem(end.text)
+            if not problem:
+                yield end
+                return
+            if repair < REPAIRS:
+                yield Notice(f"the answer does not meet the schema ({problem}); asking again")
+                words = f"That answer is not valid: {problem}. Answer again with the JSON value only."
+                events = self._agent.turn(words, tag="program")
+        raise SchemaNotMet(f"the answer does not meet --json-schema after {REPAIRS} repairs: {problem}")
+
+    def _problem(self, text: str) -> str:
+        """Why the text is no valid answer, one line; "" and `value` set where it is."""
+        try:
+            value = decode(unfence(text))
+        except (ValueError, RecursionError) as error:
+            return f"it is not JSON: {error}"
+        found = best_match(self._validator.iter_errors(value))
+        if found is not None:
+            where = "/".join(str(part) for part in found.absolute_path)
+            return f"{f'`{where}`: ' if where else ''}{found.message[:300]}"
+        self.value = value
+        return ""
+
+
+def unfence(text: str) -> str:
+    """The text without a code fence around all of it: models add one whatever they are told."""
+    match = re.fullmatch(r"\s*```[a-z]*\n(.*)\n```\s*", text, re.DOTALL)
+    return match[1] if match else text
+
+
+def check_schema(raw: bytes, name: str) -> dict[str, Any]:
+    """A schema file's content, checked.
+
+    Raises:
+        UsageError: not JSON, not a schema, or larger than a prompt should carry.
+    """
+    if len(raw) > MAX_SCHEMA_BYTES:
+        raise UsageError(f"--json-schema {name}: larger than {MAX_SCHEMA_BYTES // 1024} KiB")
+    try:
+        schema = decode(raw)
+        Draft202012Validator.check_schema(schema)
+    except ValueError as error:
+        raise UsageError(f"--json-schema {name}: not JSON: {error}") from error
+    except SchemaError as error:
+        raise UsageError(f"--json-schema {name}: not a JSON Schema: {error.message[:200]}") from error
+    if not isinstance(schema, dict):
+        raise UsageError(f"--json-schema {name}: must be a JSON object")
+    return schema

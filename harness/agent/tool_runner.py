@@ -1,0 +1,158 @@
+"""Runs the tool calls of one answer: check, permit, record, run, bound.
+
+Invariant: a call that is wrong or refused runs nothing and still has a result; intent is on the disk before an effect;
+results come in call order, whatever order they finished in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from harness.agent.session import Session
+from harness.conversation.blocks import Image, Message, Text, ToolCall, ToolResult
+from harness.conversation.canonical import clean
+from harness.conversation.events import Event, ToolFinished, ToolStarted
+from harness.conversation.stored import write_block
+from harness.tools.base import Outcome, Tool, error
+from harness.tools.output import Spill, bound
+from harness.workspace.permissions import Subject
+
+Permit = Callable[[Subject], str]
+"""Why a call is refused, naming the flag that would allow it; "" where it is allowed."""
+
+EMPTY = "(no output)"
+SMALLEST = 2_000
+"""Bytes that every result may have, however full the window is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A call and its tool, or why it must not run."""
+
+    call: ToolCall
+    tool: Tool | None
+    refusal: str = ""
+
+
+class ToolRunner:
+    """Runs calls for one session.
+
+    Args:
+        tools: by name, as this program has them; a frozen definition without one gives a clear error.
+        budget: bytes that the results of one answer may add, given the tokens of the last prompt and answer.
+    """
+
+    def __init__(
+        self, session: Session, tools: Sequence[Tool], permit: Permit, spill: Spill, budget: Callable[[int], int]
+    ) -> None:
+        self._session = session
+        self._tools = {tool.spec.name: tool for tool in tools}
+        self._permit = permit
+        self._spill = spill
+        self._budget = budget
+
+    async def run(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Event]:
+        """Run the calls and append their results to the conversation.
+
+        Consecutive read-only calls run together; any other call waits for those before it and holds those after it.
+        """
+        share = max(SMALLEST, self._budget(self._session.last_prompt) // len(calls))
+        results: dict[str, ToolResult] = {}
+        for group in _groups([self._check(call) for call in calls]):
+            for item in group:
+                yield ToolStarted(item.call.id, item.call.name, _summary(item.call))
+            async with aclosing(self._together(group)) as finished:
+                async for item, outcome, seconds in finished:
+                    results[item.call.id] = self._record(item.call, outcome, share)
+                    yield ToolFinished(item.call.id, item.call.name, outcome.shown, outcome.is_error, seconds)
+        self._session.add(Message("results", tuple(results[call.id] for call in calls)))
+        await self._session.sync()
+
+    async def _together(self, group: Sequence[Checked]) -> AsyncGenerator[tuple[Checked, Outcome, float]]:
+        """Run a group at once; give each as it finishes. A cancellation ends all of them."""
+        if any(item.tool and not item.tool.read_only and not item.refusal for item in group):
+            for item in group:
+                self._session.record("intent", {"call_id": item.call.id, "tool": item.call.name})
+            await self._session.sync()
+        begun = self._session.seam.monotonic()
+        tasks = {asyncio.ensure_future(_run(item)): item for item in group}
+        try:
+            waiting = set(tasks)
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in sorted(done, key=lambda task: group.index(tasks[task])):
+                    yield tasks[task], task.result(), self._session.seam.monotonic() - begun
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _check(self, call: ToolCall) -> Checked:
+        if call.invalid:
+            return Checked(call, None, f"The call was not run: {call.invalid}. Send it again, whole and valid.")
+        tool = self._tools.get(call.name)
+        if tool is None:
+            names = ", ".join(sorted(self._tools))
+            return Checked(call, None, f"The call was not run: there is no tool {call.name!r}. Tools: {names}.")
+        validator = Draft202012Validator(dict(tool.spec.schema))
+        problem = best_match(validator.iter_errors(call.arguments))
+        if problem is not None:
+            where = "/".join(str(part) for part in problem.absolute_path)
+            text = f"The call was not run: {f'`{where}`: ' if where else ''}{problem.message[:300]}"
+            return Checked(call, tool, text)
+        refusal = self._permit(tool.subject(call.arguments))
+        return Checked(call, tool, refusal)
+
+    def _record(self, call: ToolCall, outcome: Outcome, limit: int) -> ToolResult:
+        """The result as the model gets it, journaled with what must be known after a resume."""
+        blobs = self._session.journal.blobs
+        for raw in outcome.blobs:
+            blobs.put(raw)
+        content: list[Text | Image] = []
+        for part in outcome.content:
+            if isinstance(part, Image):
+                content.append(part)
+            elif part.text.strip():
+                text, _ = bound(clean(part.text), limit, self._spill)
+                content.append(Text(text))
+        result = ToolResult(call.id, tuple(content) or (Text(EMPTY),), outcome.is_error)
+        done = {"result": write_block(result, blobs), "facts": dict(outcome.facts), "full": outcome.full}
+        self._session.record("tool_done", done)
+        return result
+
+
+async def _run(item: Checked) -> Outcome:
+    if item.refusal or item.tool is None:
+        return error(item.refusal)
+    return await item.tool.run(item.call.arguments)
+
+
+def _groups(items: Sequence[Checked]) -> Iterator[list[Checked]]:
+    """Runs of read-only calls, and every other call alone. What will not run waits for nobody."""
+    group: list[Checked] = []
+    for item in items:
+        alone = item.tool is not None and not item.refusal and not item.tool.read_only
+        if alone and group:
+            yield group
+            group = []
+        group.append(item)
+        if alone:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _summary(call: ToolCall) -> str:
+    """The argument that tells most, one line."""
+    arguments: Mapping[str, object] = call.arguments
+    for name in ("command", "path", "pattern", "name", "question"):
+        if isinstance(value := arguments.get(name), str):
+            return " ".join(value.split())[:200]
+    return ""

@@ -1,0 +1,365 @@
+"""One model call: request, stream, answer.
+
+Invariant: the request is on the disk before it is sent, and the answer before anyone acts on it. What was shown to the
+person is never sent for again: a stream that breaks before anything was shown is sent again byte for byte, one that
+breaks later ends as a partial answer that keeps what is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from harness.agent.sent import first_moved
+from harness.agent.session import Session
+from harness.audit.cost import cost, price_of_miss
+from harness.audit.verdict import Expectation, Verdict, expect, judge
+from harness.conversation.blocks import Block, Message, Text, Thinking, ToolCall, Usage
+from harness.conversation.canonical import Json
+from harness.conversation.events import Event, Notice, RequestSent, ResponseDone, Retrying, TextDelta, ThinkingDelta
+from harness.conversation.request import Line, Request, Ttl
+from harness.conversation.stored import write_block, write_usage
+from harness.errors import PrefixMoved, ProviderError, StreamBroken
+from harness.prompt.markers import place
+from harness.providers.base import Began, BlockBroken, BlockDone, Finished, Provider, TextPart, ThinkingPart
+from harness.providers.catalog import Model
+from harness.providers.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """How model calls of a session are made. `settings`: what else a vendor keys its cache on."""
+
+    provider: Provider
+    model: Model
+    line: Line
+    max_tokens: int
+    retry: RetryPolicy
+    cache: bool = True
+    ttl: Ttl = "5m"
+    strict_prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call gave.
+
+    message: None where nothing of it can be kept. error: why it is partial. text: all that was shown, kept or not.
+    dropped: the tools of calls in it that are not run.
+    """
+
+    message: Message | None
+    stop: str
+    error: ProviderError | None = None
+    text: str = ""
+    dropped: tuple[str, ...] = ()
+    message_id: str = ""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What has arrived so far of one attempt."""
+
+    blocks: list[Block] = field(default_factory=list)
+    unsent: list[dict[str, Json]] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    chunks: list[list[Json]] = field(default_factory=list)
+    began: Began | None = None
+    finished: Finished | None = None
+    shown: bool = False
+
+    def kept(self) -> tuple[Block, ...]:
+        """Complete blocks, and the text that was shown of one that is not."""
+        rest = "".join(self.text)
+        return (*self.blocks, Text(rest)) if rest.strip() else tuple(self.blocks)
+
+
+class ModelCall:
+    """One call. Iterate `run`; then read `answer`.
+
+    Args:
+        tail: messages of a side request, which reads the line's cache and is not continued.
+    """
+
+    def __init__(self, session: Session, channel: Channel, tail: Sequence[Message] = ()) -> None:
+        self._session = session
+        self._channel = channel
+        self._tail = tuple(tail)
+        self._stream = _Stream()
+        self._request_seq = -1
+        self._started = 0.0
+        self._expected = Expectation("first")
+        self._done: ResponseDone | None = None
+        self.answer = Answer(None, "")
+        self.request: Request | None = None
+
+    async def run(self) -> AsyncGenerator[Event]:
+        """Make the call.
+
+        Raises:
+            ProviderError: it failed before anything was shown, and sending it again did not help.
+            PrefixMoved: it would not extend its line, and the person asked that it then be refused.
+        """
+        session, channel = self._session, self._channel
+        request = self._prepare()
+        body = channel.provider.body(request)
+        await session.sync()
+        yield RequestSent(session.totals.requests + 1, channel.model.id, side=request.side)
+        if self._expected.reason == "ours":
+            lost = self._expected.tokens or "unknown"
+            yield Notice(f"prefix moved: {self._expected.cause}; {lost} tokens are paid again")
+        try:
+            async with aclosing(self._attempts(request, body)) as events:
+                async for event in events:
+                    yield event
+        except (asyncio.CancelledError, GeneratorExit):
+            # cancelled, or closed by a screen that stopped listening
+            self._keep("interrupted")
+            raise
+        except ProviderError as error:
+            self._keep("broken", error)
+            if not self._stream.shown:
+                raise
+        else:
+            self._keep(self._stream.finished.stop if self._stream.finished else "")
+        await session.sync()
+        if self._done is not None:
+            yield self._done
+
+    def _prepare(self) -> Request:
+        """The request, journaled, and what it should read."""
+        session, channel = self._session, self._channel
+        projection = session.project(channel.model.id, channel.provider)
+        tail = [projection.render(-1, message, channel.provider.render(message)) for message in self._tail]
+        messages = projection.with_tail(tail)
+        self._started = session.seam.now()
+        alive = session.ledger.alive(channel.line.key, self._started)
+        rules = channel.model.rules if channel.cache else replace(channel.model.rules, max_markers=0)
+        side = bool(tail)
+        markers = place(session.prefix, messages, alive, rules, channel.ttl, side=side)
+        request = Request(channel.line, session.prefix, messages, markers, channel.max_tokens, side)
+        self._expected = self._expect(request)
+        if self._expected.reason == "ours" and channel.strict_prefix:
+            raise PrefixMoved(f"not sent: {self._expected.cause}; run without --strict-prefix to pay for it")
+        record = session.record("request", self._journal_form(request))
+        self._request_seq = record.seq
+        self.request = request
+        return request
+
+    def _expect(self, request: Request) -> Expectation:
+        """What an attempt that starts now should read."""
+        session, line = self._session, self._channel.line
+        previous, declared = session.declared(line)
+        alive = session.ledger.alive(line.key, self._started)
+        expected = expect(request, previous, declared, alive, lambda digest: session.ledger.known(line.key, digest))
+        if expected.reason != "ours" or previous is None:
+            return expected
+        journal, profile = session.journal, self._channel.model.id
+        block, diff = first_moved(journal.records(), journal.blobs, profile, previous.blocks, request)
+        return replace(expected, block=block, diff=diff, cause=f"{expected.cause}: block {block} {diff}")
+
+    def _journal_form(self, request: Request) -> dict[str, Json]:
+        """References, never the body again: with the renderings it can be rebuilt byte for byte."""
+        line, expected = request.line, self._expected
+        return {
+            "kind": "side" if request.side else "mainline",
+            "model": self._channel.model.id,
+            "line": line.key,
+            "wire": line.wire,
+            "base_url": line.base_url,
+            "settings": dict(line.settings),
+            "max_tokens": request.max_tokens,
+            "messages": len(request.messages) - len(self._tail),
+            "blocks": request.blocks,
+            "head": request.head,
+            "epoch": len(self._session.epochs) - 1,
+            "started": self._started,
+            "refresh": self._channel.model.rules.refresh,
+            "markers": [
+                {"role": m.role, "message": m.message, "block": m.block, "digest": m.digest, "ttl": m.ttl}
+                for m in request.markers
+            ],
+            "expected": {"reason": expected.reason, "tokens": expected.tokens, "cause": expected.cause},
+        } | ({"tail": [message.text for message in self._tail]} if self._tail else {})
+
+    async def _attempts(self, request: Request, body: bytes) -> AsyncGenerator[Event]:
+        """Send until it works or may not be sent again."""
+        attempt = 0
+        while True:
+            attempt += 1
+            self._stream = _Stream()
+            if attempt > 1:
+                # a TTL counts from the start of each attempt, and one that began has written what this one reads
+                self._started = self._session.seam.now()
+                self._expected = self._expect(request)
+            try:
+                async with aclosing(self._once(body)) as events:
+                    async for event in events:
+                        yield event
+            except ProviderError as error:
+                if self._stream.shown:
+                    raise error if isinstance(error, StreamBroken) else StreamBroken(str(error)) from error
+                wait = self._channel.retry.wait(attempt, error, self._session.seam.random())
+                if wait is None:
+                    raise
+                self._session.record("retry", self._retried(attempt, wait, error))
+                yield Retrying(attempt, wait, str(error))
+                await asyncio.sleep(wait)
+            else:
+                return
+
+    async def _once(self, body: bytes) -> AsyncGenerator[Event]:
+        stream, begun = self._stream, self._session.seam.monotonic()
+
+        def record(chunk: bytes) -> None:
+            at = round((self._session.seam.monotonic() - begun) * 1000)
+            stream.chunks.append([at, chunk.decode("latin-1")])
+
+        async for part in self._channel.provider.stream(body, record):
+            match part:
+                case Began():
+                    stream.began = part
+                case TextPart(text):
+                    stream.shown = True
+                    stream.text.append(text)
+                    yield TextDelta(text)
+                case ThinkingPart(text):
+                    stream.shown = True
+                    yield ThinkingDelta(text)
+                case BlockDone(block):
+                    stream.blocks.append(self._checked(block))
+                    stream.text.clear()
+                case BlockBroken(kind, raw, name):
+                    stream.unsent.append({"is": kind, "raw": raw} | ({"name": name} if name else {}))
+                case Finished():
+                    stream.finished = part
+
+    def _checked(self, block: Block) -> Block:
+        """A call whose id is empty or taken gets its own, and does not run: its result could not be told apart."""
+        if not isinstance(block, ToolCall):
+            return block
+        here = [other.id for other in self._stream.blocks if isinstance(other, ToolCall)]
+        if block.id and block.id not in here and not self._session.history.knows_call(block.id):
+            return block
+        own = f"call_{self._request_seq}_{len(self._stream.blocks)}"
+        return replace(block, id=own, invalid=f"its id {block.id!r} is empty or was used before")
+
+    def _retried(self, attempt: int, wait: float, error: ProviderError) -> dict[str, Json]:
+        """The record of an attempt that is sent again; what it was billed is billed all the same."""
+        about = {"request": self._request_seq, "attempt": attempt, "error": str(error), "wait": round(wait, 3)}
+        if (began := self._stream.began) is None or began.usage is None:
+            return about
+        bill = {"usage": write_usage(began.usage), "cost": cost(self._channel.model, began.usage)}
+        return about | bill | {"started": self._started}
+
+    def _keep(self, stop: str, error: ProviderError | None = None) -> None:
+        """Journal what came, whole or partial; `answer` is then set.
+
+        An answer that began was billed, and its cache entries exist, however it ended.
+        """
+        stream, model = self._stream, self._channel.model
+        began = stream.began.usage if stream.began else None
+        usage = stream.finished.usage if stream.finished else began
+        if usage is None:
+            self._session.record("failed", {"request": self._request_seq, "error": str(error or stop)})
+        else:
+            missed = usage.read < (self._expected.tokens or 0)
+            thinking, image = missed and self._carries_thinking(), missed and self._first_image()
+            verdict = judge(self._expected, usage, model.rules, thinking=thinking, first_image=image)
+            price = cost(model, usage)
+            self._session.record("response", self._response(stop, usage, verdict, price, error))
+            number = self._session.totals.requests
+            self._done = ResponseDone(number, model.id, usage, price, verdict.kind, verdict.cause, stop)
+        message_id = stream.began.message_id if stream.began else ""
+        message = self._message(stop, partial=stream.finished is None)
+        text = "".join(block.text for block in stream.kept() if isinstance(block, Text))
+        self.answer = Answer(message, stop, error, text, self._session.history.dropped, message_id)
+
+    def _first_image(self) -> bool:
+        previous, _ = self._session.declared(self._channel.line)
+        messages = [entry.message for entry in self._session.history.entries]
+        before = previous.messages if previous else 0
+        return any(m.has_image for m in messages[before:]) and not any(m.has_image for m in messages[:before])
+
+    def _carries_thinking(self) -> bool:
+        messages = self.request.messages if self.request and self._channel.model.rules.strips_thinking else ()
+        return any(not fragment.markable for message in messages for fragment in message.fragments)
+
+    def _response(
+        self, stop: str, usage: Usage, verdict: Verdict, price: float | None, error: ProviderError | None
+    ) -> dict[str, Json]:
+        stream, model = self._stream, self._channel.model
+        raw = "\n".join(json.dumps(chunk) for chunk in stream.chunks).encode("ascii")
+        return {
+            "request": self._request_seq,
+            "stop": stop,
+            "error": str(error) if error else "",
+            "started": self._started,
+            "usage": write_usage(usage),
+            "cost": price,
+            "verdict": {
+                "kind": verdict.kind,
+                "expected": verdict.expected,
+                "read": verdict.read,
+                "lost": verdict.lost,
+                "cause": verdict.cause,
+                "block": verdict.block,
+                "diff": verdict.diff,
+                "price": price_of_miss(model, verdict.lost, usage.prompt) if verdict.lost else 0.0,
+            },
+            "message_id": stream.began.message_id if stream.began else "",
+            "request_id": stream.began.request_id if stream.began else "",
+            "stream": self._session.journal.blobs.put(raw) if raw else "",
+            "seconds": round(self._session.seam.now() - self._started, 3),
+            "extra": dict(stream.finished.extra) if stream.finished else {},
+        }
+
+    def _message(self, stop: str, *, partial: bool) -> Message | None:
+        """The answer as it is kept; a side request's is not part of the conversation."""
+        stream = self._stream
+        blocks = self._sendable(stop, partial=partial)
+        message = Message("answer", blocks, partial) if _substance(blocks) else None
+        if self._tail:
+            return message
+        dropped = [b for b in stream.kept() if message is None or b not in blocks]
+        unsent = [*stream.unsent, *(write_block(block, self._session.journal.blobs) for block in dropped)]
+        if message is not None:
+            self._session.add(message, unsent=unsent)
+        elif unsent:
+            self._session.record("unsent", {"request": self._request_seq, "stop": stop, "blocks": unsent})
+        return message
+
+    def _sendable(self, stop: str, *, partial: bool) -> tuple[Block, ...]:
+        """The blocks that may be sent back.
+
+        A call of an answer that did not come to its end is not run, so it is not sent either; at the output limit the
+        last call may be half a call that happens to parse. A refused answer is dropped whole, as its vendor asks.
+        """
+        blocks = self._stream.kept()
+        if stop == "refusal":
+            return ()
+        if partial or stop != "tool_use":
+            return tuple(block for block in blocks if not isinstance(block, ToolCall))
+        return blocks
+
+
+def _substance(blocks: tuple[Block, ...]) -> bool:
+    """Whether anything but thinking and white space is left: no vendor takes an answer without."""
+    return any(not isinstance(b, Thinking) and not (isinstance(b, Text) and not b.text.strip()) for b in blocks)
+
+
+async def side_request(session: Session, channel: Channel, instruction: str) -> Any:
+    """Ask beside the line: reads its cache, leaves no entry and no message behind. Returns the text of the answer.
+
+    Raises:
+        ProviderError: the call failed.
+    """
+    session.heal()
+    call = ModelCall(session, channel, (Message("system_injected", (Text(instruction),)),))
+    async for _ in call.run():
+        pass
+    return call.answer.message.text if call.answer.message else ""

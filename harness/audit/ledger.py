@@ -1,0 +1,95 @@
+"""The ledger: which positions of a line a vendor has cached, as its bills confirm.
+
+Invariant: an entry exists only because a bill says so; the ledger is a pure fold over requests and their bills as they
+are journaled, so a resumed or forked session knows what the session knew. No token is ever estimated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from harness.conversation.blocks import Usage
+from harness.conversation.canonical import Json
+from harness.conversation.request import LedgerEntry, Refresh, Ttl
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A marked position of a request that was answered: prefix digest and TTL, in the order of the request."""
+
+    digest: str
+    ttl: Ttl
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Entries of every line, of a session and of its forks alike: they read each other's."""
+
+    _lines: dict[str, dict[str, LedgerEntry]] = field(default_factory=dict)
+    _under: dict[str, str] = field(default_factory=dict)
+    """The position that was marked next before each: what is refreshed with it, where a vendor refreshes all."""
+
+    def alive(self, line: str, now: float) -> Callable[[str], LedgerEntry | None]:
+        """A look-up of the entries of a line that can be read by a request that starts at `now`."""
+        entries = self._lines.get(line, {})
+
+        def look(digest: str) -> LedgerEntry | None:
+            entry = entries.get(digest)
+            return entry if entry is not None and entry.alive(now) else None
+
+        return look
+
+    def known(self, line: str, digest: str) -> LedgerEntry | None:
+        """An entry of a line, alive or expired."""
+        return self._lines.get(line, {}).get(digest)
+
+    def billed(self, line: str, positions: Sequence[Position], usage: Usage, started: float, refresh: Refresh) -> None:
+        """Take in what one request was billed.
+
+        Args:
+            positions: its markers, shallowest first.
+            started: when it started: a TTL counts from there, not from the answer's end.
+            refresh: what a read refreshes at this vendor.
+        """
+        total = usage.read + usage.written
+        entries = self._lines.setdefault(line, {})
+        if not positions or total == 0:
+            return
+        hit = _hit(positions, entries, usage)
+        for index, position in enumerate(positions):
+            known = entries.get(position.digest)
+            if index < hit:
+                # before the entry that was read nothing is written: what is there is refreshed, or stays as it is
+                if known is not None and known.alive(started) and refresh != "hit":
+                    entries[position.digest] = replace(known, used=started)
+            elif index == hit and known is not None:
+                entries[position.digest] = replace(known, tokens=usage.read, used=started)
+            else:
+                tokens = total if index == len(positions) - 1 else (known.tokens if known else None)
+                entries[position.digest] = LedgerEntry(position.digest, tokens, started, position.ttl)
+        if refresh == "all" and hit >= 0:
+            below = self._under.get(positions[hit].digest)
+            while below is not None:
+                if (entry := entries.get(below)) is not None and entry.alive(started):
+                    entries[below] = replace(entry, used=started)
+                below = self._under.get(below)
+        for above, position in zip(positions[1:], positions, strict=False):
+            self._under.setdefault(above.digest, position.digest)
+
+
+def _hit(positions: Sequence[Position], entries: Mapping[str, LedgerEntry], usage: Usage) -> int:
+    """The index of the marked position that was read, or -1 where no known one has that many tokens."""
+    for index in range(len(positions) - 1, -1, -1):
+        entry = entries.get(positions[index].digest)
+        if entry is not None and entry.tokens == usage.read > 0:
+            return index
+    # a request that writes nothing read up to its last marker
+    return len(positions) - 1 if usage.read and not usage.written else -1
+
+
+def apply_bill(ledger: Ledger, request: Mapping[str, Json], bill: Mapping[str, Json]) -> None:
+    """Fold one journaled request and what it was billed (a `response`, or a `retry` that had begun) into the ledger."""
+    positions = [Position(marker["digest"], marker["ttl"]) for marker in request["markers"]]
+    started = bill.get("started", request["started"])
+    ledger.billed(request["line"], positions, Usage(**bill["usage"]), started, request.get("refresh", "marked"))

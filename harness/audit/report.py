@@ -1,0 +1,49 @@
+"""Figures of a session, from its records: what a run summary and a table show.
+
+Invariant: hit rates are weighted by tokens and count what was read, never requests; an unknown price stays unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.conversation.blocks import Usage
+
+
+def hit_rate(usage: Usage) -> float | None:
+    """The share of all prompt tokens that was read from cache; None where there was no prompt."""
+    return usage.read / usage.prompt if usage.prompt else None
+
+
+def percent(share: float | None) -> str:
+    """Like "97.3 %", or "-" where there is no figure; never rounded up to 100."""
+    if share is None:
+        return "-"
+    return f"{int(share * 1000) / 10:.1f} %"
+
+
+def money(usd: float | None) -> str:
+    """Like "$0.0123", or "unknown"."""
+    return "unknown" if usd is None else f"${usd:.4f}"
+
+
+def tokens(count: int) -> str:
+    """Like "12,345"."""
+    return f"{count:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The totals of a run or of a session."""
+
+    requests: int
+    usage: Usage
+    cost: float | None
+
+    def line(self, session: str) -> str:
+        """One line for the end of a run."""
+        usage = self.usage
+        return (
+            f"{self.requests} requests · {tokens(usage.prompt)} tokens in, {tokens(usage.output)} out · "
+            f"hit {percent(hit_rate(usage))} · {money(self.cost)} · session {session}"
+        )

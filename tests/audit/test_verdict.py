@@ -1,0 +1,150 @@
+"""Every response has one verdict, and every miss its cause: each kind, planted."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from harness.audit.cost import price_of_miss
+from harness.audit.verdict import Expectation, Kind, Sent, expect, extends, first_difference, judge, short_diff
+from harness.conversation.blocks import Message, Text, Usage
+from harness.conversation.request import CacheRules, LedgerEntry, Line, Marker, Request
+from harness.prompt.prefix import assemble
+from harness.prompt.projection import Projection
+from harness.providers.anthropic_wire import envelope, render
+from harness.providers.catalog import find
+
+RULES = CacheRules(minimum=1024)
+PREFIX = assemble([], "static", "session")
+LINE = Line("anthropic", "http://vendor", "claude-opus-4-8")
+
+
+def request(*texts: str) -> Request:
+    projection = Projection(PREFIX, envelope)
+    for seq, text in enumerate(texts):
+        message = Message("person", (Text(text),))
+        projection.add(seq, message, render(message, "m"))
+    *_, last = projection.messages
+    markers = [Marker("write", len(texts) - 1, 0, last.digests[0], "5m")]
+    if len(texts) > 1:
+        markers.insert(0, Marker("read", len(texts) - 2, 0, projection.messages[-2].digests[0], "5m"))
+    return Request(LINE, PREFIX, projection.messages, tuple(markers), 100)
+
+
+def sent(*texts: str, cached: bool = True) -> Sent:
+    was = request(*texts)
+    return Sent(was.blocks, was.head, cached)
+
+
+def nothing(_digest: str) -> LedgerEntry | None:
+    return None
+
+
+def expected(
+    now: Request, previous: Sent | None, declared: str = "", *, lives: bool = False, known: bool = False
+) -> Expectation:
+    read = next((marker.digest for marker in now.markers if marker.role == "read"), "")
+    entry = LedgerEntry(read, 5000, 0.0, "5m")
+    head = previous.head if previous else ""
+    look = {True: lambda digest: entry if digest in (read, head) else None, False: nothing}
+    return expect(now, previous, declared, look[lives], look[lives or known])
+
+
+def verdict(
+    expectation: Expectation, rules: CacheRules = RULES, *, thinking: bool = False, **usage: int
+) -> tuple[Kind, int]:
+    found = judge(expectation, Usage(**usage), rules, thinking=thinking)
+    return found.kind, found.lost
+
+
+def test_hit() -> None:
+    expectation = expected(request("a", "b"), sent("a"), lives=True)
+
+    assert verdict(expectation, read=5000, written_5m=10) == ("hit", 0)
+    assert verdict(expectation, read=6000) == ("hit", 0)
+
+
+def test_first() -> None:
+    assert verdict(expected(request("a"), None), written_5m=5000) == ("first", 0)
+
+
+def test_expired_names_the_ttl() -> None:
+    expectation = expected(request("a", "b"), sent("a"), known=True)
+
+    assert verdict(expectation, written_5m=5000) == ("expired", 5000)
+    assert "5m" in expectation.cause
+
+
+def test_too_short() -> None:
+    assert verdict(expected(request("a"), None), uncached=900) == ("too short", 0)
+    assert verdict(expected(request("a", "b"), sent("a", cached=False)), uncached=1000) == ("too short", 0)
+
+
+def test_declared_gives_the_reason_of_the_epoch() -> None:
+    expectation = expected(request("b"), sent("a"), "compaction")
+
+    assert verdict(expectation, written_5m=5000) == ("declared", 0)
+    assert expectation.cause == "compaction"
+
+
+def test_vendor_stripped_needs_thinking_and_a_model_that_strips_it() -> None:
+    expectation = expected(request("a", "b"), sent("a"), lives=True)
+    strips = CacheRules(strips_thinking=True)
+
+    assert verdict(expectation, strips, thinking=True, read=3000, written_5m=2000) == ("vendor stripped", 2000)
+    assert verdict(expectation, strips, thinking=False, read=3000, written_5m=2000) == ("evicted", 2000)
+    assert verdict(expectation, RULES, thinking=True, read=3000, written_5m=2000) == ("evicted", 2000)
+
+
+def test_evicted() -> None:
+    assert verdict(expected(request("a", "b"), sent("a"), lives=True), written_5m=6000) == ("evicted", 5000)
+
+
+def test_ours_whatever_is_read_and_its_price() -> None:
+    expectation = expected(request("A", "b"), sent("a"), lives=True)
+
+    assert verdict(expectation, read=1000, written_5m=5000) == ("ours", 4000)
+    assert verdict(expectation, read=6000) == ("ours", 0)
+    # 4,000 tokens written at 6.25 instead of read at 0.50
+    assert price_of_miss(find("claude-opus-4-8"), 4000, 6000) == pytest.approx(4000 * 5.75 / 1e6)
+
+
+@pytest.mark.parametrize("texts", [("a",), ("a", "c"), ("x", "b", "c"), ("b", "a")])
+def test_what_does_not_extend_is_ours(texts: tuple[str, ...]) -> None:
+    assert expected(request(*texts), sent("a", "b")).reason == "ours"
+
+
+def test_the_same_request_extends_itself() -> None:
+    assert extends(sent("a", "b"), request("a", "b"))
+    assert extends(sent("a", "b"), request("a", "b", "c"))
+
+
+@given(
+    st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=5),
+    st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=5),
+)
+def test_extends_is_what_it_says(old: list[str], new: list[str]) -> None:
+    clean = [[text.encode("utf-8", "replace").decode() for text in side] for side in (old, new)]
+
+    assert extends(sent(*clean[0]), request(*clean[1])) == (clean[1][: len(clean[0])] == clean[0])
+
+
+@given(st.lists(st.binary(max_size=6), max_size=6), st.lists(st.binary(max_size=6), max_size=6))
+def test_the_first_difference_is_the_first(before: list[bytes], after: list[bytes]) -> None:
+    block, diff = first_difference(before, after)
+
+    assert (block == -1) == (after[: len(before)] == before)
+    assert bool(diff) == (block >= 0)
+    if block >= 0:
+        assert before[:block] == after[:block]
+
+
+def test_a_difference_far_inside_a_block_is_shown_where_it_is() -> None:
+    old = b"x" * 9000 + b"one" + b"y" * 9000
+    shown = short_diff(old, old.replace(b"one", b"two"))
+
+    assert shown.startswith("at byte 9000: ")
+    assert "one" in shown
+    assert "two" in shown
+    assert len(shown) < 400

@@ -1,0 +1,126 @@
+"""A person at one session over real HTTP, in this process: says things, leaves, comes back.
+
+Invariant: wired by `App`, as every run is; client and vendor share one clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.agent.turn import side_request
+from harness.app import App, Options
+from harness.conversation.events import Event, Question, TurnEnded
+from harness.conversation.journal import Record, read_records
+from harness.providers.retry import RetryPolicy
+from harness.simulator import Received, Simulator
+from tests.property.world import SharedClock
+
+
+class Script:
+    """A scripted model: the n-th answer of a conversation is the n-th given; past the end it says "Done."."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def __call__(self, request: dict[str, Any]) -> Any:
+        number = sum(message["role"] == "assistant" for message in request["messages"])
+        return self.answers[number] if number < len(self.answers) else "Done."
+
+
+class Speaker:
+    """See the module. `close` ends the session and the loop."""
+
+    def __init__(self, simulator: Simulator, folder: Path, model: str = "claude-opus-4-8") -> None:
+        self.simulator = simulator
+        self.project = folder / "project"
+        self.project.mkdir(exist_ok=True)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder / "home"),
+            "ANTHROPIC_BASE_URL": simulator.url,
+            "ANTHROPIC_API_KEY": "k",
+        }
+        self.seam = SharedClock(simulator.clock, environment)
+        self.options = Options(cwd=self.project, model=model)
+        self._runner = asyncio.Runner()
+        self.app = self._open(self.options)
+
+    def _open(self, options: Options) -> App:
+        app = App(options, self.seam, _nobody)
+        app.agent.channel = replace(app.agent.channel, retry=RetryPolicy(retries=2, first=0.0))
+        return app
+
+    def say(
+        self, words: str, *, until: Callable[[Event], bool] | None = None, injected: Sequence[str] = ()
+    ) -> list[Event]:
+        """One turn's events. `until`: after this event the listener goes away."""
+        return self._runner.run(self._say(words, until, injected))
+
+    async def _say(self, words: str, until: Callable[[Event], bool] | None, injected: Sequence[str]) -> list[Event]:
+        seen = []
+        async with aclosing(self.app.agent.turn(words, injected=injected)) as events:
+            async for event in events:
+                seen.append(event)
+                if until is not None and until(event):
+                    break
+        return seen
+
+    def answer(self, words: str) -> str:
+        """What the model answered in the end."""
+        end = self.say(words)[-1]
+        assert isinstance(end, TurnEnded)
+        return end.text
+
+    def aside(self, instruction: str = "[Side request] Sum up.") -> str:
+        """A side request's answer."""
+        return str(self._runner.run(side_request(self.app.session, self.app.agent.channel, instruction)))
+
+    def come_back(self, session: str | None = None, **changes: Any) -> None:
+        """Leave, and open a session from its journal: this one, or the one named."""
+        left = self.leave()
+        options = replace(self.options, resume=session or left, model=None)
+        self.app = self._open(replace(options, **changes))
+
+    def begin_anew(self) -> None:
+        """Leave, and begin another session in the same folder."""
+        self.leave()
+        self.app = self._open(self.options)
+
+    def leave(self) -> str:
+        """End the run; gives the session's id."""
+        if self.app.session.journal.owned:
+            self._runner.run(self.app.close())
+        return self.id
+
+    @property
+    def id(self) -> str:
+        return self.app.session.journal.id
+
+    @property
+    def folder(self) -> Path:
+        return self.app.session.journal.folder
+
+    def records(self, kind: str) -> Iterator[Record]:
+        """The journal's records of a kind."""
+        return (record for record in read_records(self.folder / "journal.jsonl") if record.kind == kind)
+
+    def verdicts(self) -> list[str]:
+        return [record.data["verdict"]["kind"] for record in self.records("response")]
+
+    @property
+    def mainline(self) -> list[Received]:
+        return [request for request in self.simulator.requests if request.kind == "mainline"]
+
+    def close(self) -> None:
+        self.leave()
+        self._runner.close()
+
+
+async def _nobody(_question: Question) -> None:
+    """Nobody is there."""
