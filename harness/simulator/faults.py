@@ -1,14 +1,14 @@
 """Faults on demand: what can go wrong between a vendor and a client, as values and as a plan of steps.
 
 Invariant: `damage` is pure; it turns the events of a sound answer into what the socket will do, which only
-the server does. A fault that keeps the response from beginning never touches the cache.
-Shapes of errors: A6 (platform.claude.com/docs/en/api/errors).
+the server does. A fault that keeps the response from beginning never touches the cache. What an error looks like
+is the wire's part (`Dialect`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -18,8 +18,9 @@ FaultKind = Literal[
     "late",  # wait `seconds` before the headers
     "stall",  # after `after` events (inside_tool: after the first argument bytes) wait `seconds`, then go on
     "drop",  # end the connection after `after` events, `after_bytes` bytes, or inside a tool call
-    "error_event",  # `event: error` after `after` events, then the stream ends
-    "no_stop",  # the stream ends in good order without message_stop
+    "error_event",  # an error event after `after` events, then the stream ends
+    "failed",  # Responses: `response.failed` after `after` events, then the stream ends; elsewhere as error_event
+    "no_stop",  # the stream ends in good order without its last event (message_stop, response.completed, [DONE])
     "one_byte",  # every byte is a chunk of its own, so that UTF-8 is split
     "big_event",  # one event of `size` bytes before the content
     "malformed",  # an event whose data is not JSON after `after` events
@@ -28,20 +29,6 @@ FaultKind = Literal[
 ]
 KINDS: tuple[str, ...] = get_args(FaultKind)
 BEFORE_START = frozenset({"status", "reset"})
-
-ERROR_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    409: "conflict_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
 
 _HTML = "<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center></body></html>\n"
 
@@ -59,7 +46,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Extra response headers of a status fault: retry-after in seconds, as a date, huge, or absent."""
     error_type: str = ""
-    """Error type of a status fault or an error event; default: the one of the status, or overloaded_error."""
+    """Error type (OpenAI wires: code) of a status fault or an error event; default: the status's, or overloaded."""
     message: str = "Overloaded"
     after: int = 0
     """Events sent in good order first."""
@@ -75,13 +62,12 @@ class Fault:
         if self.times < 1 or self.seconds < 0 or self.after < 0:
             raise ValueError("a fault's times, seconds and after must not be negative, and times at least 1")
 
-    def error_response(self, request_id: str) -> tuple[int, str, dict[str, str], bytes]:
-        """Of a status fault: status, error type, headers, body."""
-        kind = self.error_type or ERROR_TYPES.get(self.status, "api_error")
+    def answer(self, error: bytes) -> tuple[dict[str, str], bytes]:
+        """Of a status fault: headers and body; `error` is the vendor's own form of the error."""
         headers = {"content-type": "application/json", **self.headers}
         match self.body:
             case "json":
-                body = error_body(kind, self.message, request_id)
+                body = error
             case "html":
                 headers["content-type"] = "text/html; charset=utf-8"
                 body = _HTML.format(status=self.status).encode()
@@ -89,13 +75,7 @@ class Fault:
                 body = b""
             case literal:
                 body = literal.encode()
-        return self.status, kind, headers, body
-
-
-def error_body(kind: str, message: str, request_id: str) -> bytes:
-    """A6 errors: the body of a refusal."""
-    error = {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
-    return json.dumps(error, ensure_ascii=False).encode()
+        return headers, body
 
 
 def fault_from(value: object) -> Fault:
@@ -136,92 +116,105 @@ class Cut:
 Step = Send | Pause | Cut
 
 
+Part = Literal["", "opening", "delta", "arguments", "end"]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One server-sent event of a sound answer."""
 
     name: str
-    data: Mapping[str, Any]
+    """"" on a wire whose events have no names (Chat Completions)."""
+    data: Mapping[str, Any] | str
+    part: Part = ""
+    """What it is to a fault: it opens a content, carries a piece of it or of a call's arguments, ends the stream."""
 
     @property
     def wire(self) -> bytes:
         """A6 SSE: `event:` and `data:` lines and an empty line."""
+        if isinstance(self.data, str):
+            return sse(self.name, self.data)
         return sse(self.name, json.dumps(self.data, ensure_ascii=False, separators=(",", ":")))
 
     @property
     def is_delta(self) -> bool:
         """Whether it carries a piece of content."""
-        return self.name == "content_block_delta"
+        return self.part in {"delta", "arguments"}
 
-    @property
-    def has_arguments(self) -> bool:
-        """Whether it carries a non-empty piece of a tool call's arguments."""
-        return bool(self.is_delta and self.data["delta"].get("partial_json"))
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a wire says what only a fault makes it say. `sent`: events sent before."""
+
+    ping: bytes
+    malformed: bytes
+    error: Callable[[Fault, int], bytes]
+    failed: Callable[[Fault, int], bytes]
+    big: Callable[[int], bytes]
+    """An event, or a comment, of at least so many bytes that means nothing."""
 
 
 def sse(name: str, data: str) -> bytes:
     """One server-sent event."""
-    return f"event: {name}\ndata: {data}\n\n".encode("utf-8", "surrogatepass")
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {data}\n\n".encode("utf-8", "surrogatepass")
 
 
-_PING = sse("ping", '{"type":"ping"}')
-
-
-def damage(events: Iterable[Event], fault: Fault | None, delay: float = 0.0) -> Iterator[Step]:
+def damage(events: Iterable[Event], fault: Fault | None, dialect: Dialect, delay: float = 0.0) -> Iterator[Step]:
     """What the socket does for these events under this fault; `delay` seconds before each delta."""
-    done = False
+    done, sent = False, -1
     for sent, event in enumerate(events):
         if fault is not None and not done and _due(fault, event, sent):
             done = True
-            yield from _strike(fault)
-            if fault.kind in {"drop", "error_event"}:
+            yield from _strike(fault, dialect, sent)
+            if fault.kind in _ENDS:
                 return
         if fault is not None and fault.kind == "slow":
             yield Pause(fault.seconds)
         if delay and event.is_delta:
             yield Pause(delay)
-        if fault is not None and fault.kind == "no_stop" and event.name == "message_stop":
+        if fault is not None and fault.kind == "no_stop" and event.part == "end":
             return
         yield from _whole_or_parts(event.wire, fault)
-        if fault is not None and fault.inside_tool and event.has_arguments and not done:
+        if fault is not None and fault.inside_tool and event.part == "arguments" and not done:
             done = True
-            yield from _strike(fault)
-            if fault.kind in {"drop", "error_event"}:
+            yield from _strike(fault, dialect, sent + 1)
+            if fault.kind in _ENDS:
                 return
     if fault is not None and not done and fault.kind in _AT_A_PLACE and not fault.inside_tool:
-        yield from _strike(fault)
+        yield from _strike(fault, dialect, sent + 1)
 
 
-_AT_A_PLACE = frozenset({"stall", "drop", "error_event", "malformed", "pings"})
+_AT_A_PLACE = frozenset({"stall", "drop", "error_event", "failed", "malformed", "pings"})
+_ENDS = frozenset({"drop", "error_event", "failed"})
 
 
 def _due(fault: Fault, event: Event, sent: int) -> bool:
     if fault.kind == "big_event":
-        return event.name == "content_block_start"
+        return event.part == "opening"
     if fault.kind not in _AT_A_PLACE or fault.inside_tool or fault.after_bytes is not None:
         return False
     return sent >= fault.after
 
 
-def _strike(fault: Fault) -> Iterator[Step]:
+def _strike(fault: Fault, dialect: Dialect, sent: int) -> Iterator[Step]:
     match fault.kind:
         case "stall":
             yield Pause(fault.seconds)
         case "drop":
             yield Cut()
         case "error_event":
-            # A6 SSE: a failure after 200 is an `error` event.
-            kind = fault.error_type or "overloaded_error"
-            error = {"type": "error", "error": {"type": kind, "message": fault.message}}
-            yield Send(sse("error", json.dumps(error)))
+            yield Send(dialect.error(fault, sent))
+        case "failed":
+            yield Send(dialect.failed(fault, sent))
         case "malformed":
-            yield Send(sse("content_block_delta", '{"type":"content_block_delta","index":0,"delta":{"type"'))
+            yield Send(dialect.malformed)
         case "pings":
             for _ in range(max(1, int(fault.seconds / max(fault.every, 0.001)))):
-                yield Send(_PING)
+                yield Send(dialect.ping)
                 yield Pause(fault.every)
         case "big_event":
-            yield Send(sse("ping", json.dumps({"type": "ping", "padding": "x" * fault.size})))
+            yield Send(dialect.big(fault.size))
         case _:
             return
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.simulator.prefix_cache import SECONDS, Prompt, Ttl
+from harness.simulator.prefix_cache import SECONDS, Prompt
+from harness.simulator.records import Ttl
 from harness.simulator.rules import Rules
 
 
@@ -65,7 +66,7 @@ class Oracle:
             for life in (self._tails.get((line, digest)), self._ends.get(digest)):
                 if life is not None and life.alive(at):
                     life.used_at = max(life.used_at, at)
-        ttl: Ttl = "1h" if any(mark == "1h" for _, mark in prompt.markers) else "5m"
+        ttl = max((mark for _, mark in prompt.markers), key=lambda mark: SECONDS[mark], default=prompt.default_ttl)
         for index in prompt.system_ends:
             if index > perfect.index and prompt.tokens[index] >= prompt.minimum:
                 self._ends[prompt.digests[index]] = _Life(ttl, at)

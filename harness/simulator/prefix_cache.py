@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
 
+from harness.simulator.records import Ttl
 from harness.simulator.rules import Rules
 
-Ttl = Literal["5m", "1h"]
-SECONDS: dict[Ttl, float] = {"5m": 300.0, "1h": 3600.0}  # A2 cache_control: the two lifetimes
+# A2 cache_control, B Control: the lifetimes of either vendor.
+SECONDS: dict[Ttl, float] = {"5m": 300.0, "1h": 3600.0, "30m": 1800.0, "12h": 43200.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ class Prompt:
     """Indexes of the system text blocks."""
     minimum: int
     """Tokens below which nothing is cached."""
+    default_ttl: Ttl = "5m"
+    """Lifetime of what a request without any marker would write."""
+    endings: tuple[int, ...] = ()
+    """B Lookback: ends of the messages at which an implicit breakpoint may stand, ascending."""
+    explicit_only: bool = False
+    """B Control: `mode: explicit`, no implicit breakpoint."""
+    lead: int = -1
+    """B Lookback: last block of the initial developer messages."""
 
     @property
     def total(self) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Level = Literal["tools", "system", "messages"]
+Ttl = Literal["5m", "1h", "30m", "12h"]
 LEVELS: tuple[Level, ...] = ("tools", "system", "messages")
 
 
@@ -20,19 +21,21 @@ class Block:
 
     level: Level
     role: str
-    """"user", "assistant" or "system" for messages; "" for tools; "system" for system."""
+    """The role on the wire ("tool" for an OpenAI tool output); "" for tools; "system" for system."""
     message: int
-    """Index into `messages`; -1 at the tools and system levels."""
+    """Index into `messages` or `input`; -1 for what stands outside of it."""
     first: bool
     """First block of its message (of its level for tools and system)."""
     canonical: bytes
-    """Compact JSON of the block as sent, keys in the order sent, without cache_control."""
-    marker: Literal["5m", "1h"] | None = None
-    """TTL of its cache_control, also when the automatic marker landed here."""
+    """Compact JSON of the block as sent, keys in the order sent, without its marker."""
+    marker: Ttl | None = None
+    """TTL of its marker (cache_control, prompt_cache_breakpoint), also when the automatic one landed here."""
     kind: str = "text"
     """The block's type on the wire."""
     counted: bool = True
     """False for thinking that the vendor left out of the prompt."""
+    eligible: bool = False
+    """OpenAI: the end of a message or tool output at which an implicit breakpoint may stand (B Lookback)."""
 
     @property
     def size(self) -> int:
@@ -76,16 +79,12 @@ class Received:
     kind: Literal["mainline", "side"]
     message_id: str
     """Id of the answer."""
-
-    @property
-    def read(self) -> int:
-        """Tokens read from the cache."""
-        return int(self.usage["cache_read_input_tokens"])
-
-    @property
-    def written(self) -> int:
-        """Tokens written to the cache."""
-        return int(self.usage["cache_creation_input_tokens"])
+    read: int = 0
+    """Tokens read from the cache, whatever `usage` shows of it."""
+    written: int = 0
+    """Tokens of paid cache writes."""
+    contract: str = "anthropic"
+    """The caching contract that accounted for it."""
 
     @property
     def markers(self) -> tuple[int, ...]:
@@ -103,13 +102,23 @@ class Received:
 
 
 class Refused(Exception):
-    """The vendor refuses: HTTP status, error type, text (A6 errors)."""
+    """The vendor refuses: HTTP status, error type, text (A6 errors); param and code on the OpenAI wires."""
 
-    def __init__(self, message: str, *, status: int = 400, kind: str = "invalid_request_error") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.kind = kind
+        self.param = param
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +134,5 @@ class Refusal:
     """The vendor's error text."""
     body: bytes = field(repr=False)
     path: str = "/v1/messages"
+    code: str | None = None
+    """The error code of the OpenAI wires."""

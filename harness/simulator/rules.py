@@ -42,12 +42,52 @@ class Rules:
     body_limit: int = 32 * 1024 * 1024
     """A6 errors: bytes of a request above which 413 request_too_large is answered."""
 
+    # From here on: the OpenAI wires. Rows are those of sections B, C and F of the notes.
+    profile: Literal["openai", "openrouter", "deepseek", "ollama", "llamacpp", "vllm", "sglang", "generic"] = "openai"
+    """C: which vendor or engine answers on the OpenAI wires."""
+    contract: Literal["model", "breakpoints", "steps", "units", "blocks", "slots", "none"] = "model"
+    """B, C: the caching contract of the OpenAI wires; `model`: what the model and the profile say."""
+    breakpoint_lookback: Literal["latest80", "first2_latest50"] = "latest80"
+    """B Lookback, F1: the SDK's docstring of November, or the guide's copy of September."""
+    cache_key: Literal["optional", "required"] = "optional"
+    """B Key, F1: with `required`, a GPT-5.6 request without prompt_cache_key never matches."""
+    retention: Literal["24h", "in_memory"] = "24h"
+    """B Control: retention of older models when the request names none (24h; in_memory for ZDR organizations)."""
+    idle_seconds: int = 300
+    """B Control: idle life of an in_memory entry, 5 to 10 minutes; an hour at most in any case."""
+    unit_interval: int = 64
+    """C DeepSeek, F7: tokens between the fixed boundaries of units; 0: only the ends of inputs and outputs."""
+    block_tokens: int = 16
+    """C vLLM: tokens of a full block (528 on some hybrid models)."""
+    slots: int = 1
+    """C llama.cpp: prompts that the engine holds at one time."""
+    cache_report: Literal["profile", "on", "off"] = "profile"
+    """C Local engines: whether a flag of the server makes it report cached tokens."""
+    strict_alternation: bool = False
+    """Issue 3: the chat template wants user and assistant to alternate."""
+    mid_system: Literal["profile", "accept", "reject"] = "profile"
+    """C SGLang: whether a system message after the first place is refused."""
+    reasoning_echo: Literal["profile", "required", "all", "forbidden", "free"] = "profile"
+    """Whether an assistant message with tool calls must, or must not, carry the reasoning_content it came with;
+    `all`: also when the call was made elsewhere."""
+    encrypted_content: Literal["include", "always"] = "include"
+    """B Stateless: asked for by `include`, or always sent, as openai 3.54.0 says of reasoning items."""
+    foreign_reasoning: Literal["reject", "remove"] = "reject"
+    """B Stateless: another model's reasoning item is refused, or withheld and named in input_transformations."""
+
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}")
-        if self.lookback < 1:
-            raise ValueError("lookback must be at least 1")
+        for name, least in (
+            ("lookback", 1),
+            ("block_tokens", 1),
+            ("slots", 1),
+            ("unit_interval", 0),
+            ("idle_seconds", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}")
 
     @staticmethod
     def parse(pairs: Iterable[str]) -> Rules:
@@ -68,8 +108,18 @@ _CHOICES = {
     "settings_level": ("messages", "system", "tools"),
     "binding": ("all", "models", "none"),
     "foreign_thinking": ("drop", "reject"),
+    "profile": ("openai", "openrouter", "deepseek", "ollama", "llamacpp", "vllm", "sglang", "generic"),
+    "contract": ("model", "breakpoints", "steps", "units", "blocks", "slots", "none"),
+    "breakpoint_lookback": ("latest80", "first2_latest50"),
+    "cache_key": ("optional", "required"),
+    "retention": ("24h", "in_memory"),
+    "cache_report": ("profile", "on", "off"),
+    "mid_system": ("profile", "accept", "reject"),
+    "reasoning_echo": ("profile", "required", "all", "forbidden", "free"),
+    "encrypted_content": ("include", "always"),
+    "foreign_reasoning": ("reject", "remove"),
 }
-_FLAGS = {"collapse_tool_runs", "readable_after_start", "betas_in_key"}
+_FLAGS = {"collapse_tool_runs", "readable_after_start", "betas_in_key", "strict_alternation"}
 
 
 def _value(name: str, text: str) -> object:

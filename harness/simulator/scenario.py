@@ -1,19 +1,20 @@
 """A scripted model read from JSON: which answer comes at which turn of which conversation.
 
-Invariant: stateless; the turn is the number of assistant messages in the request, so retries, resumed and
-forked conversations get the same answers. A scenario that exists is well-formed.
+Invariant: stateless; the turn is the number of the model's turns in the request, on whatever wire, so retries,
+resumed and forked conversations get the same answers. A scenario that exists is well-formed.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.simulator.answers import Answer, BadAnswer, answer_from
+from harness.simulator.conversation import last_user_text, turns_of_the_model, user_texts
 
 _PAST_THE_END = Answer(({"text": "The script has no further turns."},))
 _NOTED = Answer(({"text": "Noted."},))
@@ -59,7 +60,7 @@ class Scenario:
     def __call__(self, request: dict[str, Any]) -> Answer:
         """The answer to a request's JSON."""
         turns, name = self._turns(request)
-        number = sum(1 for message in request["messages"] if message["role"] == "assistant")
+        number = turns_of_the_model(request)
         if self.repeat_default and turns is self.default:
             number = 0
         if number >= len(turns):
@@ -75,7 +76,7 @@ class Scenario:
         return filled(turn.answer, request)
 
     def _turns(self, request: Mapping[str, Any]) -> tuple[tuple[Turn, ...], str]:
-        texts = list(user_texts(request))
+        texts = user_texts(request)
         for place, conversation in enumerate(self.conversations):
             if any(conversation.match.search(text) for text in texts):
                 return conversation.turns, f"conversation {place} (/{conversation.match.pattern}/)"
@@ -155,36 +156,6 @@ def _pattern(value: object, where: str) -> re.Pattern[str]:
         return re.compile(value)
     except re.error as error:
         raise ScenarioError(f"{where}: bad regular expression: {error}") from None
-
-
-def user_texts(request: Mapping[str, Any]) -> Iterator[str]:
-    """Every text block of every user message, in order; tool results are not texts of the user."""
-    for message in request["messages"]:
-        if message["role"] == "user":
-            content = message["content"]
-            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-            yield from (part["text"] for part in parts if part["type"] == "text")
-
-
-def last_user_text(request: Mapping[str, Any]) -> str:
-    """All texts after the last assistant message, tool results included, joined by newlines."""
-    texts: list[str] = []
-    for message in reversed(request["messages"]):
-        if message["role"] == "assistant":
-            break
-        texts[:0] = list(_texts(message["content"]))
-    return "\n".join(texts)
-
-
-def _texts(content: object) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, list):
-        for part in content:
-            if part.get("type") == "text":
-                yield part["text"]
-            elif part.get("type") == "tool_result":
-                yield from _texts(part.get("content"))
 
 
 def filled(answer: Answer, request: Mapping[str, Any]) -> Answer:

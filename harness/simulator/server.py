@@ -20,7 +20,7 @@ from harness.simulator.control import control
 from harness.simulator.faults import Cut, Fault, Pause, Send
 from harness.simulator.records import Received, Refusal, Refused
 from harness.simulator.rules import Rules
-from harness.simulator.vendor import Brain, Response, Vendor, whole
+from harness.simulator.vendor import WIRES, Brain, Response, Vendor, whole
 
 _READ_AT_MOST = 256 * 1024 * 1024
 
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer("GET", b"")
 
     def do_POST(self) -> None:
-        """Messages, count_tokens, control."""
+        """The wires, count_tokens, control."""
         length = self.headers.get("content-length", "")
         if not length.isdigit() or int(length) > _READ_AT_MOST:
             self.close_connection = True
@@ -207,8 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         if path.startswith("/_sim/"):
             self._perform(whole(*control(vendor, method, path, body)))
-        elif method == "POST" and path == "/v1/messages":
-            self._perform(vendor.message(body, headers))
+        elif method == "POST" and path in WIRES:
+            self._perform(vendor.message(body, headers, path))
         elif method == "POST" and path == "/v1/messages/count_tokens":
             self._perform(vendor.count_tokens(body, headers))
         else:

@@ -14,40 +14,34 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.simulator import wire_anthropic_reply as replies
 from harness.simulator.answers import Answer, answer_from
 from harness.simulator.clock import Clock
-from harness.simulator.diagnostics import diagnose
-from harness.simulator.faults import (
-    BEFORE_START,
-    Cut,
-    Fault,
-    Pause,
-    Send,
-    Step,
-    damage,
-    error_body,
-    limit_bytes,
-)
-from harness.simulator.oracle import Oracle, Perfect
-from harness.simulator.prefix_cache import PrefixCache, Reading
+from harness.simulator.contract_breakpoints import BreakpointBook
+from harness.simulator.contract_slots import SlotBook
+from harness.simulator.contract_units import UnitBook
+from harness.simulator.contracts import Bill, Book, Contract, MarkedBook, NoBook
+from harness.simulator.conversation import starts_with_side_mark
+from harness.simulator.faults import BEFORE_START, Cut, Fault, Pause, Send, Step, damage, limit_bytes
 from harness.simulator.records import Received, Refusal, Refused
 from harness.simulator.rules import Rules
 from harness.simulator.scenario import Scenario, ScenarioMismatch
-from harness.simulator.validation import check_request, check_version
-from harness.simulator.wire_anthropic import WIRE, Understood, understand
+from harness.simulator.vendor_anthropic import AnthropicWire, count_tokens
+from harness.simulator.vendor_chat import ChatWire
+from harness.simulator.vendor_responses import ResponsesWire
+from harness.simulator.wires import Accepted, Speech, Spoken, Wire
 
 Brain = Callable[[dict[str, Any]], object]
 
 
-def starts_with_side_mark(request: Mapping[str, Any]) -> bool:
-    """The default side test: the last text of the last user message begins with "[Side request"."""
-    users = [message for message in request["messages"] if message["role"] == "user"]
-    if not users:
-        return False
-    content = users[-1]["content"]
-    texts = [content] if isinstance(content, str) else [part["text"] for part in content if part["type"] == "text"]
-    return bool(texts) and str(texts[-1]).startswith("[Side request")
+MESSAGES = "/v1/messages"
+WIRES: dict[str, Wire] = {
+    MESSAGES: AnthropicWire(),
+    "/v1/responses": ResponsesWire(),
+    "/v1/chat/completions": ChatWire(),
+    # C: the base addresses of DeepSeek and OpenRouter.
+    "/chat/completions": ChatWire(),
+    "/api/v1/chat/completions": ChatWire(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +65,12 @@ class _Ticket:
 
     index: int
     at: float
+    path: str
     body: bytes
     json: dict[str, Any]
     headers: dict[str, str]
-    known: Understood
-    reading: Reading
-    perfect: Perfect
+    known: Accepted
+    bill: Bill
     kind: Literal["mainline", "side"]
 
 
@@ -96,8 +90,15 @@ class Vendor:
         self.refused: list[Refusal] = []
         self._begun: dict[int, Received] = {}
         self._answers: dict[str, Received] = {}
-        self._cache = PrefixCache(self.rules)
-        self._oracle = Oracle(self.rules)
+        self._books: dict[Contract, Book] = {
+            "anthropic": MarkedBook(self.rules),
+            "breakpoints": BreakpointBook(self.rules),
+            "steps": UnitBook(),
+            "units": UnitBook(),
+            "blocks": UnitBook(),
+            "slots": SlotBook(self.rules.slots),
+            "none": NoBook(),
+        }
         self._faults: deque[Fault] = deque()
         self._struck: Counter[bytes] = Counter()
         self._next_index = 0
@@ -121,59 +122,60 @@ class Vendor:
     def evict(self, share: float) -> int:
         """Evict the least recently used share of the entries; returns how many."""
         with self._lock:
-            gone = self._cache.evict(share)
-            self._oracle.forget(gone)
-            return len(gone)
+            return sum(book.evict(share) for book in self._books.values())
 
-    def message(self, body: bytes, headers: dict[str, str]) -> Response:
-        """Answer POST /v1/messages."""
+    def message(self, body: bytes, headers: dict[str, str], path: str = MESSAGES) -> Response:
+        """Answer a request for a message on the wire of this path."""
         request_id = self._request_id()
         try:
-            return self._message(body, headers, request_id)
+            return self._message(body, headers, path, request_id)
         except Exception as error:  # noqa: BLE001 - a fault of the simulator itself: recorded, never a dead thread
             failed = Refused(f"the simulator failed: {error!r}", status=500, kind="api_error")
-            return self.refuse(failed, body, request_id)
+            return self.refuse(failed, body, request_id, path)
 
-    def _message(self, body: bytes, headers: dict[str, str], request_id: str) -> Response:
+    def _message(self, body: bytes, headers: dict[str, str], path: str, request_id: str) -> Response:
         fault = self._take_fault()
         try:
             if fault is not None and fault.kind in BEFORE_START:
-                return self._struck_down(fault, body, request_id)
-            request, workspace = self._admit(body, headers)
-            facts = check_request(request, headers)
-            known = understand(request, headers, facts, self.rules, workspace)
-            ticket = self._arrive(body, request, headers, known)
+                return self._struck_down(fault, body, path, request_id)
+            request, workspace = self._admit(body, headers, WIRES[path])
+            known = WIRES[path].accept(request, headers, self.rules, workspace)
+            ticket = self._arrive(body, request, headers, path, known)
         except Refused as refused:
-            return self.refuse(refused, body, request_id)
+            return self.refuse(refused, body, request_id, path)
         try:
             answer = self._think(ticket)
         except Refused as refused:
             self._abandon(ticket)
-            return self.refuse(refused, body, request_id)
+            return self.refuse(refused, body, request_id, path)
         fault = fault or self._scripted_fault(answer, body)
         if fault is not None and fault.kind in BEFORE_START:
             self._abandon(ticket)
-            return self._struck_down(fault, body, request_id)
+            return self._struck_down(fault, body, path, request_id)
         return self._respond(ticket, answer, fault, request_id)
 
     def count_tokens(self, body: bytes, headers: dict[str, str]) -> Response:
-        """Answer POST /v1/messages/count_tokens: the same checks (A4: signatures too), no caching."""
+        """Answer POST /v1/messages/count_tokens."""
         request_id = self._request_id()
         try:
-            request, workspace = self._admit(body, headers)
-            facts = check_request(request, headers, counting=True)
-            known = understand(request, headers, facts, self.rules, workspace)
+            request, workspace = self._admit(body, headers, WIRES[MESSAGES])
+            tokens = count_tokens(request, headers, self.rules, workspace)
         except Refused as refused:
-            return self.refuse(refused, body, request_id, path="/v1/messages/count_tokens")
-        return whole(200, {"input_tokens": known.prompt.total}, request_id)
+            return self.refuse(refused, body, request_id, path=f"{MESSAGES}/count_tokens")
+        return whole(200, {"input_tokens": tokens}, request_id)
 
-    def refuse(self, refused: Refused, body: bytes, request_id: str = "", path: str = "/v1/messages") -> Response:
-        """Record a refusal and answer it (A6 errors)."""
+    def refuse(self, refused: Refused, body: bytes, request_id: str = "", path: str = MESSAGES) -> Response:
+        """Record a refusal and answer it as the wire of the path does (A6 errors)."""
         request_id = request_id or self._request_id()
+        wire = WIRES.get(path, WIRES[MESSAGES])
+        self._record(refused, body, path)
+        headers = {"content-type": "application/json", wire.id_header: request_id}
+        return _body(refused.status, headers, wire.error(refused, request_id))
+
+    def _record(self, refused: Refused, body: bytes, path: str) -> None:
         with self._lock:
-            self.refused.append(Refusal(self.clock.now(), refused.status, refused.kind, refused.message, body, path))
-        data = error_body(refused.kind, refused.message, request_id)
-        return _body(refused.status, {"content-type": "application/json", "request-id": request_id}, data)
+            now = self.clock.now()
+            self.refused.append(Refusal(now, refused.status, refused.kind, refused.message, body, path, refused.code))
 
     def _request_id(self) -> str:
         with self._lock:
@@ -184,23 +186,23 @@ class Vendor:
         with self._lock:
             return self._faults.popleft() if self._faults else None
 
-    def _struck_down(self, fault: Fault, body: bytes, request_id: str) -> Response:
+    def _struck_down(self, fault: Fault, body: bytes, path: str, request_id: str) -> Response:
         """A fault that keeps the response from beginning: nothing was accepted, the cache is untouched."""
         if fault.kind == "reset":
-            with self._lock:
-                self.refused.append(Refusal(self.clock.now(), 0, "reset", "connection reset before any header", body))
+            self._record(Refused("connection reset before any header", status=0, kind="reset"), body, path)
             return Response(0, {}, iter(()))
-        status, kind, headers, data = fault.error_response(request_id)
-        with self._lock:
-            self.refused.append(Refusal(self.clock.now(), status, kind, fault.message, body))
-        return _body(status, {"request-id": request_id, **headers}, data)
+        wire = WIRES[path]
+        refused = wire.struck(fault)
+        self._record(refused, body, path)
+        headers, data = fault.answer(wire.error(refused, request_id))
+        return _body(fault.status, {wire.id_header: request_id, **headers}, data)
 
-    def _admit(self, body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+    def _admit(self, body: bytes, headers: Mapping[str, str], wire: Wire) -> tuple[dict[str, Any], str]:
         """Size, key, version, JSON; returns the request and the workspace of the key."""
         if len(body) > self.rules.body_limit:
             raise Refused("Request exceeds the maximum size", status=413, kind="request_too_large")
-        workspace = self._workspace(headers)
-        check_version(headers)
+        workspace = self._workspace(headers, wire)
+        wire.check_headers(headers)
         try:
             request = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -209,36 +211,34 @@ class Vendor:
             raise Refused("The request body must be a JSON object")
         return request, workspace
 
-    def _workspace(self, headers: Mapping[str, str]) -> str:
-        # A1: the key comes as `x-api-key`, or as a bearer token from newer clients.
+    def _workspace(self, headers: Mapping[str, str], wire: Wire) -> str:
+        # A1: the key comes as `x-api-key`, or as a bearer token; on the OpenAI wires always as the latter.
         scheme, _, token = headers.get("authorization", "").partition(" ")
         key = headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
-        if self._key is not None:
-            if not key:
-                raise Refused("x-api-key header is required", status=401, kind="authentication_error")
-            if self._key not in ("any", key):
-                raise Refused("invalid x-api-key", status=401, kind="authentication_error")
+        if self._key is not None and (not key or self._key not in ("any", key)):
+            raise wire.no_key(key)
         # A2 isolation: nothing is shared between workspaces; here every key is one.
         return key if self.rules.isolation == "key" else ""
 
-    def _arrive(self, body: bytes, request: dict[str, Any], headers: dict[str, str], known: Understood) -> _Ticket:
+    def _arrive(
+        self, body: bytes, request: dict[str, Any], headers: dict[str, str], path: str, known: Accepted
+    ) -> _Ticket:
         side = headers.get("x-sim-kind") == "side" or self.is_side(request)
         with self._lock:
             index, at = self._next_index, self.clock.now()
             self._next_index += 1
-            reading = self._cache.look_up(known.prompt, at, index)
-            perfect = self._oracle.look_up(known.prompt, known.line, at)
-        return _Ticket(index, at, body, request, headers, known, reading, perfect, "side" if side else "mainline")
+            bill = self._books[known.contract].look_up(known.prompt, known.line, at, index)
+        return _Ticket(index, at, path, body, request, headers, known, bill, "side" if side else "mainline")
 
     def _abandon(self, ticket: _Ticket) -> None:
         with self._lock:
-            self._cache.forgotten(ticket.reading, ticket.index)
+            self._books[ticket.known.contract].forgotten(ticket.bill, ticket.index)
             if ticket.index == self._next_index - 1:
                 self._next_index -= 1
 
     def _think(self, ticket: _Ticket) -> Answer:
-        if ticket.json["max_tokens"] == 0:
-            return Answer((), "max_tokens")  # A5 pre-warm
+        if ticket.known.silent:
+            return Answer(())
         if isinstance(self.brain, Scenario) and ticket.kind == "side":
             return self.brain.side
         try:
@@ -258,67 +258,53 @@ class Vendor:
             return answer.fault if self._struck[digest] <= answer.fault.times else None
 
     def _respond(self, ticket: _Ticket, answer: Answer, fault: Fault | None, request_id: str) -> Response:
-        known, body = ticket.known, ticket.body
-        reply = replies.Reply(
-            message_id=replies.message_id(body),
-            model=ticket.json["model"],
-            contents=replies.contents_of(answer, body, known.facts.name, known.prefix()),
-            stop_reason=answer.stop_reason,
-            usage=replies.usage_of(ticket.reading, answer),
-            diagnostics=self._diagnostics(ticket),
-        )
-        began = self._beginning(ticket, reply)
+        known = ticket.known
+        with self._lock:
+            earlier = self._answers.get(known.compare_with or "")
+        spoken = known.speak(Speech(answer, ticket.body, ticket.bill, ticket.at, earlier))
+        began = self._beginning(ticket, spoken)
         wait = fault.seconds if fault is not None and fault.kind == "late" else 0.0
-        headers = {"request-id": request_id}
-        if ticket.json.get("stream"):
-            steps = damage(replies.events(reply), fault, answer.delay)
+        headers = {WIRES[ticket.path].id_header: request_id}
+        if known.stream:
+            steps = damage(spoken.events(), fault, spoken.dialect, answer.delay)
             if fault is not None and fault.kind == "drop" and fault.after_bytes is not None:
                 steps = limit_bytes(steps, fault.after_bytes)
             headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
             return Response(200, headers, steps, None, began, wait)
-        data = json.dumps(replies.message(reply), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        data = json.dumps(spoken.message, ensure_ascii=False).encode("utf-8", "surrogatepass")
         headers["content-type"] = "application/json"
         return Response(200, headers, _whole_damaged(data, fault), len(data), began, wait)
 
-    def _diagnostics(self, ticket: _Ticket) -> dict[str, Any] | None:
-        asked = ticket.json.get("diagnostics")
-        if not isinstance(asked, dict) or asked.get("previous_message_id") is None:
-            return None
-        with self._lock:
-            earlier = self._answers.get(asked["previous_message_id"])
-        return diagnose(earlier, ticket.known)
-
-    def _beginning(self, ticket: _Ticket, reply: replies.Reply) -> Callable[[], None]:
+    def _beginning(self, ticket: _Ticket, spoken: Spoken) -> Callable[[], None]:
+        known, bill = ticket.known, ticket.bill
         received = Received(
             index=ticket.index,
             at=ticket.at,
-            wire=WIRE,
-            model=ticket.json["model"],
+            wire=WIRES[ticket.path].name,
+            model=known.model,
             body=ticket.body,
             json=ticket.json,
             headers=ticket.headers,
-            blocks=ticket.known.blocks,
-            line=ticket.known.line,
-            usage=reply.usage,
-            prompt_tokens=ticket.known.prompt.total,
-            perfect_read=ticket.perfect.read,
-            explain=f"{ticket.reading.explain}; {ticket.perfect.explain}",
+            blocks=known.blocks,
+            line=known.line,
+            usage=spoken.usage,
+            prompt_tokens=known.total,
+            perfect_read=bill.perfect,
+            explain=bill.explain,
             kind=ticket.kind,
-            message_id=reply.message_id,
+            message_id=spoken.id,
+            read=bill.read,
+            written=sum(bill.written.values()),
+            contract=known.contract,
         )
 
         def began() -> None:
             with self._lock:
-                self._cache.began(ticket.reading, ticket.at, ticket.index)
-                self._oracle.began(
-                    ticket.known.prompt,
-                    ticket.known.line,
-                    ticket.perfect,
-                    ticket.at,
-                    mainline=ticket.kind == "mainline",
-                )
+                mainline = ticket.kind == "mainline"
+                book = self._books[known.contract]
+                book.began(bill, ticket.at, ticket.index, mainline=mainline, outputs=spoken.outputs)
                 self._begun[ticket.index] = received
-                self._answers[reply.message_id] = received
+                self._answers[spoken.id] = received
 
         return began
 

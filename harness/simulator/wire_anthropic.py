@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.simulator.models import ModelFacts
-from harness.simulator.prefix_cache import Prompt, Ttl
-from harness.simulator.records import LEVELS, Block, Level, Refused
+from harness.simulator.prefix_cache import Prompt
+from harness.simulator.records import LEVELS, Block, Level, Refused, Ttl
 from harness.simulator.rules import Rules
 from harness.simulator.signatures import THINKING_KINDS, PrefixDigest, judge, judge_redacted
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.simulator.answers import Answer, input_text, item_tokens, output_tokens
+from harness.simulator.contracts import Bill
 from harness.simulator.faults import Event
-from harness.simulator.prefix_cache import Reading
 from harness.simulator.signatures import PrefixDigest, redact, sign
 
 _PIECES = 4
@@ -46,18 +46,19 @@ def message_id(body: bytes) -> str:
     return f"msg_{hashlib.sha256(body).hexdigest()[:24]}"
 
 
-def usage_of(reading: Reading, answer: Answer, *, output: int | None = None) -> dict[str, Any]:
+def usage_of(bill: Bill, answer: Answer) -> dict[str, Any]:
     """A6 usage: exclusive input counters, the write split by TTL."""
+    short, long = bill.written["5m"], bill.written["1h"]
     thinking = sum(item_tokens(item) for item in answer.content if "call" not in item and "text" not in item)
     return {
-        "input_tokens": reading.uncached,
-        "cache_creation_input_tokens": reading.write_5m + reading.write_1h,
-        "cache_read_input_tokens": reading.read,
+        "input_tokens": bill.total - bill.read - short - long,
+        "cache_creation_input_tokens": short + long,
+        "cache_read_input_tokens": bill.read,
         "cache_creation": {
-            "ephemeral_5m_input_tokens": reading.write_5m,
-            "ephemeral_1h_input_tokens": reading.write_1h,
+            "ephemeral_5m_input_tokens": short,
+            "ephemeral_1h_input_tokens": long,
         },
-        "output_tokens": output_tokens(answer) if output is None else output,
+        "output_tokens": output_tokens(answer),
         "output_tokens_details": {"thinking_tokens": thinking},
         "service_tier": "standard",
     }
@@ -121,9 +122,14 @@ def events(reply: Reply) -> Iterator[Event]:
         yield Event(
             "content_block_start",
             {"type": "content_block_start", "index": index, "content_block": _opening(content.block)},
+            "opening",
         )
         for delta in _deltas(content):
-            yield Event("content_block_delta", {"type": "content_block_delta", "index": index, "delta": delta})
+            yield Event(
+                "content_block_delta",
+                {"type": "content_block_delta", "index": index, "delta": delta},
+                "arguments" if delta.get("partial_json") else "delta",
+            )
         yield Event("content_block_stop", {"type": "content_block_stop", "index": index})
     counters = (
         "input_tokens",
@@ -140,7 +146,7 @@ def events(reply: Reply) -> Iterator[Event]:
             "usage": {name: reply.usage[name] for name in counters},
         },
     )
-    yield Event("message_stop", {"type": "message_stop"})
+    yield Event("message_stop", {"type": "message_stop"}, "end")
 
 
 def _opening(block: dict[str, Any]) -> dict[str, Any]:

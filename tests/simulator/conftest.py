@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from harness.simulator import Clock, Rules, Simulator
 from harness.simulator.vendor import Brain
 
 MODEL = "claude-opus-4-8"
+GPT = "gpt-6.1-sol"
 
 
 @dataclass
@@ -38,6 +39,26 @@ class Reply:
         counters = ("cache_read_input_tokens", "cache_creation_input_tokens", "input_tokens")
         read, written, uncached = (int(usage[name]) for name in counters)
         return read, written, uncached
+
+    @property
+    def bill(self) -> tuple[int, int, int]:
+        """(read, written, whole prompt) of an OpenAI wire; nothing said is 0."""
+        usage = self.json["usage"]
+        details = usage.get("input_tokens_details") or usage.get("prompt_tokens_details") or {}
+        total = usage["input_tokens"] if "input_tokens" in usage else usage["prompt_tokens"]
+        return details.get("cached_tokens", 0), details.get("cache_write_tokens", 0), total
+
+    @property
+    def failure(self) -> tuple[int, str, str | None, str | None]:
+        """(status, text, param, code) of an OpenAI wire."""
+        error = self.json["error"]
+        return self.status, str(error["message"]), error["param"], error["code"]
+
+    @property
+    def chunks(self) -> list[Any]:
+        """The data of a Chat Completions stream; the last is "[DONE]"."""
+        lines = [line[len("data: ") :] for line in self.body.decode().split("\n\n") if line.startswith("data: ")]
+        return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
     @property
     def events(self) -> list[tuple[str, Any]]:
@@ -82,6 +103,18 @@ class Caller:
     def __call__(self, messages: list[Any], **fields: Any) -> Reply:
         request = {"model": MODEL, "max_tokens": 100, "messages": messages, **fields}
         return self.send("/v1/messages", json.dumps({name: v for name, v in request.items() if v is not ...}).encode())
+
+    def respond(self, items: Any, **fields: Any) -> Reply:
+        """POST /v1/responses, stateless."""
+        include = ["reasoning.encrypted_content"]
+        request = {"model": GPT, "store": False, "include": include, "input": items, **fields}
+        return self.send("/v1/responses", json.dumps({name: v for name, v in request.items() if v is not ...}).encode())
+
+    def chat(self, messages: Any, **fields: Any) -> Reply:
+        """POST /v1/chat/completions."""
+        request = {"model": GPT, "messages": messages, **fields}
+        body = json.dumps({name: v for name, v in request.items() if v is not ...}).encode()
+        return self.send("/v1/chat/completions", body)
 
     def get(self, path: str) -> Any:
         return self.send(path, b"", "GET").json
@@ -132,6 +165,40 @@ def row() -> Callable[..., list[Any]]:
         return [{"role": "user", "content": [_text(f"block {at}", marks.get(at)) for at in range(1, count + 1)]}]
 
     return build
+
+
+MARK = {"mode": "explicit"}
+
+
+@pytest.fixture
+def part() -> Callable[..., dict[str, Any]]:
+    """part("words", MARK): an input_text, with a breakpoint or without."""
+
+    def build(text: str, mark: dict[str, Any] | None = None, kind: str = "input_text") -> dict[str, Any]:
+        return {"type": kind, "text": text, **({"prompt_cache_breakpoint": mark} if mark else {})}
+
+    return build
+
+
+@pytest.fixture
+def items(part: Callable[..., dict[str, Any]]) -> Callable[..., list[Any]]:
+    """items(5, {5}): five user messages of one part of 25 tokens each, counted from 1, these with a breakpoint."""
+
+    def build(count: int, marks: Iterable[int] = (), start: int = 1) -> list[Any]:
+        made = []
+        for at in range(start, count + 1):
+            # 42 bytes of envelope; 100 bytes in all.
+            text = f"message {at} ".ljust(68, ".")
+            made.append({"role": "user", "content": [part(text, MARK if at in set(marks) else None)]})
+        return made
+
+    return build
+
+
+@pytest.fixture
+def function() -> dict[str, Any]:
+    schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    return {"type": "function", "name": "look", "description": "Looks.", "parameters": schema, "strict": False}
 
 
 @pytest.fixture

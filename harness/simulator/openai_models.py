@@ -1,0 +1,150 @@
+"""What the pretend vendors of the OpenAI wires know about each model, and what each profile of server does.
+
+Invariant: on the profile `openai` a name that is not a row does not exist (404 model_not_found); every other
+profile serves any name, a row or not. The figures are not shared with any client.
+Sources: section B (models, windows, reasoning), section C (profiles) of the notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from harness.simulator.contracts import Contract
+from harness.simulator.models import facts_of as anthropic_facts
+from harness.simulator.records import Refused
+from harness.simulator.rules import Rules
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIFacts:
+    """One model. Sizes are tokens."""
+
+    name: str
+    contract: Contract = "breakpoints"
+    min_cacheable: int = 1_024
+    step: int = 128
+    """B Granularity, before 5.6."""
+    max_input: int = 922_000
+    max_output: int = 128_000
+    reasons: bool = True
+    efforts: tuple[str, ...] = EFFORTS
+    all_turns: bool = True
+    """B Stateless: the default of reasoning.context; else current_turn."""
+    only_24h: bool = True
+    """openai 3.54.0, prompt_cache_retention: from gpt-5.5 on only 24h is supported."""
+
+    @property
+    def breakpoints(self) -> bool:
+        """B Control: whether prompt_cache_options and prompt_cache_breakpoint exist for it."""
+        return self.contract in {"breakpoints", "anthropic"}
+
+
+# B: 6.2 rejects the efforts none and minimal. 5.5: implicit breakpoints each 2,048. Window: 1.05M, 922k in.
+_NO_SHORT = EFFORTS[2:]
+_OLD = OpenAIFacts("", "steps", all_turns=False)
+_LOCAL = OpenAIFacts("", "none", min_cacheable=0, reasons=False, max_input=131_072, max_output=32_768)
+_ROWS = (
+    OpenAIFacts("gpt-6.2-astra", efforts=_NO_SHORT),
+    OpenAIFacts("gpt-6.2-sol", efforts=_NO_SHORT),
+    OpenAIFacts("gpt-6.1-sol"),
+    OpenAIFacts("gpt-6.1-terra"),
+    OpenAIFacts("gpt-6-astra"),
+    OpenAIFacts("gpt-6-sol"),
+    OpenAIFacts("gpt-6-luna"),
+    OpenAIFacts("gpt-5.6-sol"),
+    OpenAIFacts("gpt-5.6-terra"),
+    OpenAIFacts("gpt-5.6-luna"),
+    replace(_OLD, name="gpt-5.5", step=2_048),
+    replace(_OLD, name="gpt-5.4", only_24h=False),
+)
+# C: served by other profiles than openai.
+_OTHERS = (
+    replace(_LOCAL, name="deepseek-v4-flash", contract="units", reasons=True, max_input=1_000_000),
+    replace(_LOCAL, name="deepseek-v4-pro", contract="units", reasons=True, max_input=1_000_000),
+    replace(_LOCAL, name="qwen3-coder-30b"),
+    replace(_LOCAL, name="gemma-4-27b"),
+    replace(_LOCAL, name="gpt-oss-20b"),
+)
+OPENAI_MODELS: dict[str, OpenAIFacts] = {row.name: row for row in _ROWS}
+OTHER_MODELS: dict[str, OpenAIFacts] = {row.name: row for row in _OTHERS}
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one kind of server does on the OpenAI wires."""
+
+    name: str
+    contract: Contract | None
+    """None: as the model says."""
+    lenient: bool = True
+    """Unknown fields are ignored, and any model is served."""
+    markers: bool = False
+    """Whether cache markers in content parts are understood; elsewhere they are ignored."""
+    mid_system: bool = True
+    """Whether a system message may stand after the first place."""
+    reasoning: str | None = None
+    """Field of a message and of a delta that carries the model's thinking."""
+    echo: Literal["required", "free"] = "free"
+    usage: Literal["openai", "deepseek", "plain", "cached", "nonzero"] = "plain"
+    responses: bool = True
+    """Whether it serves POST /v1/responses."""
+
+
+_PROFILES = (
+    Profile("openai", None, lenient=False, markers=True, usage="openai"),
+    # C OpenRouter: passes cache_control, translates it to prompt_cache_breakpoint (the TTL is lost).
+    Profile("openrouter", None, markers=True, reasoning="reasoning", usage="openai"),
+    # C DeepSeek; its own text on reasoning_content: github.com/earendil-works/pi/issues/3636. Completions only.
+    Profile("deepseek", "units", reasoning="reasoning_content", echo="required", usage="deepseek", responses=False),
+    # C Local engines.
+    Profile("ollama", "slots", reasoning="reasoning"),
+    Profile("llamacpp", "slots", reasoning="reasoning_content", usage="cached"),
+    Profile("vllm", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero"),
+    Profile("sglang", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero"),
+    Profile("generic", "none"),
+)
+PROFILES: dict[str, Profile] = {row.name: row for row in _PROFILES}
+
+
+def profile_of(rules: Rules) -> Profile:
+    """The profile of the rules, with what they say otherwise."""
+    profile = PROFILES[rules.profile]
+    if rules.mid_system != "profile":
+        profile = replace(profile, mid_system=rules.mid_system == "accept")
+    return profile
+
+
+def heard(request: dict[str, Any], profile: Profile) -> dict[str, Any]:
+    """The request as this server reads it: where there are no markers, prompt_cache_* is ignored (C)."""
+    if profile.markers:
+        return request
+    return {name: value for name, value in request.items() if not name.startswith("prompt_cache_")}
+
+
+def facts_for(name: str, profile: Profile, rules: Rules) -> OpenAIFacts:
+    """Facts of a model as this server runs it. Refused (404 model_not_found) when it has no such model."""
+    facts = OPENAI_MODELS.get(name.removeprefix("openai/") if profile.name == "openrouter" else name)
+    if not profile.lenient and facts is None:
+        raise Refused(
+            f"The model `{name}` does not exist or you do not have access to it.", status=404, code="model_not_found"
+        )
+    if facts is None:
+        facts = OTHER_MODELS.get(name.rpartition("/")[2], _LOCAL)
+        if profile.name == "openrouter" and name.startswith("anthropic/"):
+            known = anthropic_facts(name.removeprefix("anthropic/").replace(".", "-"))
+            facts = replace(_LOCAL, contract="anthropic", min_cacheable=known.min_cacheable if known else 1_024)
+    contract: Contract = profile.contract or facts.contract
+    if rules.contract != "model":
+        contract = rules.contract
+    if contract != facts.contract:
+        least = 1_024 if contract in {"breakpoints", "steps"} else 0
+        facts = replace(facts, contract=contract, min_cacheable=least, step=128)
+    least = facts.min_cacheable if rules.minimum is None else rules.minimum
+    return replace(facts, name=name, min_cacheable=least, step=_step(facts, rules))
+
+
+def _step(facts: OpenAIFacts, rules: Rules) -> int:
+    return {"units": rules.unit_interval, "blocks": rules.block_tokens}.get(facts.contract, facts.step)

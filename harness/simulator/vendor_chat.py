@@ -1,0 +1,54 @@
+"""The Chat Completions wire as the vendor needs it: checks, accounting, speech and errors put together.
+
+Invariant: no state; everything about one request is in what `accept` returns. Which server it is, is a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.simulator import wire_chat_reply as replies
+from harness.simulator.chat_validation import check_request
+from harness.simulator.openai_fields import need
+from harness.simulator.openai_models import facts_for, heard, profile_of
+from harness.simulator.rules import Rules
+from harness.simulator.vendor_responses import OpenAIErrors
+from harness.simulator.wire_chat import WIRE, Understood, understand
+from harness.simulator.wires import Accepted, Speech, Spoken
+
+
+class ChatWire(OpenAIErrors):
+    """POST /v1/chat/completions. Implements `Wire`."""
+
+    name = WIRE
+
+    def accept(self, request: dict[str, Any], headers: Mapping[str, str], rules: Rules, workspace: str) -> Accepted:
+        """As `Wire`."""
+        profile = profile_of(rules)
+        request = heard(request, profile)
+        facts = facts_for(need("", request, "model", str), profile, rules)
+        check_request(request, facts, profile, rules)
+        known = understand(request, headers, facts, profile, rules, workspace)
+        return Accepted(
+            model=request["model"],
+            blocks=known.blocks,
+            line=known.settings.line,
+            total=known.prompt.total,
+            contract=facts.contract,
+            prompt=known.prompt,
+            stream=bool(request.get("stream")),
+            speak=lambda speech: _speak(request, known, rules, speech),
+        )
+
+
+def _speak(request: Mapping[str, Any], known: Understood, rules: Rules, speech: Speech) -> Spoken:
+    reply = replies.reply_of(request, speech.answer, speech.body, speech.bill, speech.at, known.profile, rules)
+    return Spoken(
+        id=reply.id,
+        usage=reply.usage,
+        message=replies.completion(reply),
+        events=lambda: tuple(replies.events(reply)),
+        dialect=replies.DIALECT,
+        outputs=replies.outputs_of(reply, known.profile),
+    )
