@@ -263,21 +263,11 @@ def _checked(check: _Check, value: object, name: str) -> object:
 
 def _read(path: Path, place: str) -> _Layer:
     """One file; an absent one says nothing. Raises ConfigError, naming the line at fault."""
-    text = _text_of(path, place)
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as bad:
-        # The parser says "... (at line 3, column 5)" or "(at end of document)".
-        at = re.search(r"\(at line (\d+)", str(bad))
-        line = int(at[1]) if at else text.count("\n") + 1
-        said = str(bad).partition(" (at ")[0]
-        raise ConfigError(f"{place}:{line}: not valid TOML: {said}") from None
-    except RecursionError:
-        raise ConfigError(f"{place}:1: nested too deeply") from None
+    text, table = read_toml(path, place)
     values: dict[str, Any] = {}
     providers: dict[str, dict[str, Any]] = {}
     for keys, value in _flatten(table):
-        where = f"{place}:{_line_of(text, keys)}"
+        where = f"{place}:{line_of(text, keys)}"
         name = ".".join(keys)
         if keys[0] == "providers":
             provider, setting, check = _provider_setting(keys, value, where)
@@ -286,8 +276,23 @@ def _read(path: Path, place: str) -> _Layer:
             target, check = _SETTINGS[name]
             values[target] = _checked(check, value, f"{where}: `{name}`")
         else:
-            raise _unknown(where, name, [*_SETTINGS, "providers"])
+            raise unknown_setting(where, name, [*_SETTINGS, "providers"])
     return _Layer(place, values, providers, text)
+
+
+def read_toml(path: Path, place: str) -> tuple[str, dict[str, Any]]:
+    """The text and the tables of one file; an absent one is empty. Raises ConfigError, naming the line at fault."""
+    text = _text_of(path, place)
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as bad:
+        # The parser says "... (at line 3, column 5)" or "(at end of document)".
+        at = re.search(r"\(at line (\d+)", str(bad))
+        line = int(at[1]) if at else text.count("\n") + 1
+        said = str(bad).partition(" (at ")[0]
+        raise ConfigError(f"{place}:{line}: not valid TOML: {said}") from None
+    except RecursionError:
+        raise ConfigError(f"{place}:1: nested too deeply") from None
 
 
 def _text_of(path: Path, place: str) -> str:
@@ -332,15 +337,16 @@ def _provider_setting(keys: tuple[str, ...], value: object, where: str) -> tuple
         case (_, provider, setting):
             if setting not in _PROVIDER_SETTINGS:
                 known = [f"providers.{provider}.{name}" for name in _PROVIDER_SETTINGS]
-                raise _unknown(where, ".".join(keys), known)
+                raise unknown_setting(where, ".".join(keys), known)
             return provider, setting, _PROVIDER_SETTINGS[setting]
         case (_, provider) if provider not in PROVIDERS:
-            raise _unknown(where, ".".join(keys), [f"providers.{name}" for name in PROVIDERS])
+            raise unknown_setting(where, ".".join(keys), [f"providers.{name}" for name in PROVIDERS])
         case _:
             raise ConfigError(f"{where}: `{'.'.join(keys)}` must be a table, not {value!r:.80}")
 
 
-def _unknown(where: str, name: str, known: list[str]) -> ConfigError:
+def unknown_setting(where: str, name: str, known: list[str]) -> ConfigError:
+    """The refusal of a key that nothing knows, with the nearest that something does."""
     # Someone who writes `ttl` at the top means `cache.ttl`.
     last = name.rpartition(".")[2]
     near = [full for full in known if full.rpartition(".")[2] == last] or difflib.get_close_matches(name, known, n=1)
@@ -353,7 +359,7 @@ def _refuse_loosening(project: _Layer, user: _Layer) -> None:
     home = "set it in your own config.toml or on the command line"
 
     def refuse(keys: tuple[str, ...], what: str) -> ConfigError:
-        where = f"{project.place}:{_line_of(project.text, keys)}"
+        where = f"{project.place}:{line_of(project.text, keys)}"
         return ConfigError(f"{where}: a project file may not set `{'.'.join(keys)}`{what}; {home}")
 
     for provider, settings in project.providers.items():
@@ -366,7 +372,7 @@ def _refuse_loosening(project: _Layer, user: _Layer) -> None:
         raise refuse(("permission_mode",), f" to `{mode}`, looser than `{set_by_person}`")
 
 
-def _line_of(text: str, keys: tuple[str, ...]) -> int:
+def line_of(text: str, keys: tuple[str, ...]) -> int:
     """The line on which a setting begins, counted from 1.
 
     The parser gives no positions, so it is asked: the setting ends on the line that makes it appear, and

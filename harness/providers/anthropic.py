@@ -206,7 +206,10 @@ def _connection(error: BaseException) -> errors.ProviderError:
             case httpx2.TooManyRedirects() | httpx2.UnsupportedProtocol():
                 return errors.NotAnApi(f"there is no API at that address ({cause}); check ANTHROPIC_BASE_URL")
             case httpx2.LocalProtocolError() | UnicodeError():
-                return errors.BadRequest(f"the request cannot be sent ({cause}); check the key, headers and base URL")
+                # not its text: it quotes the header, which may be the key
+                return errors.BadRequest(
+                    f"the request cannot be sent ({type(cause).__name__}); check the key, the headers and the base URL"
+                )
             case socket.gaierror():
                 return errors.Unreachable(
                     "the vendor's host name was not found (DNS); check ANTHROPIC_BASE_URL or the network"

@@ -22,7 +22,8 @@ def render(message: Message, model: str) -> tuple[Fragment, ...]:
     """The content blocks of one message, as `model` ("anthropic/…") is sent them.
 
     Thinking goes to its maker only, and only when it was signed; an answer never ends with it, because the vendor
-    refuses that and a stream that broke may have left it so. Text without a visible character is refused too, and is left out.
+    refuses that and a stream that broke may have left it so. Text without a visible character is refused too, and is
+    left out.
     """
     blocks = [block for block in message.blocks if _sendable(block, model)]
     while message.tag == "answer" and blocks and isinstance(blocks[-1], Thinking):

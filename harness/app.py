@@ -1,0 +1,272 @@
+"""The only place where the parts are wired together.
+
+Invariant: nothing below this file reaches for a part by itself; everything is given here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from harness import __version__
+from harness.agent.loop import Agent
+from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
+from harness.agent.session import Session
+from harness.agent.store import Store
+from harness.agent.tool_runner import ToolRunner
+from harness.agent.turn import Channel
+from harness.config import ProviderConfig, config_dir, load, state_dir
+from harness.conversation.blocks import Message
+from harness.conversation.canonical import Json
+from harness.conversation.events import Ask, Question
+from harness.conversation.request import FrozenPrefix, Line
+from harness.errors import StorageFull, UsageError
+from harness.knowledge import project, skills
+from harness.prompt.context import Facts, context_message
+from harness.prompt.layers import Layer, session_text, static_text
+from harness.prompt.prefix import assemble
+from harness.providers import catalog
+from harness.providers.anthropic import Anthropic
+from harness.providers.keys import find_key
+from harness.providers.retry import RetryPolicy
+from harness.seam import Seam
+from harness.tools import ask_user, edit, glob, grep, invoke_skill, read, shell, todo, write
+from harness.tools.base import Seen, Tool, definition
+from harness.tools.output import Spill
+from harness.workspace.paths import Workspace
+from harness.workspace.permissions import Mode, Refused, Subject, decide, parse_rules
+from harness.workspace.ripgrep import find_rg
+
+DEFAULT_OUTPUT = 32_000
+"""Output tokens asked for where nothing else is set: room for a long file, within every current model's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one run was asked for on the command line. None: not given."""
+
+    cwd: Path
+    add_dirs: tuple[Path, ...] = ()
+    resume: str | None = None
+    continue_last: bool = False
+    fork: bool = False
+    no_session: bool = False
+    model: str | None = None
+    effort: str | None = None
+    permission_mode: str | None = None
+    allow: tuple[str, ...] = ()
+    max_turns: int | None = None
+    max_cost: float | None = None
+    strict_prefix: bool = False
+
+
+class _NothingSeen:
+    """For definitions: no file has been seen before a session begins."""
+
+    def identity(self, path: str) -> str | None:
+        """See `Seen`."""
+
+    def content(self, identity: str) -> bytes | None:
+        """See `Seen`."""
+
+
+class App:
+    """One run of the program: settings, session and agent. `close` it.
+
+    Raises:
+        HarnessError: a setting, the key, the model or the state folder is wrong; each says what to do.
+    """
+
+    def __init__(self, options: Options, seam: Seam, ask: Ask) -> None:
+        self._options = options
+        self._seam = seam
+        environment = seam.environment()
+        self.root = project.find_root(options.cwd)
+        flags = {
+            "model": options.model,
+            "effort": options.effort,
+            "permission_mode": options.permission_mode,
+            "allow": options.allow or None,
+        }
+        self.config = load(environment, options.cwd, self.root, flags)
+        self._config_dir = config_dir(environment)
+        self._workspace = Workspace(self.root, options.add_dirs, options.cwd, seam.home())
+        self._rules = parse_rules(self.config.allow)
+        self._temporary: Path | None = None
+        self._ask = ask
+        # what needs no session first: a wrong model or a missing key leaves no trace
+        self.model = catalog.find(self.config.model)
+        vendor = self.config.providers.get(self.model.provider, ProviderConfig())
+        key = self._key(vendor)
+        self.session = self._open()
+        try:
+            self.agent = self._agent(vendor, key)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _key(self, vendor: ProviderConfig) -> str:
+        variable = vendor.api_key_env or f"{self.model.provider.upper()}_API_KEY"
+        environment = self._seam.environment()
+        if variable == "ANTHROPIC_API_KEY" and (token := environment.get("ANTHROPIC_AUTH_TOKEN", "").strip()):
+            environment = {variable: token} | dict(environment)
+        return find_key(self.model.provider, variable, environment, vendor.api_key_file, vendor.api_key_command)
+
+    def _open(self) -> Session:
+        options, seam = self._options, self._seam
+        state = state_dir(seam.environment())
+        store = Store(state)
+        if not options.continue_last and options.resume is None:
+            self._check_price()
+            return Session.create(self._new_folder(store), seam, self._freeze(), self._about())
+        folder = store.latest(self.root) if options.resume is None else store.named(options.resume)
+        session = Session.resume(folder, seam)
+        try:
+            # without the flag, a session keeps the model it last spoke to
+            if session.last_model and options.model is None:
+                self.model = catalog.find(session.last_model)
+            self._check_price()
+            forked = session.fork(store.folder(seam.new_id())) if options.fork else session
+        except BaseException:
+            session.close()
+            raise
+        if forked is not session:
+            session.close()
+        return forked
+
+    def _new_folder(self, store: Store) -> Path:
+        if not self._options.no_session:
+            return store.folder(self._seam.new_id())
+        try:
+            self._temporary = Path(tempfile.mkdtemp(prefix="harness-"))
+        except OSError as error:
+            raise StorageFull(f"cannot make a temporary folder: {error.strerror}; set TMPDIR") from error
+        return self._temporary / self._seam.new_id()
+
+    def _about(self) -> dict[str, Json]:
+        """What is frozen with the session besides its prefix."""
+        return {
+            "version": __version__,
+            "cwd": str(self._options.cwd),
+            "root": str(self.root),
+            "cache": {"enabled": self.config.cache_enabled, "ttl": self.config.cache_ttl},
+            "effort": self.config.effort,
+        }
+
+    def _freeze(self) -> FrozenPrefix:
+        tools = [definition(tool.spec) for tool in self._tools(_NothingSeen(), Spill(Path()))]
+        user = project.user_file(self._config_dir)
+        rules = project.rule_files(self.root, self._options.cwd)
+        index = skills.discover(self.root, self._config_dir)
+        layers = [
+            Layer("About the person (USER.md)", user.text if user else ""),
+            *(Layer(f"Project rules ({rule.path})", rule.text) for rule in rules),
+            Layer("Skills (use with invoke_skill)", skills.listing(index)),
+        ]
+        return assemble(tools, static_text(), session_text(layers))
+
+    def _check_price(self) -> None:
+        if self._options.max_cost is not None and self.model.price is None:
+            raise UsageError(
+                f"--max-cost cannot be kept: the price of {self.model.id} is unknown; choose another --model"
+            )
+
+    def _effort(self) -> str | None:
+        """The session's effort; another one given now is a settings change, which begins an epoch."""
+        before = self.session.effort
+        if self._options.effort in (None, before):
+            return before
+        if self.session.last_model:
+            reason = f"settings: effort {before or 'default'} to {self._options.effort}"
+            self.session.record("epoch", {"reason": reason, "effort": self._options.effort})
+        return self._options.effort
+
+    def _agent(self, vendor: ProviderConfig, key: str) -> Agent:
+        config, model, session = self.config, self.model, self.session
+        provider = Anthropic(model.id, vendor.base_url, key, self._seam, config.idle_timeout, vendor.headers)
+        settings: dict[str, Json] = {"thinking": {"type": "adaptive"}} if model.thinking == "adaptive" else {}
+        if effort := self._effort():
+            settings["output_config"] = {"effort": effort}
+        cache = session.about["cache"]
+        channel = Channel(
+            provider=provider,
+            model=model,
+            line=Line("anthropic", provider.base_url, model.name, settings),
+            max_tokens=min(model.max_output, config.max_output_tokens or DEFAULT_OUTPUT),
+            retry=RetryPolicy(retries=config.max_retries),
+            cache=cache["enabled"],
+            ttl=cache["ttl"],
+            strict_prefix=self._options.strict_prefix,
+        )
+        spill = Spill(session.journal.folder / "outputs")
+        tools = self._tools(session.seen, spill)
+        runner = ToolRunner(session, tools, self._permit, spill, lambda used: 2 * (model.window - used))
+        return Agent(session, channel, runner, self._context, self._policies())
+
+    def _policies(self) -> Sequence[Policy]:
+        policies: list[Policy] = [Repetition()]
+        if self._options.max_turns is not None:
+            policies.append(MaxTurns(self._options.max_turns))
+        if self._options.max_cost is not None:
+            policies.append(MaxCost(self._options.max_cost, self.session.totals.cost or 0.0))
+        return policies
+
+    def _tools(self, seen: Seen, spill: Spill) -> list[Tool]:
+        workspace, environment = self._workspace, self._seam.environment()
+        rg = find_rg(environment.get("PATH", ""))
+        secrets = [vendor.api_key_env for vendor in self.config.providers.values() if vendor.api_key_env]
+        return [
+            ask_user.make(self._question),
+            edit.make(workspace, seen),
+            glob.make(workspace, rg),
+            grep.make(workspace, rg),
+            invoke_skill.make(self._skill),
+            read.make(workspace),
+            shell.make(workspace, environment, spill, secrets, round(self.config.shell_timeout)),
+            todo.make(),
+            write.make(workspace, seen),
+        ]
+
+    def _skill(self, name: str) -> skills.SkillText:
+        return skills.load(name, self.root, self._config_dir)
+
+    async def _question(self, text: str, options: tuple[str, ...]) -> str | None:
+        return await self._ask(Question(text, options))
+
+    def _permit(self, subject: Subject) -> str:
+        mode = cast("Mode", self.config.permission_mode)
+        decision = decide(mode, self._rules, subject, self._workspace)
+        return decision.text if isinstance(decision, Refused) else ""
+
+    def _context(self, told: Mapping[str, Json]) -> tuple[Message, Mapping[str, Json]] | None:
+        index = skills.discover(self.root, self._config_dir)
+        rules = project.rule_files(self.root, self._options.cwd)
+        facts = Facts(
+            today=self._seam.today(),
+            model=self.model.name,
+            os=self._seam.os_name(),
+            cwd=str(self._options.cwd),
+            mode=self.config.permission_mode,
+            dirs=tuple(str(path) for path in self._options.add_dirs),
+            rules={rule.path: rule.sha256 for rule in rules},
+            skills={skill.name: skill.digest for skill in index.skills},
+        )
+        message = context_message(facts, told, {skill.name: skill.description for skill in index.skills})
+        return None if message is None else (message, facts.to_json())
+
+    async def close(self) -> None:
+        """Let go of connections and of the session; a session that was not wanted is removed."""
+        try:
+            await self.agent.channel.provider.close()
+            await self.session.sync()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self.session.close()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)

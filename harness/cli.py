@@ -1,0 +1,159 @@
+"""The command line: which command, and how every failure ends: one line and an exit code.
+
+Invariant: nothing is imported that the command does not need; `--version` and `--help` import neither SDK nor screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from harness import __version__
+from harness.errors import HarnessError, UsageError
+from harness.seam import Seam
+
+COMMANDS = {
+    "demo": "a real task against a simulated vendor: no key, no network, seconds",
+    "simulate": "the simulated vendor alone, as a server",
+    "models": "the models that are known: windows, prices, how they cache",
+    "bench": "measure this program on this machine",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `harness --help`")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags of a run without a subcommand."""
+    commands = "\n".join(f"  harness {name:10} {text}" for name, text in COMMANDS.items())
+    flags = _Parser(
+        prog="harness",
+        description="A coding agent whose prompt prefix never moves.",
+        epilog=f"commands:\n{commands}\n\nexit codes: 0 done, 1 failed, 2 usage, 3 a limit was reached, "
+        "75 try again later, 130 interrupted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    flags.add_argument("--version", action="version", version=f"harness {__version__}")
+    flags.add_argument(
+        "-p",
+        "--print",
+        dest="task",
+        nargs="?",
+        const="",
+        metavar="TASK",
+        help="do this task and exit; stdin is appended",
+    )
+    flags.add_argument(
+        "-c", "--continue", dest="continue_last", action="store_true", help="go on with the last session here"
+    )
+    flags.add_argument("-r", "--resume", metavar="ID", help="go on with this session")
+    flags.add_argument(
+        "--fork", action="store_true", help="with -c or -r: in a copy; the session itself stays as it is"
+    )
+    flags.add_argument("--model", metavar="NAME", help="provider/model or an alias (sonnet, opus, haiku)")
+    flags.add_argument("--effort", choices=("low", "medium", "high", "xhigh", "max"), help="how hard the model tries")
+    flags.add_argument("--cwd", metavar="DIR", help="work there")
+    flags.add_argument("--add-dir", metavar="DIR", action="append", default=[], help="may edit there too")
+    flags.add_argument("--no-session", action="store_true", help="leave no session behind")
+    flags.add_argument(
+        "--permission-mode",
+        choices=("plan", "edit", "yolo"),
+        help="plan: reads only; edit (default): edits in the workspace, runs what --allow admits; yolo: everything",
+    )
+    flags.add_argument("--allow", metavar="RULE", action="append", default=[], help="e.g. 'shell(pytest *)'")
+    flags.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
+    flags.add_argument("--json-schema", metavar="FILE", help="the answer must be JSON that this schema accepts")
+    flags.add_argument("--max-turns", metavar="N", type=_positive_int, help="at most N model calls")
+    flags.add_argument("--max-cost", metavar="USD", type=_positive_float, help="stop when that much is spent")
+    flags.add_argument("--strict-prefix", action="store_true", help="refuse a request that would not extend its line")
+    return flags
+
+
+def _positive_int(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _positive_float(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number of dollars, not {text!r}") from None
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
+def run(arguments: Sequence[str], seam: Seam | None = None) -> int:
+    """Run one command line; gives the exit code. `seam`: another machine's facts, for tests and replay."""
+    seam = seam or Seam()
+    try:
+        return _dispatch(list(arguments), seam)
+    except HarnessError as error:
+        _say(str(error))
+        return error.exit_code
+    except SystemExit as end:  # argparse, after --help and --version
+        return int(end.code or 0)
+    except KeyboardInterrupt:
+        sys.stderr.write("harness: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        # who read our output is gone; Python must not complain about it once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        _say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        return 1
+
+
+def _say(text: str) -> None:
+    """One line on stderr, whatever a vendor, a file or a flag put into it."""
+    # only for a failure: a good run does not wait for this import
+    from harness.ui.plain import one_line
+
+    sys.stderr.write(f"harness: {one_line(text)}\n")
+
+
+def _dispatch(arguments: list[str], seam: Seam) -> int:
+    if arguments and arguments[0] in COMMANDS:
+        module = importlib.import_module(f"harness.commands.{arguments[0]}")
+        code: int = module.main(arguments[1:], seam)
+        return code
+    if arguments and not arguments[0].startswith("-"):
+        known = ", ".join(COMMANDS)
+        raise UsageError(f'no command `{arguments[0]}` (commands: {known}); for a task: harness -p "{arguments[0]} …"')
+    flags = parser().parse_args(arguments)
+    if flags.task is None:
+        raise UsageError('say what to do: harness -p "task" (or try `harness demo`)')
+    _check(flags)
+    # the SDK's import takes most of a second: only for a run that needs it
+    from harness.commands import oneshot
+
+    return oneshot.main(flags, seam)
+
+
+def _check(flags: argparse.Namespace) -> None:
+    """What argparse cannot say: combinations, folders."""
+    resumes = flags.resume is not None
+    if flags.continue_last and resumes:
+        raise UsageError("-c and -r exclude each other")
+    if flags.fork and not (flags.continue_last or resumes):
+        raise UsageError("--fork needs -c or -r: there is nothing to copy")
+    if flags.no_session and (flags.continue_last or resumes):
+        raise UsageError("--no-session starts a new session that is not kept; it excludes -c and -r")
+    for name, path in [("--cwd", flags.cwd), *(("--add-dir", path) for path in flags.add_dir)]:
+        # os.path: a name too long, or a folder that may not be looked into, is no folder and no failure
+        if path is not None and not os.path.isdir(path):  # noqa: PTH112 - see above
+            raise UsageError(f"{name} {path:.200}: no such folder")

@@ -1,0 +1,303 @@
+"""`harness -p`: one task, then exit. The answer goes to stdout, progress to stderr.
+
+Invariant: `json` and `stream-json` carry the same facts as the text form; their fields are documented in
+docs/output.md and versioned by `format`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import select
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.agent.structured import StructuredTask, check_schema
+from harness.app import App, Options
+from harness.audit.report import Summary, hit_rate
+from harness.conversation.events import (
+    Event,
+    Notice,
+    Question,
+    RequestSent,
+    ResponseDone,
+    Retrying,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+)
+from harness.errors import HarnessError, UsageError
+from harness.seam import Seam
+from harness.tools.output import visible
+from harness.ui.plain import PlainProgress, one_line
+
+FORMAT = 1
+"""Version of the JSON forms."""
+
+EXIT = {"done": 0, "limit": 3, "refused": 1, "partial": 1, "failed": 1, "interrupted": 130}
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MAX_STDIN_BYTES = 256 * 1024
+STDIN_PATIENCE = 3.0
+
+_NAMES: dict[type[Any], str] = {
+    RequestSent: "request",
+    TextDelta: "text",
+    ThinkingDelta: "thinking",
+    ResponseDone: "response",
+    Retrying: "retry",
+    ToolStarted: "tool_started",
+    ToolFinished: "tool_finished",
+    Notice: "notice",
+    TurnEnded: "turn_ended",
+}
+
+
+def main(flags: argparse.Namespace, seam: Seam) -> int:
+    """Run one task; gives the exit code."""
+    schema = _schema(flags.json_schema)
+    task = _task(flags.task)
+    try:
+        cwd = (Path(flags.cwd) if flags.cwd else seam.cwd()).resolve()
+    except OSError as error:
+        raise UsageError("the working folder is gone; name one with --cwd") from error
+    options = Options(
+        cwd=cwd,
+        add_dirs=tuple(Path(path).resolve() for path in flags.add_dir),
+        resume=flags.resume,
+        continue_last=flags.continue_last,
+        fork=flags.fork,
+        no_session=flags.no_session,
+        model=flags.model,
+        effort=flags.effort,
+        permission_mode=flags.permission_mode,
+        allow=tuple(flags.allow),
+        max_turns=flags.max_turns,
+        max_cost=flags.max_cost,
+        strict_prefix=flags.strict_prefix,
+    )
+    app = App(options, seam, _nobody)
+    return OneShot(app, flags.output_format, schema).run(task)
+
+
+async def _nobody(_question: Question) -> None:
+    """Answers every question: nobody is there."""
+
+
+class OneShot:
+    """One task of one app, to the end."""
+
+    def __init__(self, app: App, output: str, schema: dict[str, Any] | None) -> None:
+        self._app = app
+        self._output = output
+        self._schema = schema
+        self._progress = PlainProgress(sys.stderr.write)
+        self._requests: list[dict[str, Any]] = []
+        self._end = TurnEnded("failed", "", "the run ended before the model answered")
+        self._value: Any = None
+        self._reader_gone: BrokenPipeError | None = None
+
+    def run(self, task: str) -> int:
+        """Run to the end; gives the exit code."""
+        return asyncio.run(self._run(task))
+
+    async def _run(self, task: str) -> int:
+        # a task of its own: a signal that comes when it is over cannot cut short the closing of the session
+        turn = asyncio.create_task(self._turn(task))
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, _stop, turn, loop)
+        await asyncio.wait([turn])
+        try:
+            turn.result()
+            code = EXIT[self._end.reason]
+        except asyncio.CancelledError:
+            code = self._ended(TurnEnded("interrupted", "", "interrupted; the session can go on with -c"))
+        except HarnessError as failure:
+            code = self._ended(TurnEnded("failed", "", str(failure)), failure.exit_code)
+        finally:
+            try:
+                await self._app.close()
+            except HarnessError as failure:
+                code = self._ended(TurnEnded("failed", self._end.text, str(failure)), failure.exit_code)
+        if self._reader_gone is not None:
+            raise self._reader_gone
+        self._finish(code)
+        return code
+
+    def _ended(self, end: TurnEnded, code: int | None = None) -> int:
+        self._end = end
+        return EXIT[end.reason] if code is None else code
+
+    async def _turn(self, task: str) -> None:
+        self._write(self._started)
+        async for event in self._events(task):
+            self._write(self._take, event)
+
+    def _write(self, write: Callable[..., None], *about: Event) -> None:
+        """Write to who reads our output; where nobody does any more, end the turn as an interruption would."""
+        if self._reader_gone is not None:
+            return
+        try:
+            write(*about)
+        except BrokenPipeError as gone:
+            self._reader_gone = gone
+            if (turn := asyncio.current_task()) is not None:
+                turn.cancel()
+
+    def _started(self) -> None:
+        if self._output == "stream-json":
+            about = {"session": self._app.session.journal.id, "model": self._app.model.id}
+            _print_json({"type": "start", "format": FORMAT, **about})
+
+    async def _events(self, task: str) -> AsyncIterator[Event]:
+        for damage in self._app.session.journal.damage:
+            yield Notice(f"line {damage.line} of the session is damaged: {damage.reason}; it is left out")
+        if not self._app.model.known:
+            yield Notice(f"{self._app.model.id} is not in the catalog: careful defaults, unknown price")
+        if self._schema is None:
+            async for event in self._app.agent.turn(task):
+                yield event
+            return
+        structured = StructuredTask(self._app.agent, self._schema)
+        async for event in structured.run(task):
+            yield event
+        self._value = structured.value
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case TurnEnded():
+                self._end = event
+            case ResponseDone():
+                self._requests.append(_response(event))
+            case _:
+                pass
+        if self._output == "stream-json":
+            body = _response(event) if isinstance(event, ResponseDone) else asdict(event)
+            _print_json({"type": _NAMES[type(event)], **body})
+        else:
+            self._progress.show(event)
+
+    def _finish(self, code: int) -> None:
+        """The answer, and what it cost."""
+        session, end = self._app.session, self._end
+        summary = Summary(session.totals.requests, session.totals.usage, session.totals.cost)
+        if self._output != "text":
+            _print_json(self._result(code, summary))
+        elif end.text:
+            sys.stdout.write(visible(end.text).rstrip("\n") + "\n")
+            sys.stdout.flush()
+        if end.reason != "done":
+            sys.stderr.write(f"harness: {one_line(end.detail)}\n")
+        if summary.requests:
+            sys.stderr.write(summary.line(session.journal.id) + "\n")
+
+    def _result(self, code: int, summary: Summary) -> dict[str, Any]:
+        session, end = self._app.session, self._end
+        result = {
+            "format": FORMAT,
+            "type": "result",
+            "reason": end.reason,
+            "detail": end.detail,
+            "exit_code": code,
+            "answer": end.text,
+            "session": session.journal.id,
+            "model": self._app.model.id,
+            "requests": self._requests,
+            "totals": {
+                "requests": summary.requests,
+                **_usage(summary.usage),
+                "hit_rate": hit_rate(summary.usage),
+                "cost_usd": summary.cost,
+            },
+        }
+        return result | ({"structured": self._value} if self._schema is not None else {})
+
+
+def _usage(usage: Any) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.prompt,
+        "read_tokens": usage.read,
+        "written_tokens": usage.written,
+        "uncached_tokens": usage.uncached,
+        "output_tokens": usage.output,
+    }
+
+
+def _response(event: ResponseDone) -> dict[str, Any]:
+    return {
+        "number": event.number,
+        "model": event.model,
+        **_usage(event.usage),
+        "hit_rate": hit_rate(event.usage),
+        "cost_usd": event.cost,
+        "verdict": event.verdict,
+        "cause": event.cause,
+        "stop": event.stop,
+    }
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    # ASCII: a line stays one line for every reader, whatever the model wrote
+    sys.stdout.write(json.dumps(value, ensure_ascii=True) + "\n")
+    sys.stdout.flush()
+
+
+def _stop(turn: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
+    """The first signal ends the turn properly, which takes a second at most and leaves no child behind.
+
+    An impatient second one changes nothing; from then on a third ends the process as usual.
+    """
+    if turn.cancelling():
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+    else:
+        turn.cancel()
+
+
+def _schema(path: str | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        return check_schema(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise UsageError(f"--json-schema {path}: {error.strerror}") from error
+
+
+def _task(words: str) -> str:
+    """The task, with piped input behind it.
+
+    Raises:
+        UsageError: there is nothing to do.
+    """
+    piped = _piped()
+    text = f"{words}\n\n{piped}" if piped.strip() and words.strip() else words if words.strip() else piped
+    if not text.strip():
+        raise UsageError('the task is empty: harness -p "task"')
+    return text
+
+
+def _piped() -> str:
+    """What a pipe or a file on stdin holds; a terminal, a closed stdin and a pipe that stays silent hold nothing."""
+    try:
+        handle = sys.stdin.fileno()
+        mode = stat.S_IFMT(os.fstat(handle).st_mode)
+    except (AttributeError, OSError, ValueError):
+        return ""
+    if mode not in (stat.S_IFIFO, stat.S_IFREG, stat.S_IFSOCK):
+        return ""
+    if mode != stat.S_IFREG and not select.select([handle], [], [], STDIN_PATIENCE)[0]:
+        sys.stderr.write(f"harness: nothing came on stdin for {STDIN_PATIENCE:g} s; going on without it\n")
+        return ""
+    raw = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    if len(raw) > MAX_STDIN_BYTES:
+        raise UsageError(f"more than {MAX_STDIN_BYTES // 1024} KiB on stdin: save it to a file and name the file")
+    return raw.decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""Screens: they see events and questions, nothing else."""

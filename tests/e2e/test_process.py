@@ -1,0 +1,523 @@
+"""Real processes: sessions joined over runs and days, other folders, kills, signals and pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.conversation.journal import Journal
+from harness.seam import Seam
+from harness.simulator import Answer, Fault, Received, Simulator
+from tests.e2e.conftest import Start
+from tests.e2e.lab import (
+    KEY,
+    Forks,
+    Lab,
+    Ran,
+    Script,
+    assert_extends,
+    call,
+    result_text,
+    results,
+    simulator_process,
+    texts,
+)
+
+KILLS = int(os.environ.get("HARNESS_KILLS", "25"))
+CONTEXT = "[Session context: "
+DAY = 86_400
+
+
+def wait_for(happened: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+def system(request: Received) -> list[bytes]:
+    """Tools and system blocks."""
+    return [block.canonical for block in request.blocks if block.level != "messages"]
+
+
+def contexts(request: Received) -> list[str]:
+    """The session contexts in a request."""
+    return [text for text in texts(request.json).split("\n") if text.startswith(CONTEXT)]
+
+
+# --------------------------------------------------------------------------------------- sessions over processes
+
+
+def test_three_runs_are_one_conversation(lab: Lab) -> None:
+    (lab.project / "a.py").write_text("print(1)\n")
+    turns = [
+        [call("read", path="a.py")],
+        "It prints 1.",
+        [{"text": "Again."}, call("grep", pattern="print"), call("glob", pattern="*")],
+        "One match.",
+        "You are welcome.",
+    ]
+    with simulator_process(lab.folder, {"default": [{"answer": as_items(turn)} for turn in turns]}) as remote:
+        lab.url = remote.url
+        runs = [lab.process("-p", "what is it?")]
+        remote.set("clock", advance=60)
+        runs.append(lab.process("-p", "look again", "-c", offset=60))
+        remote.set("clock", advance=240)
+        runs.append(lab.process("-p", "thanks", "-c", offset=300))
+        requests, refused = remote.requests, remote.refused
+
+    assert [ran.code for ran in runs] == [0, 0, 0]
+    assert [ran.out for ran in runs] == ["It prints 1.\n", "One match.\n", "You are welcome.\n"]
+    assert len({ran.session for ran in runs}) == 1
+    assert refused == []
+    assert [request["prefix_ok"] for request in requests] == [None, True, True, True, True]
+    for request in requests:
+        assert request["usage"]["cache_read_input_tokens"] == request["perfect_read"]
+        assert request["blocks"][:11] == requests[0]["blocks"][:11]
+    told = [r for r in lab.records() if r.kind == "message" and r.data.get("context")]
+    assert len(told) == 1
+
+
+def as_items(answer: Any) -> list[dict[str, Any]]:
+    return [{"text": answer}] if isinstance(answer, str) else answer
+
+
+def test_a_turn_after_midnight(lab: Lab, vendor: Start) -> None:
+    sim = vendor(Script("one", "two", "three", "four"), minimum=None)
+    to_midnight = DAY - time.time() % DAY
+    moments = [to_midnight - 200, to_midnight - 100, to_midnight + 20, to_midnight + 40]
+    for number, moment in enumerate(moments):
+        if number:
+            sim.clock.advance(moment - moments[number - 1])
+        continued = ["-c"] if number else []
+        ran = lab.process if number == 2 else lab.run
+        assert ran("-p", f"turn {number}", *continued, offset=moment).code == 0
+
+    assert [len(contexts(request)) for request in sim.requests] == [1, 1, 2, 2]
+    first, second = contexts(sim.requests[-1])
+    assert first != second
+    days = [re.search(r"Today is (\S+),", text) for text in (first, second)]
+    assert [day and day[1] for day in days] == [
+        time.strftime("%Y-%m-%d", time.gmtime(time.time() + offset)) for offset in (moments[0], moments[2])
+    ]
+    assert all(request.usage["cache_read_input_tokens"] > 0 for request in sim.requests[1:])
+    assert len({tuple(system(request)) for request in sim.requests}) == 1
+
+
+def test_a_pause_longer_than_the_cache_lives(lab: Lab, vendor: Start) -> None:
+    sim = vendor(Script("one", "two"), minimum=None)
+    assert lab.run("-p", "hello").code == 0
+    sim.clock.advance(3 * 3600)
+    ran = lab.run("-p", "still there?", "-c", "--output-format", "json", offset=3 * 3600)
+
+    assert json.loads(ran.out)["requests"][0]["verdict"] == "expired"
+    assert sim.requests[1].usage["cache_read_input_tokens"] == 0
+
+
+def test_24_calls_in_one_answer_twice(lab: Lab, vendor: Start) -> None:
+    for number in range(24):
+        (lab.project / f"{number}.txt").write_text(f"number {number}\n" * 20)
+    reads = [call("read", path=f"{number}.txt") for number in range(24)]
+    greps = [call("grep", pattern=f"number {number}$") for number in range(24)]
+    sim = vendor(Script(reads, greps, "done", "again"), minimum=None)
+
+    assert lab.process("-p", "read all").code == 0
+    assert lab.run("-p", "again", "-c").code == 0
+
+    assert len(sim.requests) == 4
+    for before, after in zip(sim.requests, sim.requests[1:], strict=False):
+        # all that the one before was billed is read: nothing is out of the vendor's reach
+        used = before.usage
+        assert after.usage["cache_read_input_tokens"] >= (
+            used["cache_read_input_tokens"] + used["cache_creation_input_tokens"]
+        )
+
+
+def test_three_folders_share_the_static_block(lab: Lab, vendor: Start) -> None:
+    sim = vendor(Script("one"), minimum=None)
+    for name in ("a", "b", "c"):
+        folder = lab.folder / name
+        folder.mkdir()
+        (folder / ".git").mkdir()
+        (folder / "AGENTS.md").write_text(f"Rules of {name}: be brief.\n")
+        run = lab.process if name == "b" else lab.run
+        assert run("-p", "hello", cwd=folder).code == 0
+
+    first, *others = sim.requests
+    ends = [place for place, block in enumerate(first.blocks) if block.level == "system"]
+    static = sum(block.tokens for block in first.blocks[: ends[0] + 1])
+    assert first.usage["cache_read_input_tokens"] == 0
+    for request in others:
+        assert request.usage["cache_read_input_tokens"] == static
+        assert [b.canonical for b in request.blocks[: ends[0] + 1]] == [
+            b.canonical for b in first.blocks[: ends[0] + 1]
+        ]
+        assert request.blocks[ends[1]].canonical != first.blocks[ends[1]].canonical
+
+
+# ------------------------------------------------------------------------------------------------------- kill -9
+
+WORK = Script(
+    [{"text": "I begin with a look around. " * 3}, call("shell", command="echo ran >> log; sleep 0.03")],
+    [call("read", path="log"), call("glob", pattern="*")],
+    [{"text": "Now I write it down."}, call("write", path="notes.txt", content="notes\n" * 50)],
+    [call("shell", command="echo ran >> log")],
+    "All done, and this is what I did. " * 4,
+)
+
+
+def slowly(answer: Any) -> Answer:
+    return Answer(tuple(as_items(answer)), delay=0.002)
+
+
+def valid(folder: Path) -> list[str]:
+    """The kinds of the records of a journal that nobody owns; it must be whole."""
+    journal, records = Journal.open(folder, Seam())
+    journal.close()
+    assert journal.damage == ()
+    assert [record.seq for record in records] == list(range(len(records)))
+    return [record.kind for record in records]
+
+
+def test_killed_at_any_moment(lab: Lab, vendor: Start, forked: Forks) -> None:
+    seed = int(os.environ.get("HARNESS_KILL_SEED", str(random.randrange(1 << 30))))
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    sim = vendor(lambda request: slowly(WORK(request)))
+    assert forked.start(lab, "-p", "warm up", "--permission-mode", "yolo").end().code == 0
+    # how long a whole run takes here and now
+    begun = time.monotonic()
+    assert forked.start(lab, "-p", "work", "--permission-mode", "yolo").end().code == 0
+    whole = time.monotonic() - begun
+    for number in range(KILLS):
+        killed_once(lab, sim, forked, moments.uniform(0, whole), number)
+
+
+def killed_once(lab: Lab, sim: Simulator, forked: Forks, moment: float, number: int) -> None:
+    # each in a folder of its own: -c must find this session and no other
+    lab = Lab(lab.folder / f"kill-{number}", lab.home / f"kill-{number}", lab.url)
+    lab.project.mkdir(parents=True)
+    sim.reset()
+    running = forked.start(lab, "-p", "work", "--permission-mode", "yolo", "--output-format", "stream-json")
+    time.sleep(moment)
+    running.signal(signal.SIGKILL)
+    running.end()
+    said = [json.loads(line)["type"] for line in running.stdout.read_text().splitlines() if line.endswith("}")]
+    if not (folders := [path for path in lab.sessions() if (path / "journal.jsonl").exists()]):
+        assert sim.requests == []
+        return
+    kinds = valid(folders[0])
+    assert kinds.count("request") >= len(sim.requests)
+    assert kinds.count("response") >= said.count("response")
+    assert kinds.count("tool_done") >= said.count("tool_finished")
+    log = lab.project / "log"
+    ran = len(log.read_text().splitlines()) if log.exists() else 0
+    assert kinds.count("intent") >= ran
+
+    slow, sim.brain = sim.brain, lambda _: "understood"
+    again = lab.run("-c", "-p", "go on", "--permission-mode", "yolo")
+    sim.brain = slow
+    if kinds[:3] != ["session", "prefix", "epoch"]:
+        assert again.code == 2, again.err
+        return
+    assert again.code == 0, again.err
+    assert [refusal.error for refusal in sim.refused] == []
+    # a perfect read cannot be asked for: a request that was never answered was never heard of
+    valid(folders[0])
+
+
+def test_a_session_that_never_began_is_passed_over(lab: Lab, vendor: Start) -> None:
+    vendor(Script("one", "two"))
+    assert lab.run("-p", "hello").code == 0
+    (whole,) = lab.sessions()
+    stub = whole.with_name("29990101-000000-00000000")
+    stub.mkdir()
+    (stub / "journal.jsonl").write_bytes((whole / "journal.jsonl").read_bytes().split(b"\n")[0] + b"\n")
+
+    ran = lab.run("-c", "-p", "and now?")
+
+    assert (ran.code, ran.session) == (0, whole.name)
+
+
+# ------------------------------------------------------------------------------------------------------- signals
+
+Begin = Callable[..., Any]
+
+
+def gone(pid_file: Path) -> bool:
+    pid = int(pid_file.read_text())
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    # a zombie that nobody has reaped yet is no orphan that works
+    return Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+
+
+def interrupted(ran: Ran, begun: float) -> None:
+    assert time.monotonic() - begun < 3
+    assert ran.code == 130
+    assert len(ran.lines) == 1
+    assert "interrupted" in ran.lines[0]
+
+
+def finish(running: subprocess.Popen[str]) -> Ran:
+    out, err = running.communicate(timeout=20)
+    assert "Traceback" not in err, err
+    return Ran(running.returncode, out, err)
+
+
+def goes_on(lab: Lab, sim: Simulator) -> Received:
+    """The next run is accepted by the vendor; its first request."""
+    count = len(sim.requests)
+    ran = lab.run("-c", "-p", "and now?")
+    assert ran.code == 0, ran.err
+    return sim.requests[count]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_during_the_stream(number: signal.Signals, lab: Lab, vendor: Start, forked: Forks) -> None:
+    sim = vendor(Script(Answer(({"text": "word " * 100},), delay=0.05), "fine"))
+    env: dict[str, str | None] = {}
+    arguments = ("-p", "hello", "--output-format", "stream-json")
+    if number == signal.SIGINT:
+        running = lab.spawn(*arguments, env=env)
+        assert running.stdout
+        while '"text"' not in running.stdout.readline():
+            pass
+        begun = time.monotonic()
+        running.send_signal(number)
+        ran = finish(running)
+    else:
+        fork = forked.start(lab, *arguments)
+        wait_for(lambda: fork.stdout.exists() and '"text"' in fork.stdout.read_text())
+        begun = time.monotonic()
+        fork.signal(number)
+        ran = fork.end()
+
+    interrupted(ran, begun)
+    assert json.loads(ran.out.splitlines()[-1])["exit_code"] == 130
+    request = goes_on(lab, sim)
+    # what was shown is part of the conversation
+    assert request.json["messages"][-2]["content"][0]["text"].startswith("word")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_during_a_tool(number: signal.Signals, lab: Lab, vendor: Start, forked: Forks) -> None:
+    command = "trap '' INT; echo $$ > pid; sleep 300 & echo $! > pid2; wait"
+    sim = vendor(Script([call("shell", command=command), call("read", path="pid")], "fine"))
+    arguments = ("-p", "hello", "--permission-mode", "yolo")
+    if number == signal.SIGINT:
+        with lab.spawn(*arguments) as running:
+            wait_for((lab.project / "pid2").exists)
+            begun = time.monotonic()
+            running.send_signal(number)
+            ran = finish(running)
+    else:
+        fork = forked.start(lab, *arguments)
+        wait_for((lab.project / "pid2").exists)
+        begun = time.monotonic()
+        fork.signal(number)
+        ran = fork.end()
+
+    interrupted(ran, begun)
+    wait_for(lambda: gone(lab.project / "pid") and gone(lab.project / "pid2"), 2)
+    healed = results(goes_on(lab, sim).json)
+    assert "may have run" in result_text(healed[0])
+    assert "was not run" in result_text(healed[1])
+    assert all(result["is_error"] for result in healed)
+
+
+def test_second_signal_during_a_tool(lab: Lab, vendor: Start, forked: Forks) -> None:
+    sim = vendor(Script([call("shell", command="trap '' INT TERM; echo $$ > pid; sleep 300")], "fine"))
+    fork = forked.start(lab, "-p", "hello", "--permission-mode", "yolo")
+    wait_for(lambda: (lab.project / "pid").exists() and (lab.project / "pid").read_text())
+    begun = time.monotonic()
+    fork.signal(signal.SIGINT)
+    time.sleep(0.05)
+    fork.signal(signal.SIGINT)
+
+    ran = fork.end()
+
+    assert time.monotonic() - begun < 3
+    assert ran.code == 130
+    wait_for(lambda: gone(lab.project / "pid"), 2)
+    goes_on(lab, sim)
+
+
+def test_signal_during_the_wait_for_another_attempt(lab: Lab, vendor: Start, forked: Forks) -> None:
+    sim = vendor(Script("fine"))
+    sim.fault(Fault("status", status=529, headers={"retry-after": "60"}))
+    fork = forked.start(lab, "-p", "hello")
+    wait_for(lambda: fork.stderr.exists() and "attempt 1 failed" in fork.stderr.read_text())
+    begun = time.monotonic()
+    fork.signal(signal.SIGINT)
+
+    interrupted(fork.end(), begun)
+    goes_on(lab, sim)
+
+
+def test_signal_while_the_vendor_says_nothing(lab: Lab, vendor: Start, forked: Forks) -> None:
+    asked = threading.Event()
+
+    def brain(_: dict[str, Any]) -> str:
+        asked.set()
+        return "fine"
+
+    sim = vendor(brain)
+    sim.fault(Fault("late", seconds=30))
+    fork = forked.start(lab, "-p", "hello")
+    assert asked.wait(20)
+    begun = time.monotonic()
+    fork.signal(signal.SIGINT)
+
+    interrupted(fork.end(), begun)
+    goes_on(lab, sim)
+
+
+def test_signal_before_anything_began(lab: Lab) -> None:
+    with lab.spawn("-p", "hello") as running:
+        time.sleep(0.4)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=20)
+
+    # before the program's first line Python itself answers; from then on we do
+    assert running.returncode in {130, -signal.SIGINT}
+    assert running.returncode != 130 or "Traceback" not in err
+
+
+# --------------------------------------------------------------------------------------------------------- pipes
+
+
+def test_piped_input_is_appended(lab: Lab, vendor: Start) -> None:
+    sim = vendor(Script())
+
+    assert lab.process("-p", "explain this", text="line one\nline two\n").code == 0
+    assert sim.requests[0].json["messages"][-1]["content"][-1]["text"] == "explain this\n\nline one\nline two\n"
+
+
+def test_a_file_as_input(lab: Lab, vendor: Start, forked: Forks) -> None:
+    sim = vendor(Script())
+    (lab.folder / "in").write_text("explain me")
+
+    assert forked.start(lab, "-p", stdin=lab.folder / "in").end().code == 0
+    assert sim.requests[0].json["messages"][-1]["content"][-1]["text"] == "explain me"
+
+
+def test_too_much_input(lab: Lab, forked: Forks) -> None:
+    (lab.folder / "in").write_text("x" * 300_000)
+
+    ran = forked.start(lab, "-p", "explain", stdin=lab.folder / "in").end()
+
+    assert ran.code == 2
+    assert "256 KiB" in ran.lines[0]
+
+
+def test_an_open_and_silent_pipe_does_not_hang(lab: Lab, vendor: Start) -> None:
+    vendor(Script())
+    begun = time.monotonic()
+    with lab.spawn("-p", "hello", stdin=subprocess.PIPE) as running:
+        try:
+            code = running.wait(15)
+        finally:
+            running.kill()
+        assert running.stderr
+        err = running.stderr.read()
+
+    assert code == 0
+    assert time.monotonic() - begun < 12
+    assert "nothing came on stdin" in err
+
+
+@pytest.mark.parametrize("form", ["text", "stream-json"])
+def test_a_reader_that_is_gone(form: str, lab: Lab, vendor: Start) -> None:
+    command = "echo $$ > pid; sleep 300"
+    sim = vendor(Script([{"text": "I begin."}, call("shell", command=command)] if form != "text" else "short", "fine"))
+    reading, writing = os.pipe()
+    os.close(reading)
+    with lab.spawn("-p", "hello", "--permission-mode", "yolo", "--output-format", form, stdout=writing) as running:
+        os.close(writing)
+        _, err = running.communicate(timeout=20)
+
+    assert running.returncode == 1
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err
+    goes_on(lab, sim)
+
+
+def test_no_stdout_at_all(lab: Lab, vendor: Start) -> None:
+    vendor(Script())
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", *lab.command("-p", "hello")],
+        cwd=lab.project,
+        env=lab.environment() | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+    assert done.returncode == 0
+    assert valid(lab.sessions()[-1])
+
+
+def test_a_terminal_that_speaks_ascii_only(lab: Lab, vendor: Start) -> None:
+    vendor(Script("Grüße, 世界"))
+
+    ran = lab.process("-p", "hello", env={"PYTHONIOENCODING": "ascii", "LANG": "C"})
+
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("Gr")
+
+
+def test_secrets_stay_where_they_are(lab: Lab, vendor: Start) -> None:
+    sim = vendor(Script([call("shell", command="env")]))
+    env: dict[str, str | None] = {"OPENAI_API_KEY": KEY + "-2", "OTHER_TOKEN": KEY + "-3", "HARMLESS": "shown"}
+
+    ran = lab.process("-p", "hello", "--permission-mode", "yolo", env=env)
+
+    assert ran.code == 0
+    seen = result_text(results(sim.requests[1].json)[0])
+    assert "HARMLESS=shown" in seen
+    assert KEY not in seen
+    assert KEY not in ran.out + ran.err
+    for path in lab.home.rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
+
+
+def test_no_session_leaves_nothing_behind(lab: Lab, vendor: Start, forked: Forks) -> None:
+    vendor(Script([call("shell", command="seq 100000")], "done"))
+    (lab.folder / "tmp").mkdir()
+    env: dict[str, str | None] = {"TMPDIR": str(lab.folder / "tmp")}
+    arguments = ("-p", "hello", "--no-session", "--permission-mode", "yolo")
+
+    assert forked.start(lab, *arguments, env=env).end().code == 0
+    reading, writing = os.pipe()
+    os.close(reading)
+    with lab.spawn(*arguments, "--output-format", "stream-json", env=env, stdout=writing) as running:
+        os.close(writing)
+        running.communicate(timeout=20)
+
+    assert lab.sessions() == []
+    assert list((lab.folder / "tmp").iterdir()) == []
+
+
+def test_requests_of_all_kinds_extend(lab: Lab, vendor: Start) -> None:
+    """What `assert_extends` would miss is not missed: it fails on a moved prefix."""
+    sim = vendor(Script("one", "two"), minimum=None)
+    assert lab.run("-p", "hello").code == 0
+    assert lab.run("-c", "-p", "more").code == 0
+    first, second = sim.requests
+
+    assert_extends([first, second])
+    with pytest.raises(AssertionError):
+        assert_extends([second, first])
