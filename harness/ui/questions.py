@@ -1,0 +1,254 @@
+r"""Questions to the person: what a panel says, and which keys answer it.
+
+Invariant: nothing is approved that was not shown. The whole text is printed, escaped, its runs of blanks as
+"⟨4,987 spaces⟩"; where it does not fit the screen it comes page by page, and only "no" is taken before the last one.
+Nothing is answered by accident: a key counts only on an empty line, and only after half a second without typing; what
+was typed before stays on the line. Enter, a paste and any other key approve nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import chop_cells
+
+from harness.conversation.events import Permission, Question
+from harness.tools.output import visible
+from harness.ui.plain import one_line
+
+SETTLE = 0.5
+"""Seconds without typing before a key is taken as an answer."""
+
+KEYS = (*"123456789ysna", " ", "enter", "escape")
+"""Every key that some panel takes."""
+
+_RUN = 16
+"""Blanks in a row from which on they are counted instead of shown."""
+
+_BLANKS = re.compile(rf"[ \t]{{{_RUN},}}")
+_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){4,}")
+
+
+def spelled(text: str) -> str:
+    """All of `text`, for a person who decides on it: nothing in it acts, hides, or pushes the rest out of sight."""
+    shown = "".join(one if one in " \n\t" or not _blank(one) else f"\\u{ord(one):04x}" for one in visible(text))
+    shown = _EMPTY_LINES.sub(lambda found: f"\n⟨{found[0].count(chr(10)) - 1:,} empty lines⟩\n", shown)
+    return _BLANKS.sub(_counted, shown).replace("\t", "    ")
+
+
+def _blank(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character)[0] == "Z" or character == "\u2800"
+
+
+def _counted(found: re.Match[str]) -> str:
+    kinds = {" ": "spaces", "\t": "tabs"}
+    names = " and ".join(name for character, name in kinds.items() if character in found[0])
+    return f"⟨{len(found[0]):,} {names}⟩"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An answer, and the keys that give it. `safe`: may be given before all was shown."""
+
+    keys: str
+    answer: str | None
+    label: str
+    safe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A question as it is shown. `words`: it may be answered in the person's own words. `escape`: what Esc answers."""
+
+    title: str
+    body: str
+    choices: tuple[Choice, ...]
+    words: bool
+    escape: str | None
+
+
+def permission_panel(permission: Permission) -> Panel:
+    """Whether a call may run."""
+    choices = (
+        Choice("y1", "once", "once"),
+        Choice("s2", "session", "this session"),
+        Choice("n3", "no", "no", safe=True),
+    )
+    title = f"{one_line(permission.tool, 60)} asks for permission:"
+    return Panel(title, spelled(permission.what), choices, words=False, escape="no")
+
+
+def question_panel(question: Question) -> Panel:
+    """The model wants to know something."""
+    options = [one_line(option, 400) for option in question.options]
+    listed = "".join(f"\n{number}. {option}" for number, option in enumerate(options, 1))
+    # a tenth has no key of its own: it can be written
+    choices = tuple(Choice(str(number), option, str(number)) for number, option in enumerate(question.options[:9], 1))
+    body = spelled(question.text) + ("\n" + listed if listed else "")
+    return Panel("The model asks:", body, choices, words=True, escape=None)
+
+
+@dataclass(slots=True)
+class _Open:
+    """The panel on the screen."""
+
+    panel: Panel
+    answer: asyncio.Future[str | None]
+    pages: list[list[str]]
+    shown: int = 0
+    writing: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Everything was shown."""
+        return self.shown == len(self.pages)
+
+
+@dataclass(slots=True)
+class Questions:
+    """Asks one question at a time.
+
+    clock: seconds. size: columns and rows of the terminal. line_empty: nothing stands on the input line. show: prints
+    lines above it, the first of a panel with its title; an empty title goes on with the panel before.
+    """
+
+    clock: Callable[[], float]
+    size: Callable[[], tuple[int, int]]
+    line_empty: Callable[[], bool]
+    show: Callable[[str, Sequence[str]], None]
+    _open: _Open | None = None
+    _typed: float = 0.0
+    _typed_before: float = 0.0
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def ask(self, question: Question) -> str | None:
+        """The person's answer, or None where they give none."""
+        return await self._put(question_panel(question))
+
+    async def ask_permission(self, permission: Permission) -> str:
+        """The person's answer: "once", "session" or "no"."""
+        return await self._put(permission_panel(permission)) or "no"
+
+    async def _put(self, panel: Panel) -> str | None:
+        async with self._turn:
+            self._open = _Open(panel, asyncio.get_running_loop().create_future(), self._pages(panel.body))
+            self._typed = self._typed_before = self.clock()
+            self._next_page(panel.title)
+            try:
+                return await self._open.answer
+            finally:
+                self._open = None
+
+    def _pages(self, body: str) -> list[list[str]]:
+        columns, rows = self.size()
+        lines = []
+        for line in body.split("\n"):
+            first, *more = chop_cells(line, max(8, columns - 5)) or [""]
+            # a wrapped row must not pass for a line of its own, nor a line for the end of a comment
+            lines += [f"│ {first}", *(f"┆ {row}" for row in more)]
+        # title, page number, prompt, toolbar
+        fit = max(3, rows - 7)
+        return [lines[at : at + fit] for at in range(0, len(lines), fit)]
+
+    def _next_page(self, title: str = "") -> None:
+        assert self._open is not None  # noqa: S101 - only called while a panel is open
+        self.show(title, self._open.pages[self._open.shown])
+        self._open.shown += 1
+
+    @property
+    def open(self) -> bool:
+        """A question waits."""
+        return self._open is not None
+
+    @property
+    def writing(self) -> bool:
+        """The input line holds an answer in the person's own words."""
+        return self._open is not None and self._open.writing
+
+    @property
+    def prompt(self) -> str:
+        """What the input line says while a question waits."""
+        if (now := self._open) is None:
+            return ""
+        if now.writing:
+            return "your answer (Esc: back)\n> "
+        if not self.line_empty():
+            return "a question waits: send this line, or clear it with Ctrl-C\n> "
+        choices = [f"{choice.keys[0]} {choice.label}" for choice in now.panel.choices if now.whole or choice.safe]
+        if not now.whole:
+            choices.insert(0, f"Space: more, {len(now.pages) - now.shown} of {len(now.pages)} pages left")
+        if now.panel.words:
+            numbers = len(now.panel.choices)
+            choices = [*([f"1-{numbers} choose"] if numbers else []), "a own words", "Esc no answer"]
+        return " · ".join(choices) + "\n> "
+
+    def typed(self) -> None:
+        """A key was pressed, whatever it does. Call this before `takes`."""
+        self._typed_before, self._typed = self._typed, self.clock()
+
+    def takes(self, key: str) -> bool:
+        """Whether this key, just pressed, answers the question that waits."""
+        now = self._open
+        if now is None or (now.writing and key != "escape"):
+            return False
+        if not now.writing and (not self.line_empty() or self.clock() - self._typed_before < SETTLE):
+            return False
+        return self._meaning(now, key) is not None
+
+    def press(self, key: str) -> None:
+        """A key that `takes` admitted."""
+        now = self._open
+        if now is None or (meaning := self._meaning(now, key)) is None:
+            return
+        self._typed = self._typed_before
+        meaning()
+
+    def _meaning(self, now: _Open, key: str) -> Callable[[], None] | None:
+        """What a key does, or None."""
+        panel = now.panel
+        if key == "escape":
+            return self._stop_writing if now.writing else lambda: self._give(panel.escape)
+        if key in ("a", "enter") and panel.words:
+            return self._start_writing
+        if key == " " and not now.whole:
+            return self._next_page
+        for choice in panel.choices:
+            if key in choice.keys and (now.whole or choice.safe):
+                return lambda: self._give(choice.answer)
+        return None
+
+    def _start_writing(self) -> None:
+        if self._open is not None:
+            while not self._open.whole:
+                self._next_page()
+            self._open.writing = True
+
+    def _stop_writing(self) -> None:
+        if self._open is not None:
+            self._open.writing = False
+            self._typed = self._typed_before = self.clock()
+
+    def write(self, text: str) -> None:
+        """The answer in the person's own words."""
+        if self.writing:
+            self._give(text)
+
+    def dismiss(self) -> bool:
+        """Ctrl-C: a question gets no answer. Says whether that was all: a permission is left to the turn's end."""
+        if self._open is None or not self._open.panel.words:
+            return False
+        self._give(None)
+        return True
+
+    def _give(self, answer: str | None) -> None:
+        if self._open is not None and not self._open.answer.done():
+            self._open.answer.set_result(answer)
+            if answer is None or not self._open.panel.words:
+                chosen = next((c.label for c in self._open.panel.choices if c.answer == answer), "no answer")
+            else:
+                chosen = one_line(answer, 200)
+            self.show("", [f"→ {chosen}"])

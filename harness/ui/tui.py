@@ -1,0 +1,298 @@
+"""The terminal: an input line that is always usable, and above it what happens.
+
+Invariant: it knows a conversation, its events and its questions, nothing else; however it ends, the terminal is as it
+was before, and what was typed and not sent is lost by no turn that fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import IO, cast
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.history import History, InMemoryHistory
+from prompt_toolkit.styles import Style
+from rich.console import Console
+from rich.text import Text
+
+from harness.conversation.events import Permission, Question, TurnEnd, TurnEnded
+from harness.errors import HarnessError, UsageError
+from harness.ui import slash
+from harness.ui.conversation import Conversation
+from harness.ui.history import InputHistory
+from harness.ui.keys import bindings
+from harness.ui.questions import Questions
+from harness.ui.render import EventLines
+from harness.ui.scrollback import Scrollback
+from harness.ui.status import Status
+
+INTERRUPTED = 130
+
+_STYLE = Style.from_dict(
+    {"bottom-toolbar": "noreverse ansibrightblack", "prompt": "bold ansiblue", "question": "bold ansiyellow"}
+)
+_TICK = 0.5
+"""Seconds between two drawings of a toolbar that counts seconds."""
+
+
+def require_terminal(term: str) -> None:
+    """Refuse what cannot be drawn on. `term`: the variable TERM.
+
+    Raises:
+        UsageError: no terminal, or one without cursor movements.
+    """
+    streams = (sys.stdin, sys.stdout)
+    if not all(stream is not None and stream.isatty() for stream in streams) or term in ("", "dumb", "unknown"):
+        raise UsageError('an interactive session needs a terminal; for one task: harness -p "task"')
+
+
+class Terminal:
+    """The screen of one session. Make it, give its `ask` and `ask_permission` to the wiring, then `run`.
+
+    Args:
+        history: where input is remembered; None: for this run only.
+        clock: seconds, for durations.
+    """
+
+    def __init__(self, history: Path | None, clock: Callable[[], float]) -> None:
+        self._status = Status(clock)
+        self._questions = Questions(clock, self._size, lambda: not self._line.text, self._show_panel)
+        self._history: History = InMemoryHistory() if history is None else InputHistory(history)
+        self._scrollback = Scrollback()
+        self._console = Console(file=cast("IO[str]", self._scrollback), force_terminal=True, highlight=False)
+        self._events = EventLines(self._console, clock)
+        self._turn: asyncio.Task[None] | None = None
+        self._later: list[str] = []
+        self._leaving = False
+        self._code: int | None = None
+
+    async def ask(self, question: Question) -> str | None:
+        """The person's answer to a question, or None."""
+        return await self._questions.ask(question)
+
+    async def ask_permission(self, permission: Permission) -> str:
+        """The person's answer: "once", "session" or "no"."""
+        return await self._questions.ask_permission(permission)
+
+    async def run(self, conversation: Conversation, opening: Sequence[str] = ()) -> int:
+        """Talk until the person leaves; gives the exit code. `opening`: lines to begin with."""
+        self._conversation = conversation
+        self._session: PromptSession[None] = PromptSession(
+            self._message,
+            multiline=True,
+            prompt_continuation="  ",
+            history=self._history,
+            completer=slash.SlashCompleter(),
+            complete_while_typing=False,
+            reserve_space_for_menu=6,
+            bottom_toolbar=self._toolbar,
+            key_bindings=bindings(self._questions, self._submit, self._interrupt, self._leave),
+            search_ignore_case=True,
+            enable_suspend=True,
+            erase_when_done=True,
+            style=_STYLE,
+        )
+        self._app.key_processor.before_key_press += lambda _: self._questions.typed()
+        self._line.on_text_changed += lambda _: self._stay()
+        self._events.say(opening, "dim")
+        self._scrollback.print_now(self._app)
+        async with self._printing(), self._signals():
+            try:
+                await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
+            except (EOFError, OSError):
+                self._code = INTERRUPTED  # the terminal is gone
+            finally:
+                await self._end_turn()
+        return self._code or 0
+
+    @property
+    def _app(self) -> Application[None]:
+        return self._session.app
+
+    @property
+    def _line(self) -> Buffer:
+        return self._session.default_buffer
+
+    def _size(self) -> tuple[int, int]:
+        size = self._app.output.get_size()
+        return size.columns, size.rows
+
+    # ---------------------------------------------------------------------------------------- running
+
+    @contextlib.asynccontextmanager
+    async def _printing(self) -> AsyncIterator[None]:
+        """Print above the line what comes, stray output of libraries too."""
+        drawing = [asyncio.create_task(self._scrollback.print_on(self._app)), asyncio.create_task(self._tick())]
+        try:
+            with contextlib.redirect_stdout(self._scrollback), contextlib.redirect_stderr(self._scrollback):
+                yield
+        finally:
+            for task in drawing:
+                task.cancel()
+            await asyncio.gather(*drawing, return_exceptions=True)
+            with contextlib.suppress(OSError):
+                self._scrollback.print_now(self._app)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            if self._turn is not None:
+                self._app.invalidate()
+
+    @contextlib.asynccontextmanager
+    async def _signals(self) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        handlers = {
+            signal.SIGINT: self._interrupt,
+            signal.SIGTERM: lambda: self._leave(INTERRUPTED),
+            signal.SIGHUP: lambda: self._leave(INTERRUPTED),
+        }
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    def _leave(self, code: int = 0) -> None:
+        """End the screen; a turn that runs is stopped on the way out."""
+        if self._code is None:
+            self._code = code
+            self._app.exit()
+
+    async def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            await asyncio.gather(self._turn, return_exceptions=True)
+
+    # ---------------------------------------------------------------------------------------- input
+
+    def _submit(self, line: Buffer) -> None:
+        """Enter: an answer, a command, a turn, or words for the turn that runs."""
+        text = line.text
+        if not text.strip():
+            return
+        writing = self._questions.writing
+        line.reset(append_to_history=not writing)
+        self._leaving = False
+        if writing:
+            self._questions.write(text)
+        elif (command := slash.parse(text)) is not None:
+            self._events.echo(text)
+            self._command(text, *command)
+        elif self._turn is not None:
+            self._events.echo(text, "queued")
+            self._conversation.steer(text)
+        else:
+            self._begin(text)
+
+    def _command(self, text: str, name: str, argument: str) -> None:
+        command = slash.COMMANDS.get(name)
+        if command is None:
+            self._events.say([slash.unknown(name)])
+        elif command.leaves:
+            self._leave()
+        elif command.waits and argument and self._turn is not None:
+            self._later.append(text)
+            self._events.say(["after this turn"], "dim")
+        else:
+            try:
+                self._events.say(command.run(self._conversation, argument))
+            except HarnessError as error:
+                self._events.error(str(error))
+
+    def _interrupt(self) -> None:
+        """Ctrl-C: what it does depends on what there is to stop."""
+        if self._line.text:
+            self._line.reset()
+        elif self._questions.dismiss():
+            pass
+        elif self._turn is not None:
+            self._status.stopping()
+            if not self._turn.cancelling():  # a second one would cut short what the first one ends
+                self._turn.cancel()
+        elif self._leaving:
+            self._leave()
+            return
+        else:
+            self._leaving = True
+        self._app.invalidate()
+
+    def _stay(self) -> None:
+        self._leaving = False
+
+    # ---------------------------------------------------------------------------------------- turns
+
+    def _begin(self, text: str) -> None:
+        self._events.echo(text)
+        self._status.begin()
+        self._turn = asyncio.create_task(self._take_turn(text))
+        self._turn.add_done_callback(self._ended)
+
+    async def _take_turn(self, text: str) -> None:
+        """One turn to its end; then what was typed meanwhile."""
+        reason: TurnEnd = "failed"
+        try:
+            async with aclosing(self._conversation.run(text)) as events:
+                async for event in events:
+                    self._status.take(event)
+                    self._events.show(event)
+                    reason = event.reason if isinstance(event, TurnEnded) else reason
+        except asyncio.CancelledError:
+            reason = "interrupted"
+            self._events.show(TurnEnded(reason, ""))
+        except HarnessError as error:
+            self._events.error(str(error))
+        self._status.end()
+        self._turn = None
+        if self._code is None:
+            self._go_on(done=reason == "done")
+
+    def _go_on(self, *, done: bool) -> None:
+        """What waited: commands; then words, the next turn, or back on the line where this one did not end well."""
+        for command in self._later:
+            self._command(command, *(slash.parse(command) or ("", "")))
+        self._later.clear()
+        first, *rest = [*self._conversation.take_queued()] or [""]
+        if first and done:
+            for text in rest:
+                self._conversation.steer(text)
+            self._begin(first)
+        elif first:
+            self._line.text = "\n".join(filter(None, [first, *rest, self._line.text]))
+            self._line.cursor_position = len(self._line.text)
+        self._app.invalidate()
+
+    def _ended(self, turn: asyncio.Task[None]) -> None:
+        """A turn that ended with a bug ends the screen: the terminal is restored before it is told."""
+        if not turn.cancelled() and (bug := turn.exception()) is not None and self._code is None:
+            self._code = 1
+            self._app.exit(exception=bug)
+
+    # ---------------------------------------------------------------------------------------- drawing
+
+    def _message(self) -> StyleAndTextTuples:
+        if self._questions.open:
+            return [("class:question", self._questions.prompt)]
+        return [("class:prompt", "> ")]
+
+    def _toolbar(self) -> str:
+        hint = "Ctrl-C again to leave" if self._leaving else "● waiting for your answer" if self._questions.open else ""
+        return "\n".join(self._status.lines(self._conversation, self._size()[0], hint))
+
+    def _show_panel(self, title: str, lines: Sequence[str]) -> None:
+        if title:
+            self._console.print(Text(f"? {title}", "bold yellow"), soft_wrap=True)
+        for line in lines:
+            self._console.print(Text.assemble(("  " + line[:1], "yellow"), line[1:]), soft_wrap=True)
+        self._app.invalidate()

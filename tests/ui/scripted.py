@@ -1,0 +1,89 @@
+"""A screen with a conversation that only follows orders: `python scripted.py PERMISSIONS.json`, for tests of panels.
+
+Orders, typed as ordinary input: `allow N` asks for the N-th permission of the file, `pick` and `words` ask a
+question, `wait` streams for a while, `bug` raises. The answer comes back as a notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+from harness.audit.report import Summary
+from harness.conversation.blocks import Usage
+from harness.conversation.events import Event, Notice, Permission, Question, TextDelta, TurnEnded
+from harness.errors import HarnessError, UsageError
+from harness.ui.tui import Terminal
+
+
+class Orders:
+    """A conversation for `Terminal`."""
+
+    def __init__(self, terminal: Terminal, permissions: Sequence[str]) -> None:
+        self._terminal = terminal
+        self._permissions = permissions
+        self._queue: list[str] = []
+        self.session_id, self.model, self.mode = "20260101-000000-test", "anthropic/test", "ask"
+        self.summary = Summary(1, Usage(10, 30), 0.5)
+
+    async def run(self, text: str) -> AsyncGenerator[Event]:
+        order, _, rest = text.partition(" ")
+        match order:
+            case "allow":
+                answer = await self._terminal.ask_permission(Permission("shell", self._permissions[int(rest)]))
+                yield Notice(f"answer: {answer}")
+            case "pick":
+                picked = await self._terminal.ask(Question("Which \x1b[31mcolour?", ("red", "green")))
+                yield Notice(f"answer: {picked!r}")
+            case "words":
+                yield Notice(f"answer: {await self._terminal.ask(Question('Why?'))!r}")
+            case "later":
+                await asyncio.sleep(1.5)
+                yield Notice(f"answer: {await self._terminal.ask_permission(Permission('shell', 'rm -rf build'))}")
+            case "wait":
+                for number in range(40):
+                    await asyncio.sleep(0.1)
+                    yield TextDelta(f"piece {number}\n")
+            case "fail":
+                await asyncio.sleep(1.0)
+                raise HarnessError("the vendor said no")
+            case "bug":
+                raise ZeroDivisionError("a bug")
+            case _:
+                yield TextDelta(f"heard {text!r}")
+        yield TurnEnded("done", "")
+
+    def steer(self, text: str) -> None:
+        self._queue.append(text)
+
+    def queued(self) -> Sequence[str]:
+        return tuple(self._queue)
+
+    def take_queued(self) -> Sequence[str]:
+        taken, self._queue = tuple(self._queue), []
+        return taken
+
+    def switch_model(self, name: str) -> str:
+        if name == "none":
+            raise UsageError("no such model: none")
+        self.model = name
+        return f"now {name}"
+
+    def cost_lines(self) -> Sequence[str]:
+        return ["cost"]
+
+    def cache_lines(self) -> Sequence[str]:
+        return ["cache"]
+
+
+async def main(permissions: Sequence[str]) -> int:
+    terminal = Terminal(None, time.monotonic)
+    return await terminal.run(Orders(terminal, permissions))
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(json.loads(Path(sys.argv[1]).read_text()))))

@@ -1,0 +1,210 @@
+"""Questions on a real PTY: what approves, and what must not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ui.conftest import Sit
+from tests.ui.glass import Sitting
+
+QUIET = 0.7
+"""Longer than `questions.SETTLE`."""
+
+
+def opened(orders: Sit, order: str, wait_for: str, permissions: list[str] | None = None, **size: int) -> Sitting:
+    """A screen with a question on it that may be answered."""
+    it = orders(permissions or ["rm -rf build"], **size)
+    it.type(f"{order}\r")
+    it.until(wait_for)
+    it.listen(QUIET)
+    return it
+
+
+@pytest.mark.parametrize(
+    ("key", "answer"), [("y", "once"), ("1", "once"), ("s", "session"), ("2", "session"), ("n", "no"), ("\x1b", "no")]
+)
+def test_a_permission_takes_its_keys(orders: Sit, key: str, answer: str) -> None:
+    it = opened(orders, "allow 0", "y once")
+
+    it.type(key)
+
+    it.until(f"answer: {answer}")
+    assert "│ rm -rf build" in it.glass.text
+
+
+def test_nothing_else_approves(orders: Sit) -> None:
+    it = opened(orders, "allow 0", "y once")
+
+    it.type("\r")
+    it.listen(QUIET)
+    it.type("\x1b[200~y\x1b[201~")  # a paste
+    it.listen(QUIET)
+    assert "a question waits" in it.glass.text
+    it.type("es please\r")  # ordinary words, after the pasted y
+    it.until("queued")
+    it.listen(0.2)
+    assert "answer:" not in it.glass.text
+
+    it.listen(QUIET)
+    it.type("n")
+    it.until("answer: no")
+    it.until("heard 'yes please'")
+
+
+def test_what_was_typed_before_the_question_is_no_answer(orders: Sit) -> None:
+    it = orders()
+    it.type("later\r")
+    it.listen(0.3)
+    it.type("y")
+    it.until("asks for permission")
+    it.type("yyy1\r")
+    it.until("queued")
+
+    it.listen(QUIET)
+    assert "answer:" not in it.glass.text
+    it.type("n")
+    it.until("answer: no")
+    it.until("heard 'yyyy1'")
+
+
+def test_keys_pressed_the_moment_it_appears_are_no_answer(orders: Sit) -> None:
+    it = orders()
+    it.type("allow 0\ry")
+    it.until("asks for permission")
+    it.listen(QUIET)
+
+    assert "answer:" not in it.glass.text
+    assert it.shown("> y")
+    it.type("\x03")
+    it.listen(QUIET)
+    it.type("s")
+    it.until("answer: session")
+
+
+def test_ctrl_c_on_a_permission_stops_the_turn(orders: Sit) -> None:
+    it = opened(orders, "allow 0", "y once")
+
+    it.type("\x03")
+
+    it.until("✗ stopped")
+    assert "answer:" not in it.glass.text
+    it.type("hello\r")
+    it.until("heard 'hello'")
+
+
+def test_padding_hides_no_tail(orders: Sit) -> None:
+    it = opened(orders, "allow 0", "y once", ["ls" + " " * 4987 + "; rm -rf / #\u202e\x1b[2K"])
+
+    assert "│ ls⟨4,987 spaces⟩; rm -rf / #\\u202e\\x1b[2K" in it.glass.text
+    assert b"\x1b[2K" not in it.raw
+    it.type("n")
+    it.until("answer: no")
+
+
+def test_a_long_command_is_approved_only_after_its_last_page(orders: Sit) -> None:
+    command = "\n".join(f"echo line {number}" for number in range(12)) + "\nrm -rf /"
+    it = opened(orders, "allow 0", "Space: more", [command], columns=40, rows=12)
+    assert "rm -rf /" not in it.glass.text
+
+    it.type("y")  # ordinary input as long as there is more
+    it.listen(QUIET)
+    assert "answer:" not in it.glass.text
+    it.type("\x03")
+    it.listen(QUIET)
+    it.type("  ")
+    it.until("rm -rf /")
+    it.until("y once")
+    assert [f"line {number}" in it.glass.text for number in range(12)] == [True] * 12
+    it.type("y")
+    it.until("answer: once")
+
+
+def test_a_long_command_can_be_refused_at_once(orders: Sit) -> None:
+    it = opened(orders, "allow 0", "Space: more", ["true\n" * 200], columns=40, rows=12)
+
+    it.type("n")
+
+    it.until("answer: no")
+
+
+@pytest.mark.parametrize(
+    ("keys", "answer"), [(["2"], "'green'"), (["\x1b"], "None"), (["\x03"], "None"), (["a", "blue\r"], "'blue'")]
+)
+def test_a_question_is_answered_by_number_or_words_or_not(orders: Sit, keys: list[str], answer: str) -> None:
+    it = opened(orders, "pick", "1-2 choose")
+
+    for key in keys:
+        it.type(key)
+        it.listen(0.2)
+
+    it.until(f"answer: {answer}")
+    assert "│ Which \\x1b[31mcolour?" in it.glass.text
+
+
+def test_an_answer_in_words_can_be_given_up(orders: Sit) -> None:
+    it = opened(orders, "words", "a own words")
+
+    it.type("\r")
+    it.until(lambda it: it.shown("Esc: back"))
+    it.type("because")
+    it.until(lambda it: it.shown("> because"))
+    it.type("\x1b")
+    it.until(lambda it: it.shown("a own words"))
+    it.listen(QUIET)
+    it.type("a")
+    it.until(lambda it: it.shown("Esc: back"))
+    it.type("no\r")
+
+    it.until("answer: 'no'")
+
+
+def test_words_queue_while_a_turn_runs_and_are_the_next_turns_in_order(orders: Sit) -> None:
+    it = orders()
+    it.type("wait\r")
+    it.until("piece 1")
+
+    it.type("first\r")
+    it.type("second\r")
+    it.until("2 queued")
+
+    it.until("heard 'second'")
+    text = it.glass.text
+    assert text.index("piece 39") < text.index("heard 'first'") < text.index("heard 'second'")
+
+
+def test_what_waited_for_a_turn_that_failed_is_back_on_the_line(orders: Sit) -> None:
+    it = orders()
+    it.type("fail\r")
+    it.until("waiting for the model")
+    it.type("and then this\r")
+
+    it.until("✗ the vendor said no")
+    it.until(lambda it: it.shown("> and then this"))
+    it.listen(0.3)
+    assert "heard" not in it.glass.text
+
+
+def test_a_model_is_switched_after_the_turn(orders: Sit) -> None:
+    it = orders()
+    it.type("wait\r")
+    it.until("piece 1")
+
+    it.type("/model other\r")
+    it.until("after this turn")
+    it.type("/cost\r")
+    it.until("\ncost")
+
+    it.until("now other")
+    text = it.glass.text
+    assert text.index("piece 39") < text.index("now other")
+    it.type("/model none\r")
+    it.until("✗ no such model: none")
+
+
+def test_a_bug_leaves_the_terminal_as_it_was(orders: Sit) -> None:
+    it = orders()
+
+    it.type("bug\r")
+
+    assert it.end() == 1
+    assert "ZeroDivisionError: a bug" in it.glass.text

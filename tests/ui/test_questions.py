@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from harness.conversation.events import Permission, Question
+from harness.ui.questions import SETTLE, Questions, spelled
+
+
+class Person:
+    """A screen without a screen: what was shown, and keys with the time between them."""
+
+    def __init__(self, rows: int = 24) -> None:
+        self.now = 0.0
+        self.line = ""
+        self.shown: list[str] = []
+        self.questions = Questions(lambda: self.now, lambda: (80, rows), lambda: not self.line, self._show)
+
+    def _show(self, title: str, lines: Sequence[str]) -> None:
+        self.shown += [title, *lines] if title else lines
+
+    def press(self, key: str, after: float = SETTLE) -> bool:
+        self.now += after
+        self.questions.typed()
+        taken = self.questions.takes(key)
+        if taken:
+            self.questions.press(key)
+        return taken
+
+    async def asked(self, what: Permission | Question) -> asyncio.Task[str | None]:
+        async def ask() -> str | None:
+            if isinstance(what, Question):
+                return await self.questions.ask(what)
+            return await self.questions.ask_permission(what)
+
+        task = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        return task
+
+
+RM = Permission("shell", "rm -rf build")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ls" + " " * 4987 + "; rm x", "ls⟨4,987 spaces⟩; rm x"),
+        ("a" + "\t" * 20 + "b", "a⟨20 tabs⟩b"),
+        ("a" + " \t" * 20 + "b", "a⟨40 spaces and tabs⟩b"),
+        ("a" + "\n" * 500 + "b", "a\n⟨499 empty lines⟩\nb"),
+        ("a" + "\n  " * 500 + "\nb", "a\n⟨500 empty lines⟩\nb"),
+        ("a\u00a0b\u3000c\u2800d\u2003e", "a\\u00a0b\\u3000c\\u2800d\\u2003e"),
+        ("a\x1b[2K\x0b\u202eb", "a\\x1b[2K\\x0b\\u202eb"),
+        ("if x:\n        y\n", "if x:\n        y\n"),
+    ],
+)
+def test_what_is_decided_on_is_spelled_out(text: str, shown: str) -> None:
+    assert spelled(text) == shown
+
+
+async def _settled() -> None:
+    person = Person()
+    task = await person.asked(RM)
+    assert person.shown == ["shell asks for permission:", "│ rm -rf build"]
+
+    assert not person.press("y", after=SETTLE / 2)
+    assert not person.press("y", after=SETTLE / 2)  # typing goes on
+    assert person.press("y")
+    assert await task == "once"
+    assert person.shown[-1] == "→ once"
+    assert not person.questions.open
+
+
+def test_a_key_counts_only_after_a_pause() -> None:
+    asyncio.run(_settled())
+
+
+async def _line_in_use() -> None:
+    person = Person()
+    task = await person.asked(RM)
+    person.line = "no, wait"
+
+    assert not any(person.press(key) for key in ("y", "s", "n", "1", "escape", "enter"))
+    assert "send this line" in person.questions.prompt
+    person.line = ""
+    assert not person.press("enter")
+    assert person.press("n")
+    assert await task == "no"
+
+
+def test_a_key_counts_only_on_an_empty_line_and_enter_never() -> None:
+    asyncio.run(_line_in_use())
+
+
+async def _paged() -> None:
+    person = Person(rows=12)
+    task = await person.asked(Permission("shell", "\n".join(map(str, range(12)))))
+    assert person.shown[1:] == ["│ 0", "│ 1", "│ 2", "│ 3", "│ 4"]
+    assert person.questions.prompt.startswith("Space: more, 2 of 3 pages left · n no")
+
+    assert not person.press("y")
+    assert person.press(" ")
+    assert not person.press("s", after=0)
+    assert person.press(" ")
+    assert person.shown[-1] == "│ 11"
+    assert person.press("s")
+    assert await task == "session"
+
+
+def test_nothing_is_approved_before_its_last_page() -> None:
+    asyncio.run(_paged())
+
+
+async def _wrapped() -> None:
+    person = Person()
+    task = await person.asked(Permission("shell", "true # " + "x" * 70 + "y\nrm z"))
+
+    assert [line[:3] for line in person.shown[1:]] == ["│ t", "┆ x", "│ r"]
+    task.cancel()
+
+
+def test_a_line_is_told_from_the_rest_of_a_wrapped_one() -> None:
+    asyncio.run(_wrapped())
+
+
+async def _one_after_another() -> None:
+    person = Person()
+    first, second = await person.asked(RM), await person.asked(Question("Which?", ("red", "green")))
+    assert "│ Which?" not in person.shown
+
+    person.press("y")
+    assert await first == "once"
+    await asyncio.sleep(0)
+    assert person.shown[-5:] == ["The model asks:", "│ Which?", "│ ", "│ 1. red", "│ 2. green"]
+    assert not person.press("1", after=0)
+    assert person.press("1")
+    assert await second == "red"
+
+
+def test_questions_wait_for_each_other() -> None:
+    asyncio.run(_one_after_another())
+
+
+async def _cancelled() -> None:
+    person = Person()
+    task = await person.asked(RM)
+
+    assert not person.questions.dismiss()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert not person.questions.open
+    assert not person.press("y")
+
+
+def test_a_turn_that_stops_takes_its_question_along() -> None:
+    asyncio.run(_cancelled())
+
+
+async def _words() -> None:
+    person = Person()
+    task = await person.asked(Question("Why?"))
+    assert person.press("enter")
+    assert person.questions.writing
+
+    person.questions.write("because \x1b")
+
+    assert await task == "because \x1b"
+    assert person.shown[-1] == "→ because \\x1b"
+
+
+def test_own_words() -> None:
+    asyncio.run(_words())

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+
+from harness.ui.slash import SlashCompleter, parse, unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("/cost", ("cost", "")),
+        ("/model  opus ", ("model", "opus")),
+        ("/Quit\n", ("quit", "")),
+        ("/", ("", "")),
+        ("/frob it", ("frob", "it")),
+        ("/etc/hosts is wrong", None),
+        (" /cost", None),
+        ("cost", None),
+        ("// a comment", None),
+    ],
+)
+def test_what_is_a_command(text: str, command: tuple[str, str] | None) -> None:
+    assert parse(text) == command
+
+
+def test_an_unknown_command_names_close_ones() -> None:
+    assert unknown("modle") == "no command /modle; /model?"
+    assert unknown("xyzzy") == "no command /xyzzy; see /help"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("/", 6), ("/c", 2), ("/mod", 1), ("/model o", 0), ("x", 0), ("", 0)],
+)
+def test_completion(text: str, names: int) -> None:
+    found = list(SlashCompleter().get_completions(Document(text), CompleteEvent()))
+
+    assert len(found) == names

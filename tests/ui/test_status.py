@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import cast
+
+from rich.cells import cell_len
+
+from harness.audit.report import Summary
+from harness.conversation.blocks import Usage
+from harness.conversation.events import ResponseDone, ThinkingDelta, ToolFinished, ToolStarted
+from harness.ui.conversation import Conversation
+from harness.ui.figures import cache_lines, cost_lines
+from harness.ui.status import Status
+
+
+class Facts:
+    model, mode = "anthropic/claude-test", "ask"
+    summary = Summary(3, Usage(uncached=100, read=900, output=200), 0.5)
+    waiting: tuple[str, ...] = ()
+
+    def queued(self) -> tuple[str, ...]:
+        return self.waiting
+
+
+def conversation(**changes: object) -> Conversation:
+    facts = Facts()
+    for name, value in changes.items():
+        setattr(facts, name, value)
+    return cast("Conversation", facts)
+
+
+def test_idle_it_says_what_the_session_is() -> None:
+    assert Status(lambda: 0.0).lines(conversation(), 80) == [
+        "anthropic/claude-test · ask · 1,200 tokens · hit 90.0 % · $0.5000"
+    ]
+    assert Status(lambda: 0.0).lines(conversation(summary=Summary(0, Usage(), 0.0)), 80) == [
+        "anthropic/claude-test · ask"
+    ]
+
+
+def test_it_fits_any_width() -> None:
+    status = Status(lambda: 0.0)
+    status.begin()
+    status.take(ToolStarted("1", "shell", "漢字\x1b" * 50))
+
+    for width in range(1, 90):
+        assert max(map(cell_len, status.lines(conversation(), width))) <= width
+    assert status.lines(conversation(), 45)[1] == "anthropic/claude-test · ask · $0.5000"
+
+
+def test_a_turn_shows_what_it_does_and_for_how_long() -> None:
+    now = 10.0
+    status = Status(lambda: now)
+    status.begin()
+    now = 17.4
+
+    assert status.lines(conversation(), 80)[0] == "● 7 s · waiting for the model"
+    status.take(ThinkingDelta("x"))
+    assert status.lines(conversation(waiting=("a", "b")), 80)[0] == "● 7 s · 2 queued · thinking"
+    status.take(ToolStarted("1", "shell", "ls"))
+    status.take(ToolStarted("2", "read", "x"))
+    assert status.lines(conversation(), 80)[0] == "● 7 s · shell ls (+1)"
+    status.take(ToolFinished("1", "shell", "", is_error=False, seconds=1))
+    assert status.lines(conversation(), 80)[0] == "● 7 s · read x"
+    assert status.lines(conversation(), 80, "look")[0] == "look"
+    status.end()
+    assert len(status.lines(conversation(), 80)) == 1
+
+
+def test_cost_and_cache_in_words() -> None:
+    summary = Summary(2, Usage(uncached=10, read=900, written_5m=90, output=5), None)
+    responses = [ResponseDone(2, "m", Usage(read=900, uncached=10), None, "expired", "too late", "end_turn")]
+
+    assert cost_lines(summary) == [
+        "2 requests, unknown",
+        "in   1,000 tokens",
+        "     900 read from cache, 90 written, 10 neither",
+        "out  5 tokens",
+    ]
+    assert cache_lines(summary, responses) == [
+        "90.0 % of all prompt tokens of the session were read from cache",
+        "since the start of this run: 1 expired",
+        "    2  expired   900 of 910 read: too late",
+    ]
