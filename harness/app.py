@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from harness import __version__
+from harness.agent.gate import Gate
 from harness.agent.loop import Agent
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
@@ -22,7 +23,7 @@ from harness.agent.turn import Channel
 from harness.config import ProviderConfig, config_dir, load, state_dir
 from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json
-from harness.conversation.events import Ask, Question
+from harness.conversation.events import Ask, AskPermission, Question
 from harness.conversation.request import FrozenPrefix, Line
 from harness.errors import StorageFull, UsageError
 from harness.knowledge import project, skills
@@ -31,6 +32,7 @@ from harness.prompt.layers import Layer, session_text, static_text
 from harness.prompt.prefix import assemble
 from harness.providers import catalog
 from harness.providers.anthropic import Anthropic
+from harness.providers.base import Provider
 from harness.providers.keys import find_key
 from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
@@ -38,7 +40,7 @@ from harness.tools import ask_user, edit, glob, grep, invoke_skill, read, shell,
 from harness.tools.base import Seen, Tool, definition
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace
-from harness.workspace.permissions import Mode, Refused, Subject, decide, parse_rules
+from harness.workspace.permissions import Mode, parse_rules
 from harness.workspace.ripgrep import find_rg
 
 DEFAULT_OUTPUT = 32_000
@@ -81,7 +83,7 @@ class App:
         HarnessError: a setting, the key, the model or the state folder is wrong; each says what to do.
     """
 
-    def __init__(self, options: Options, seam: Seam, ask: Ask) -> None:
+    def __init__(self, options: Options, seam: Seam, ask: Ask, ask_permission: AskPermission | None = None) -> None:
         self._options = options
         self._seam = seam
         environment = seam.environment()
@@ -92,11 +94,14 @@ class App:
             "permission_mode": options.permission_mode,
             "allow": options.allow or None,
         }
-        self.config = load(environment, options.cwd, self.root, flags)
+        default_mode = "ask" if ask_permission else "edit"
+        self.config = load(environment, options.cwd, self.root, flags, default_mode)
         self._config_dir = config_dir(environment)
         self._workspace = Workspace(self.root, options.add_dirs, options.cwd, seam.home())
-        self._rules = parse_rules(self.config.allow)
+        mode = cast("Mode", self.config.permission_mode)
+        self._gate = Gate(mode, parse_rules(self.config.allow), self._workspace, ask_permission)
         self._temporary: Path | None = None
+        self._left: list[Provider] = []
         self._ask = ask
         # what needs no session first: a wrong model or a missing key leaves no trace
         self.model = catalog.find(self.config.model)
@@ -185,14 +190,31 @@ class App:
             self.session.record("epoch", {"reason": reason, "effort": self._options.effort})
         return self._options.effort
 
-    def _agent(self, vendor: ProviderConfig, key: str) -> Agent:
+    def switch(self, name: str) -> None:
+        """Go on with another model, between two turns; the model left behind keeps its line, and its cache lives on.
+
+        Raises:
+            HarnessError: the model, its provider or its key is not there; nothing has changed then.
+        """
+        model = catalog.find(name)
+        vendor = self.config.providers.get(model.provider, ProviderConfig())
+        before, self.model = self.model, model
+        try:
+            channel = self._channel(vendor, self._key(vendor))
+        except BaseException:
+            self.model = before
+            raise
+        self._left.append(self.agent.channel.provider)
+        self.agent.channel = channel
+
+    def _channel(self, vendor: ProviderConfig, key: str) -> Channel:
         config, model, session = self.config, self.model, self.session
         provider = Anthropic(model.id, vendor.base_url, key, self._seam, config.idle_timeout, vendor.headers)
         settings: dict[str, Json] = {"thinking": {"type": "adaptive"}} if model.thinking == "adaptive" else {}
         if effort := self._effort():
             settings["output_config"] = {"effort": effort}
         cache = session.about["cache"]
-        channel = Channel(
+        return Channel(
             provider=provider,
             model=model,
             line=Line("anthropic", provider.base_url, model.name, settings),
@@ -202,9 +224,13 @@ class App:
             ttl=cache["ttl"],
             strict_prefix=self._options.strict_prefix,
         )
+
+    def _agent(self, vendor: ProviderConfig, key: str) -> Agent:
+        session = self.session
+        channel = self._channel(vendor, key)
         spill = Spill(session.journal.folder / "outputs")
         tools = self._tools(session.seen, spill)
-        runner = ToolRunner(session, tools, self._permit, spill, lambda used: 2 * (model.window - used))
+        runner = ToolRunner(session, tools, self._gate.permit, spill, lambda used: 2 * (self.model.window - used))
         return Agent(session, channel, runner, self._context, self._policies())
 
     def _policies(self) -> Sequence[Policy]:
@@ -237,11 +263,6 @@ class App:
     async def _question(self, text: str, options: tuple[str, ...]) -> str | None:
         return await self._ask(Question(text, options))
 
-    def _permit(self, subject: Subject) -> str:
-        mode = cast("Mode", self.config.permission_mode)
-        decision = decide(mode, self._rules, subject, self._workspace)
-        return decision.text if isinstance(decision, Refused) else ""
-
     def _context(self, told: Mapping[str, Json]) -> tuple[Message, Mapping[str, Json]] | None:
         index = skills.discover(self.root, self._config_dir)
         rules = project.rule_files(self.root, self._options.cwd)
@@ -261,7 +282,8 @@ class App:
     async def close(self) -> None:
         """Let go of connections and of the session; a session that was not wanted is removed."""
         try:
-            await self.agent.channel.provider.close()
+            for provider in (self.agent.channel.provider, *self._left):
+                await provider.close()
             await self.session.sync()
         finally:
             self._let_go()

@@ -64,8 +64,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--no-session", action="store_true", help="leave no session behind")
     flags.add_argument(
         "--permission-mode",
-        choices=("plan", "edit", "yolo"),
-        help="plan: reads only; edit (default): edits in the workspace, runs what --allow admits; yolo: everything",
+        choices=("plan", "ask", "edit", "yolo"),
+        help="plan: reads only; ask (default in a terminal session): asks before it writes or runs; edit (default with "
+        "-p): edits in the workspace, runs what --allow admits; yolo: everything",
     )
     flags.add_argument("--allow", metavar="RULE", action="append", default=[], help="e.g. 'shell(pytest *)'")
     flags.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
@@ -135,10 +136,12 @@ def _dispatch(arguments: list[str], seam: Seam) -> int:
         known = ", ".join(COMMANDS)
         raise UsageError(f'no command `{arguments[0]}` (commands: {known}); for a task: harness -p "{arguments[0]} …"')
     flags = parser().parse_args(arguments)
-    if flags.task is None:
-        raise UsageError('say what to do: harness -p "task" (or try `harness demo`)')
     _check(flags)
     # the SDK's import takes most of a second: only for a run that needs it
+    if flags.task is None:
+        from harness.commands import interactive
+
+        return interactive.main(flags, seam)
     from harness.commands import oneshot
 
     return oneshot.main(flags, seam)
@@ -147,6 +150,8 @@ def _dispatch(arguments: list[str], seam: Seam) -> int:
 def _check(flags: argparse.Namespace) -> None:
     """What argparse cannot say: combinations, folders."""
     resumes = flags.resume is not None
+    if flags.task is None and (flags.json_schema is not None or flags.output_format != "text"):
+        raise UsageError('--json-schema and --output-format need a task: harness -p "task"')
     if flags.continue_last and resumes:
         raise UsageError("-c and -r exclude each other")
     if flags.fork and not (flags.continue_last or resumes):

@@ -22,7 +22,7 @@ from typing import Any
 from harness.errors import ConfigError
 
 # From strict to loose: a project file may only move to the left of what the person has set.
-PERMISSION_MODES = ("plan", "edit", "yolo")
+PERMISSION_MODES = ("plan", "ask", "edit", "yolo")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 CACHE_TTLS = ("5m", "1h")
 PROVIDERS = ("anthropic", "openai", "openai-chat")
@@ -76,11 +76,18 @@ def state_dir(environment: Mapping[str, str]) -> Path:
     return _xdg(environment, "XDG_STATE_HOME", ".local/state")
 
 
-def load(environment: Mapping[str, str], cwd: Path, project_root: Path, flags: Mapping[str, object]) -> Config:
+def load(
+    environment: Mapping[str, str],
+    cwd: Path,
+    project_root: Path,
+    flags: Mapping[str, object],
+    default_mode: str = "edit",
+) -> Config:
     """The settings in force.
 
     `flags` has names of `Config` fields; `None` means not given. Files are named as seen from `cwd`. `allow`
-    adds up over its places, everything else is replaced by the stronger place. Raises ConfigError.
+    adds up over its places, everything else is replaced by the stronger place. `default_mode` holds where the
+    person set none; a project can only tighten it. Raises ConfigError.
     """
     user_path = config_dir(environment) / "config.toml"
     project_path = project_root / ".harness" / "config.toml"
@@ -96,6 +103,9 @@ def load(environment: Mapping[str, str], cwd: Path, project_root: Path, flags: M
         values |= {**layer.values, "allow": tuple(dict.fromkeys(allow))}
         for name, settings in layer.providers.items():
             providers.setdefault(name, {}).update(settings)
+    if not any("permission_mode" in layer.values for layer in layers if layer is not project):
+        modes = (default_mode, project.values.get("permission_mode", default_mode))
+        values["permission_mode"] = min(modes, key=PERMISSION_MODES.index)
     for found in providers.values():
         if "api_key_file" in found:
             found["api_key_file"] = _absolute(found["api_key_file"], environment)

@@ -172,7 +172,7 @@ REFUSED_ANYWHERE = {
     "look-alike in a string": ('model = """\nx = 1\n"""\nx = 1', 4, "unknown setting `x`"),
     "wrong type": ("model = 5", 1, "`model` must be a non-empty string, not 5"),
     "empty": ('model = ""', 1, "`model` must be a non-empty string"),
-    "wrong choice": ('permission_mode = "root"', 1, "must be one of plan, edit, yolo, not 'root'"),
+    "wrong choice": ('permission_mode = "root"', 1, "must be one of plan, ask, edit, yolo, not 'root'"),
     "table as value": ("cache = true", 1, "unknown setting `cache`"),
     "bool as number": ("[network]\nmax_retries = true", 2, "`network.max_retries` must be a whole number"),
     "number as bool": ("[cache]\nenabled = 1", 2, "`cache.enabled` must be true or false"),

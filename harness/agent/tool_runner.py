@@ -7,9 +7,9 @@ results come in call order, whatever order they finished in.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -23,8 +23,8 @@ from harness.tools.base import Outcome, Tool, error
 from harness.tools.output import Spill, bound
 from harness.workspace.permissions import Subject
 
-Permit = Callable[[Subject], str]
-"""Why a call is refused, naming the flag that would allow it; "" where it is allowed."""
+Permit = Callable[[str, Subject], Awaitable[str]]
+"""Why a call of the named tool is refused, for the model; "" where it may run. May wait for the person."""
 
 EMPTY = "(no output)"
 SMALLEST = 2_000
@@ -64,7 +64,9 @@ class ToolRunner:
         """
         share = max(SMALLEST, self._budget(self._session.last_prompt) // len(calls))
         results: dict[str, ToolResult] = {}
-        for group in _groups([self._check(call) for call in calls]):
+        for checked in _groups([self._check(call) for call in calls]):
+            # only now: whoever is asked has seen what the calls before gave
+            group = [await self._permitted(item) for item in checked]
             for item in group:
                 yield ToolStarted(item.call.id, item.call.name, _summary(item.call))
             async with aclosing(self._together(group)) as finished:
@@ -106,8 +108,13 @@ class ToolRunner:
             where = "/".join(str(part) for part in problem.absolute_path)
             text = f"The call was not run: {f'`{where}`: ' if where else ''}{problem.message[:300]}"
             return Checked(call, tool, text)
-        refusal = self._permit(tool.subject(call.arguments))
-        return Checked(call, tool, refusal)
+        return Checked(call, tool)
+
+    async def _permitted(self, item: Checked) -> Checked:
+        if item.tool is None or item.refusal:
+            return item
+        refusal = await self._permit(item.call.name, item.tool.subject(item.call.arguments))
+        return replace(item, refusal=refusal)
 
     def _record(self, call: ToolCall, outcome: Outcome, limit: int) -> ToolResult:
         """The result as the model gets it, journaled with what must be known after a resume."""

@@ -59,7 +59,7 @@ def main(flags: argparse.Namespace, seam: Seam) -> int:
 
 async def _talk(options: Options, seam: Seam) -> int:
     terminal = Terminal(None if options.no_session else state_dir(seam.environment()) / HISTORY, seam.monotonic)
-    app = App(options, seam, terminal.ask)
+    app = App(options, seam, terminal.ask, terminal.ask_permission)
     conversation = AppConversation(app)
     try:
         code = await terminal.run(conversation, list(_opening(app, options)))
@@ -146,7 +146,10 @@ class AppConversation:
 
     def switch_model(self, name: str) -> str:
         """See `Conversation`."""
-        raise UsageError(f"to go on with another model, leave and start again: harness -c --model {one_line(name, 80)}")
+        self._app.switch(name)
+        model = self._app.model
+        known = "" if model.known else "; it is not in the catalog: careful defaults, unknown price"
+        return f"going on with {one_line(model.id)}{known}"
 
     def cost_lines(self) -> Sequence[str]:
         """See `Conversation`."""

@@ -111,13 +111,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Whether a call may run. `what`: all of what it would do (a whole command, a path), not yet escaped.
+    """Whether a call may run.
 
-    Its answers are "once", "session" (this and all that the same rule admits, until the session ends) and "no".
+    what: all of what it would do (a whole command, a path), not yet escaped. rule: what "session" would admit until the
+    program ends; "" where only this one call can be allowed. Its answers are "once", "session" and "no".
     """
 
     tool: str
     what: str
+    rule: str = ""
 
 
 Ask = Callable[[Question], Awaitable[str | None]]

@@ -17,10 +17,11 @@ from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Seen, Tool, ToolSpec, error
 from harness.tools.output import line as one_line
+from harness.tools.output import signed
 from harness.tools.output import plain
 from harness.workspace import files, replacing, text
 from harness.workspace.paths import Workspace
-from harness.workspace.permissions import path_subject
+from harness.workspace.permissions import Subject, path_subject
 
 LARGEST = 32 * 1024 * 1024
 AROUND = 3
@@ -62,7 +63,11 @@ def make(workspace: Workspace, seen: Seen) -> Tool:
         except (UsageError, _Refused) as problem:
             return error(str(problem))
 
-    return Tool(SPEC, run, lambda args: path_subject(workspace, "write", args["path"]), "files")
+    def subject(args: Mapping[str, Json]) -> Subject:
+        preview = signed("-", args["old"]) + "\n" + signed("+", args["new"])
+        return path_subject(workspace, "write", args["path"], preview)
+
+    return Tool(SPEC, run, subject, "files")
 
 
 def _edit(workspace: Workspace, seen: Seen, path: Path, old: str, new: str, *, every: bool) -> Outcome:

@@ -50,6 +50,11 @@ def plain(text: str) -> str:
     return _ACTING.sub(_escape, text.replace("\r\n", "\n"))
 
 
+def signed(sign: str, text: str) -> str:
+    """Every line with its sign before it, as in a diff: "+ line"."""
+    return "\n".join(f"{sign} {part}" for part in text.split("\n"))
+
+
 def line(text: str, limit: int = 200) -> str:
     """`text` as part of one line for anybody: visible, newlines too, cut at `limit` characters."""
     flat = visible(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -15,6 +15,7 @@ from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Seen, Tool, ToolSpec, error
 from harness.tools.output import line as one_line
+from harness.tools.output import signed
 from harness.workspace import files, text
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import path_subject
@@ -42,7 +43,9 @@ def make(workspace: Workspace, seen: Seen) -> Tool:
             return error(str(problem))
         return await asyncio.to_thread(_write, workspace, seen, path, clean(args["content"]))
 
-    return Tool(SPEC, run, lambda args: path_subject(workspace, "write", args["path"]), "files")
+    return Tool(
+        SPEC, run, lambda args: path_subject(workspace, "write", args["path"], signed("+", args["content"])), "files"
+    )
 
 
 def _write(workspace: Workspace, seen: Seen, path: Path, content: str) -> Outcome:

@@ -73,12 +73,11 @@ class Panel:
 
 def permission_panel(permission: Permission) -> Panel:
     """Whether a call may run."""
-    choices = (
-        Choice("y1", "once", "once"),
-        Choice("s2", "session", "this session"),
-        Choice("n3", "no", "no", safe=True),
-    )
-    title = f"{one_line(permission.tool, 60)} asks for permission:"
+    once, no = Choice("y1", "once", "once"), Choice("n3", "no", "no", safe=True)
+    session = Choice("s2", "session", "this session")
+    choices = (once, session, no) if permission.rule else (once, no)
+    grant = f" (this session: {one_line(permission.rule, 60)})" if permission.rule else ""
+    title = f"{one_line(permission.tool, 60)} asks for permission{grant}:"
     return Panel(title, spelled(permission.what), choices, words=False, escape="no")
 
 

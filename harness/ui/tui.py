@@ -52,7 +52,9 @@ def require_terminal(term: str) -> None:
     """
     streams = (sys.stdin, sys.stdout)
     if not all(stream is not None and stream.isatty() for stream in streams) or term in ("", "dumb", "unknown"):
-        raise UsageError('an interactive session needs a terminal; for one task: harness -p "task"')
+        raise UsageError(
+            'an interactive session needs a terminal; for one task: harness -p "task" (or try `harness demo`)'
+        )
 
 
 class Terminal:

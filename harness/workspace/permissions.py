@@ -18,9 +18,9 @@ from harness.workspace import command as shell
 from harness.workspace import escapes, globs
 from harness.workspace.paths import Workspace
 
-Mode = Literal["plan", "edit", "yolo"]
+Mode = Literal["plan", "ask", "edit", "yolo"]
 
-MODES: tuple[Mode, ...] = ("plan", "edit", "yolo")
+MODES: tuple[Mode, ...] = ("plan", "ask", "edit", "yolo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,14 @@ class Subject:
     """What a call touches, for the permission rules.
 
     kind: "read" | "write" (paths) | "shell" (command) | "none".
-    paths: absolute paths as given, symlinks not yet resolved. command: the shell command.
+    paths: absolute paths as given, symlinks not yet resolved. command: the shell command. preview: what would be
+    written, for the person who is asked.
     """
 
     kind: Literal["read", "write", "shell", "none"]
     paths: tuple[str, ...] = ()
     command: str = ""
+    preview: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,26 @@ class Refused:
         return f"refused: {self.reason}; the person can start with {self.flag}"
 
 
-Decision = Allowed | Refused
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """The person decides. what: all that the call would do. grant: what "this session" would admit; None: only once."""
+
+    what: str
+    grant: Rule | None = None
 
 
-def path_subject(workspace: Workspace, kind: Literal["read", "write"], path_text: str) -> Subject:
+Decision = Allowed | Refused | Asks
+
+NOBODY = Refused('the mode "ask" runs nothing that nobody is there to allow', "--permission-mode edit or yolo")
+"""What a call gets that asks where nobody is there."""
+
+
+def path_subject(workspace: Workspace, kind: Literal["read", "write"], path_text: str, preview: str = "") -> Subject:
     """What a call on one path touches. A path that cannot exist is kept as typed: it is inside nothing."""
     try:
-        return Subject(kind, (str(workspace.resolve(path_text)),))
+        return Subject(kind, (str(workspace.resolve(path_text)),), preview=preview)
     except UsageError:
-        return Subject(kind, (path_text,))
+        return Subject(kind, (path_text,), preview=preview)
 
 
 def parse_rule(text: str) -> Rule:
@@ -119,8 +132,8 @@ def parse_rules(texts: Iterable[str]) -> tuple[Rule, ...]:
 def decide(mode: Mode, rules: Sequence[Rule], subject: Subject, workspace: Workspace) -> Decision:
     """Whether a call that touches `subject` may run.
 
-    plan: reads only, rules or not. edit: also writes inside the workspace, and commands that a rule admits.
-    yolo: everything.
+    plan: reads only, rules or not. ask: what a rule admits; the person decides on the rest. edit: also writes inside
+    the workspace, and commands that a rule admits. yolo: everything.
     """
     if subject.kind in ("none", "read"):
         return Allowed()
@@ -130,6 +143,10 @@ def decide(mode: Mode, rules: Sequence[Rule], subject: Subject, workspace: Works
         case "plan":
             what = "runs no command" if subject.kind == "shell" else "changes no file"
             return Refused(f'the mode "plan" {what}', "--permission-mode edit")
+        case "ask" if subject.kind == "shell":
+            return _ask_command(rules, subject.command)
+        case "ask":
+            return _ask_writes(rules, subject, workspace)
         case "edit" if subject.kind == "shell":
             return _command(rules, subject.command)
         case "edit":
@@ -193,6 +210,45 @@ def _writes(rules: Sequence[Rule], paths: Sequence[str], workspace: Workspace) -
                 f'the mode "edit" writes only inside the workspace, and {text} leads outside it',
                 "--add-dir FOLDER or --permission-mode yolo",
             )
+    return Allowed()
+
+
+_INTERPRETERS = re.compile(r"(python|pypy|node|ruby|perl|php|lua|deno|bun|bash|sh|zsh|fish|ssh|make)[0-9.]*")
+"""Programs that run whatever their arguments say: a grant for one is for the very command."""
+
+
+def _ask_command(rules: Sequence[Rule], command: str) -> Decision:
+    words = shell.words(command)
+    if words is None:
+        return Asks(command)
+    if any(admits(rule, words) for rule in rules):
+        return Allowed()
+    return Asks(command, _grant(words))
+
+
+def _grant(words: Sequence[str]) -> Rule | None:
+    """The rule that "this session" adds for a command: its program, with its subcommand where it has one.
+
+    The very command for an interpreter; none for a program that is known to run others or to write elsewhere, and
+    none for words that a rule cannot spell.
+    """
+    if escapes.found(words) or not all(re.fullmatch(r"[A-Za-z0-9_./:=,@+-]+", word) for word in words):
+        return None
+    if _INTERPRETERS.fullmatch(Path(words[0]).name):
+        return parse_rule(f"shell({' '.join(words)})")
+    subcommand = words[1:2] if words[1:] and re.fullmatch(r"[a-z][a-z-]*", words[1]) else ()
+    return parse_rule(f"shell({' '.join((words[0], *subcommand))} *)")
+
+
+def _ask_writes(rules: Sequence[Rule], subject: Subject, workspace: Workspace) -> Decision:
+    for text in subject.paths:
+        path = Path(text)
+        plain = "\0" not in text and not workspace.protected(path)
+        if plain and any(_covers(rule, path, workspace) for rule in rules):
+            continue
+        inside = plain and workspace.real(path).is_relative_to(workspace.real(workspace.root))
+        what = f"{text}\n{subject.preview}" if subject.preview else text
+        return Asks(what, parse_rule("write(**)") if inside else None)
     return Allowed()
 
 

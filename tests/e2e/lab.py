@@ -188,13 +188,14 @@ class Forks:
         lab: Lab,
         *arguments: str,
         env: Mapping[str, str | None] | None = None,
+        cwd: Path | None = None,
         stdin: Path = Path(os.devnull),
     ) -> Fork:
         """Begin a run."""
         out, err = lab.folder / "stdout", lab.folder / "stderr"
         order = {
             "arguments": arguments,
-            "cwd": str(lab.project),
+            "cwd": str(cwd or lab.project),
             "environment": lab.environment(env),
             "stdin": str(stdin),
             "stdout": str(out),

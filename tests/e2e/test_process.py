@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -125,15 +126,15 @@ def test_a_pause_longer_than_the_cache_lives(lab: Lab, vendor: Start) -> None:
     assert sim.requests[1].usage["cache_read_input_tokens"] == 0
 
 
-def test_24_calls_in_one_answer_twice(lab: Lab, vendor: Start) -> None:
+def test_24_calls_in_one_answer_twice(lab: Lab, vendor: Start, forked: Forks) -> None:
     for number in range(24):
         (lab.project / f"{number}.txt").write_text(f"number {number}\n" * 20)
     reads = [call("read", path=f"{number}.txt") for number in range(24)]
     greps = [call("grep", pattern=f"number {number}$") for number in range(24)]
     sim = vendor(Script(reads, greps, "done", "again"), minimum=None)
 
-    assert lab.process("-p", "read all").code == 0
-    assert lab.run("-p", "again", "-c").code == 0
+    assert forked.start(lab, "-p", "read all").end().code == 0
+    assert forked.start(lab, "-p", "again", "-c").end().code == 0
 
     assert len(sim.requests) == 4
     for before, after in zip(sim.requests, sim.requests[1:], strict=False):
@@ -144,15 +145,14 @@ def test_24_calls_in_one_answer_twice(lab: Lab, vendor: Start) -> None:
         )
 
 
-def test_three_folders_share_the_static_block(lab: Lab, vendor: Start) -> None:
+def test_three_folders_share_the_static_block(lab: Lab, vendor: Start, forked: Forks) -> None:
     sim = vendor(Script("one"), minimum=None)
     for name in ("a", "b", "c"):
         folder = lab.folder / name
         folder.mkdir()
         (folder / ".git").mkdir()
         (folder / "AGENTS.md").write_text(f"Rules of {name}: be brief.\n")
-        run = lab.process if name == "b" else lab.run
-        assert run("-p", "hello", cwd=folder).code == 0
+        assert forked.start(lab, "-p", "hello", cwd=folder).end().code == 0
 
     first, *others = sim.requests
     ends = [place for place, block in enumerate(first.blocks) if block.level == "system"]
@@ -181,8 +181,19 @@ def slowly(answer: Any) -> Answer:
     return Answer(tuple(as_items(answer)), delay=0.002)
 
 
+def unlocked(folder: Path) -> bool:
+    """A child that was being started when its parent was killed holds the lock until it runs its program."""
+    with (folder / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def valid(folder: Path) -> list[str]:
     """The kinds of the records of a journal that nobody owns; it must be whole."""
+    wait_for(lambda: unlocked(folder), 2)
     journal, records = Journal.open(folder, Seam())
     journal.close()
     assert journal.damage == ()
@@ -318,18 +329,11 @@ def test_signal_during_a_tool(number: signal.Signals, lab: Lab, vendor: Start, f
     command = "trap '' INT; echo $$ > pid; sleep 300 & echo $! > pid2; wait"
     sim = vendor(Script([call("shell", command=command), call("read", path="pid")], "fine"))
     arguments = ("-p", "hello", "--permission-mode", "yolo")
-    if number == signal.SIGINT:
-        with lab.spawn(*arguments) as running:
-            wait_for((lab.project / "pid2").exists)
-            begun = time.monotonic()
-            running.send_signal(number)
-            ran = finish(running)
-    else:
-        fork = forked.start(lab, *arguments)
-        wait_for((lab.project / "pid2").exists)
-        begun = time.monotonic()
-        fork.signal(number)
-        ran = fork.end()
+    fork = forked.start(lab, *arguments)
+    wait_for((lab.project / "pid2").exists)
+    begun = time.monotonic()
+    fork.signal(number)
+    ran = fork.end()
 
     interrupted(ran, begun)
     wait_for(lambda: gone(lab.project / "pid") and gone(lab.project / "pid2"), 2)

@@ -32,7 +32,7 @@ def sit(sittings: ExitStack, tmp_path: Path) -> Sit:
         names = ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "PATH")
         env = {name: os.environ[name] for name in names}
         env |= {"ANTHROPIC_API_KEY": "sk-test-1", "ANTHROPIC_BASE_URL": vendor.url}
-        arguments = [str(ROOT / "tests" / "ui" / "entry.py"), *(flags or ("--permission-mode", "yolo"))]
+        arguments = ["-m", "harness", *(flags or ("--permission-mode", "yolo"))]
         sitting = sittings.enter_context(Sitting(arguments, env, project, columns, rows))
         sitting.ready()
         return sitting

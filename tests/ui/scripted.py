@@ -34,7 +34,9 @@ class Orders:
         order, _, rest = text.partition(" ")
         match order:
             case "allow":
-                answer = await self._terminal.ask_permission(Permission("shell", self._permissions[int(rest)]))
+                answer = await self._terminal.ask_permission(
+                    Permission("shell", self._permissions[int(rest)], "shell(rm *)")
+                )
                 yield Notice(f"answer: {answer}")
             case "pick":
                 picked = await self._terminal.ask(Question("Which \x1b[31mcolour?", ("red", "green")))
@@ -43,7 +45,9 @@ class Orders:
                 yield Notice(f"answer: {await self._terminal.ask(Question('Why?'))!r}")
             case "later":
                 await asyncio.sleep(1.5)
-                yield Notice(f"answer: {await self._terminal.ask_permission(Permission('shell', 'rm -rf build'))}")
+                yield Notice(
+                    f"answer: {await self._terminal.ask_permission(Permission('shell', 'rm -rf build', 'shell(rm *)'))}"
+                )
             case "wait":
                 for number in range(40):
                     await asyncio.sleep(0.1)

@@ -40,7 +40,7 @@ class Person:
         return task
 
 
-RM = Permission("shell", "rm -rf build")
+RM = Permission("shell", "rm -rf build", "shell(rm *)")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_is_decided_on_is_spelled_out(text: str, shown: str) -> None:
 async def _settled() -> None:
     person = Person()
     task = await person.asked(RM)
-    assert person.shown == ["shell asks for permission:", "│ rm -rf build"]
+    assert person.shown == ["shell asks for permission (this session: shell(rm *)):", "│ rm -rf build"]
 
     assert not person.press("y", after=SETTLE / 2)
     assert not person.press("y", after=SETTLE / 2)  # typing goes on
@@ -96,7 +96,7 @@ def test_a_key_counts_only_on_an_empty_line_and_enter_never() -> None:
 
 async def _paged() -> None:
     person = Person(rows=12)
-    task = await person.asked(Permission("shell", "\n".join(map(str, range(12)))))
+    task = await person.asked(Permission("shell", "\n".join(map(str, range(12))), "shell(seq *)"))
     assert person.shown[1:] == ["│ 0", "│ 1", "│ 2", "│ 3", "│ 4"]
     assert person.questions.prompt.startswith("Space: more, 2 of 3 pages left · n no")
 

@@ -285,24 +285,26 @@ def test_a_storm_of_sizes(simulator: Start, sit: Sit) -> None:
 
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_without_a_terminal_one_line_says_what_to_do(term: str, tmp_path: Path) -> None:
-    entry = str(ROOT / "tests" / "ui" / "entry.py")
     env = {"PATH": os.environ["PATH"], "TERM": term, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     if term == "xterm":
         ran = subprocess.run(
-            [sys.executable, entry], stdin=subprocess.DEVNULL, capture_output=True, env=env, check=False
+            [sys.executable, "-m", "harness"], stdin=subprocess.DEVNULL, capture_output=True, env=env, check=False
         )
         out, code = (ran.stdout + ran.stderr).decode(), ran.returncode
     else:
-        with Sitting([entry], env, tmp_path) as it:
+        with Sitting(["-m", "harness"], env, tmp_path) as it:
             code, out = it.end(), "".join(it.glass.text.splitlines())
 
     assert code == 2
-    assert out.strip() == 'harness: an interactive session needs a terminal; for one task: harness -p "task"'
+    assert (
+        out.strip()
+        == 'harness: an interactive session needs a terminal; for one task: harness -p "task" (or try `harness demo`)'
+    )
 
 
 def test_a_missing_key_is_one_line(tmp_path: Path) -> None:
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    with Sitting([str(ROOT / "tests" / "ui" / "entry.py")], env, tmp_path) as it:
+    with Sitting(["-m", "harness"], env, tmp_path) as it:
         assert it.end() == 2
 
     assert it.glass.text.startswith("harness: ")

@@ -1,0 +1,45 @@
+"""The gate in front of the tools: mode, rules and, where the mode asks, the person.
+
+Invariant: what the person allows for the session is a rule like any other, kept here and forgotten with the program; a
+call that nobody can allow is refused with the flag that would.
+"""
+
+from __future__ import annotations
+
+from harness.conversation.events import AskPermission, Permission
+from harness.workspace.paths import Workspace
+from harness.workspace.permissions import NOBODY, Allowed, Asks, Mode, Refused, Rule, Subject, decide
+
+
+class Gate:
+    """Decides on calls. `ask`: None where nobody is there."""
+
+    def __init__(
+        self, mode: Mode, rules: tuple[Rule, ...], workspace: Workspace, ask: AskPermission | None = None
+    ) -> None:
+        self._mode = mode
+        self._rules = list(rules)
+        self._workspace = workspace
+        self._ask = ask
+
+    async def permit(self, tool: str, subject: Subject) -> str:
+        """Why a call is refused, for the model; "" where it may run."""
+        match decide(self._mode, self._rules, subject, self._workspace):
+            case Allowed():
+                return ""
+            case Refused() as refused:
+                return refused.text
+            case Asks(what, grant):
+                return await self._asked(Permission(tool, what, grant.text if grant else ""), grant)
+
+    async def _asked(self, permission: Permission, grant: Rule | None) -> str:
+        if self._ask is None:
+            return NOBODY.text
+        match await self._ask(permission):
+            case "once":
+                return ""
+            case "session" if grant is not None:
+                self._rules.append(grant)
+                return ""
+            case _:
+                return "refused: the person said no to this call; ask them how to go on, or find another way"
