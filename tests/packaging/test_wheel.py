@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [
     "harness/prompt/system.md",
     "harness/providers/catalog.toml",
+    "harness/providers/facts.toml",
     "harness/bundled_skills/commit/SKILL.md",
     "harness/bundled_skills/explore/SKILL.md",
     "harness/bundled_skills/review/SKILL.md",
