@@ -139,7 +139,7 @@ def test_explained_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["zzz"], "harness: no model has `zzz` in its name; `harness models` lists all"),
         (["explain", "nope/x"], "harness: unknown provider `nope` in model `nope/x`"),
-        (["explain"], "harness: the following arguments are required: NAME; see `harness models --help`"),
+        (["explain"], "harness: the following arguments are required: NAME; see `harness models explain --help`"),
         (["--jso"], "harness: unrecognized arguments: --jso"),
     ],
 )
