@@ -33,7 +33,7 @@ from harness.prompt.prefix import assemble
 from harness.providers import catalog
 from harness.providers.anthropic import Anthropic
 from harness.providers.base import Provider
-from harness.providers.keys import find_key
+from harness.providers.keys import find_key, variables_to_hide
 from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
 from harness.tools import ask_user, edit, glob, grep, invoke_skill, read, shell, todo, write
@@ -107,6 +107,7 @@ class App:
         self.model = catalog.find(self.config.model)
         vendor = self.config.providers.get(self.model.provider, ProviderConfig())
         key = self._key(vendor)
+        self._secrets = variables_to_hide(key, self._key_variables(), environment)
         self.session = self._open()
         try:
             self.agent = self._agent(vendor, key)
@@ -120,6 +121,11 @@ class App:
         if variable == "ANTHROPIC_API_KEY" and (token := environment.get("ANTHROPIC_AUTH_TOKEN", "").strip()):
             environment = {variable: token} | dict(environment)
         return find_key(self.model.provider, variable, environment, vendor.api_key_file, vendor.api_key_command)
+
+    def _key_variables(self) -> list[str]:
+        """The variables that are said to hold a key, whatever their names look like."""
+        settings = [vendor.api_key_env for vendor in self.config.providers.values() if vendor.api_key_env]
+        return settings + ([self.model.profile.key_env] if self.model.profile else [])
 
     def _open(self) -> Session:
         options, seam = self._options, self._seam
@@ -244,7 +250,6 @@ class App:
     def _tools(self, seen: Seen, spill: Spill) -> list[Tool]:
         workspace, environment = self._workspace, self._seam.environment()
         rg = find_rg(environment.get("PATH", ""))
-        secrets = [vendor.api_key_env for vendor in self.config.providers.values() if vendor.api_key_env]
         return [
             ask_user.make(self._question),
             edit.make(workspace, seen),
@@ -252,7 +257,7 @@ class App:
             grep.make(workspace, rg),
             invoke_skill.make(self._skill),
             read.make(workspace),
-            shell.make(workspace, environment, spill, secrets, round(self.config.shell_timeout)),
+            shell.make(workspace, environment, spill, self._secrets, round(self.config.shell_timeout)),
             todo.make(),
             write.make(workspace, seen),
         ]

@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "the simulated vendor alone, as a server",
     "models": "the models that are known: windows, prices, how they cache",
     "bench": "measure this program on this machine",
+    "doctor": "is everything here that it needs? and does caching work on this route?",
 }
 
 

@@ -173,9 +173,17 @@ def _seconds(value: object) -> float:
     return float(value)
 
 
+def _variable(value: object) -> str:
+    # Someone who puts the key itself here must not find it in an error or in a list of variables.
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise ValueError("the name of a variable, not the key itself")
+    return value
+
+
 def _url(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
-        raise ValueError("an address that begins with https:// or http://")
+    # Without credentials: the address is journaled and shown.
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise ValueError("an address that begins with https:// or http:// and has no user and password in it")
     # The base URL is part of a line's identity: one spelling only.
     return value.rstrip("/")
 
@@ -206,7 +214,7 @@ _SETTINGS: Mapping[str, tuple[str, _Check]] = {
 }
 _PROVIDER_SETTINGS: Mapping[str, _Check] = {
     "base_url": _url,
-    "api_key_env": _text,
+    "api_key_env": _variable,
     "api_key_file": _text,
     "api_key_command": _command,
     "headers": _headers,
@@ -247,7 +255,7 @@ def _from_environment(environment: Mapping[str, str]) -> _Layer:
         if environment.get(variable)
     }
     providers = {
-        provider: {"base_url": _checked(_url, environment[variable], variable)}
+        provider: {"base_url": _checked(_url, environment[variable], variable, secret=True)}
         for variable, names in _BASE_URLS.items()
         if environment.get(variable)
         for provider in names
@@ -264,11 +272,13 @@ def _from_flags(flags: Mapping[str, object]) -> _Layer:
     return _Layer("flags", values, {})
 
 
-def _checked(check: _Check, value: object, name: str) -> object:
+def _checked(check: _Check, value: object, name: str, *, secret: bool = False) -> object:
+    """The value, checked. secret: how to reach a vendor, which may hold a key or a password: it is not shown."""
     try:
         return check(value)
     except ValueError as wrong:
-        raise ConfigError(f"{name} must be {wrong}, not {value!r:.80}") from None
+        shown = "" if secret else f", not {value!r:.80}"
+        raise ConfigError(f"{name} must be {wrong}{shown}") from None
 
 
 def _read(path: Path, place: str) -> _Layer:
@@ -280,8 +290,8 @@ def _read(path: Path, place: str) -> _Layer:
         where = f"{place}:{line_of(text, keys)}"
         name = ".".join(keys)
         if keys[0] == "providers":
-            provider, setting, check = _provider_setting(keys, value, where)
-            providers.setdefault(provider, {})[setting] = _checked(check, value, f"{where}: `{name}`")
+            provider, setting, check = _provider_setting(keys, where)
+            providers.setdefault(provider, {})[setting] = _checked(check, value, f"{where}: `{name}`", secret=True)
         elif name in _SETTINGS:
             target, check = _SETTINGS[name]
             values[target] = _checked(check, value, f"{where}: `{name}`")
@@ -342,7 +352,7 @@ def _flatten(table: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
     return found
 
 
-def _provider_setting(keys: tuple[str, ...], value: object, where: str) -> tuple[str, str, _Check]:
+def _provider_setting(keys: tuple[str, ...], where: str) -> tuple[str, str, _Check]:
     match keys:
         case (_, provider, setting):
             if setting not in _PROVIDER_SETTINGS:
@@ -352,7 +362,7 @@ def _provider_setting(keys: tuple[str, ...], value: object, where: str) -> tuple
         case (_, provider) if provider not in PROVIDERS:
             raise unknown_setting(where, ".".join(keys), [f"providers.{name}" for name in PROVIDERS])
         case _:
-            raise ConfigError(f"{where}: `{'.'.join(keys)}` must be a table, not {value!r:.80}")
+            raise ConfigError(f"{where}: `{'.'.join(keys)}` must be a table")
 
 
 def unknown_setting(where: str, name: str, known: list[str]) -> ConfigError:

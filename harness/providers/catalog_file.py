@@ -66,8 +66,14 @@ def _seconds(value: object) -> None:
 
 def _url(value: object) -> None:
     # no trailing slash: the base URL is part of a line's identity, and has one spelling only
-    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*[^\s?#/]", value):
-        raise ValueError("an address that begins with https:// or http:// and ends without a slash")
+    # no credentials either: the address is journaled and shown
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?", value):
+        raise ValueError("an address that begins with https:// or http://, without user, password and slash at its end")
+
+
+def _variable(value: object) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise ValueError("the name of a variable, not the key itself")
 
 
 def _affinity(value: object) -> None:
@@ -131,7 +137,7 @@ MODEL: Form = {
 _PROFILE: Form = {
     "source": _texts,
     "base_url": _url,
-    "key_env": _text,
+    "key_env": _variable,
     "key_optional": _flag,
     "markers": _one_of(facts.Markers),
     "caching": _text,
@@ -186,16 +192,16 @@ def check(place: str, text: str, table: Mapping[str, Any], form: Form, keys: tup
             raise unknown_setting(f"{place}:{line_of(text, here)}", ".".join(here), known)
         if isinstance(expected, Mapping):
             if not isinstance(value, dict):
-                raise ConfigError(
-                    f"{place}:{line_of(text, here)}: `{'.'.join(here)}` must be a table, not {value!r:.80}"
-                )
+                raise ConfigError(f"{place}:{line_of(text, here)}: `{'.'.join(here)}` must be a table")
             check(place, text, value, expected, here)
             continue
         try:
             expected(value)
         except ValueError as wrong:
             where = f"{place}:{line_of(text, here)}"
-            raise ConfigError(f"{where}: `{'.'.join(here)}` must be {wrong}, not {value!r:.80}") from None
+            # an address, a header or a misplaced key of the person's server may be secret
+            shown = "" if here[0] == "profiles" else f", not {value!r:.80}"
+            raise ConfigError(f"{where}: `{'.'.join(here)}` must be {wrong}{shown}") from None
     if keys[:1] == ("models",) and len(keys) == 2:
         provider, _, name = keys[1].partition("/")
         if provider not in PROVIDERS or not name:
