@@ -10,9 +10,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from harness import __version__
+from harness.commands.arguments import Parser
 from harness.errors import HarnessError, UsageError
 from harness.seam import Seam
 
@@ -24,15 +24,10 @@ COMMANDS = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see `harness --help`")
-
-
 def parser() -> argparse.ArgumentParser:
     """The flags of a run without a subcommand."""
     commands = "\n".join(f"  harness {name:10} {text}" for name, text in COMMANDS.items())
-    flags = _Parser(
+    flags = Parser(
         prog="harness",
         description="A coding agent whose prompt prefix never moves.",
         epilog=f"commands:\n{commands}\n\nexit codes: 0 done, 1 failed, 2 usage, 3 a limit was reached, "

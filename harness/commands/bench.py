@@ -6,7 +6,6 @@ time across two.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.commands import bench_cache, bench_calls, bench_startup
+from harness.commands.arguments import Parser
 from harness.seam import Seam
 from harness.ui.tables import print_table
 
@@ -23,7 +23,7 @@ PARTS = ("cache", "size", "calls", "startup")
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the parts asked for; all by default."""
-    parser = argparse.ArgumentParser(prog="harness bench", description="Measure this program on this machine.")
+    parser = Parser(prog="harness bench", description="Measure this program on this machine.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--runs", type=int, default=7, help="runs of each measurement; the median is printed")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")

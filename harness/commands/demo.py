@@ -22,6 +22,7 @@ from typing import Any
 from harness.app import App, Options
 from harness.audit.cost import prompt_cost
 from harness.audit.report import hit_rate, money, percent, tokens
+from harness.commands.arguments import Parser
 from harness.commands.demo_task import TASK, files, scenario
 from harness.conversation.blocks import Usage
 from harness.conversation.events import ResponseDone, TurnEnded
@@ -54,7 +55,7 @@ class _DemoSeam(Seam):
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the demo; 0 when the repository's test passes."""
-    parser = argparse.ArgumentParser(prog="harness demo", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="harness demo", description="A real task against a simulated vendor.")
     parser.add_argument("--keep", action="store_true", help="keep the repository and the session")
     parser.add_argument("--model", default="sonnet", help="whose prices and cache rules are simulated")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")

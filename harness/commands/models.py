@@ -5,13 +5,13 @@ Invariant: reads the catalog and nothing else; no key, no network. What is not k
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
+from harness.commands.arguments import Parser
 from harness.config import config_dir
 from harness.errors import UsageError
 from harness.providers.catalog import Caching, Catalog, Change, Model, Price
@@ -25,16 +25,11 @@ SAMPLE = 100_000
 COLUMNS = ("window", "output", "in", "read", "write", "out", "caching", "model")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see `harness models --help`")
-
-
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
     if list(arguments[:1]) == ["explain"]:
         return _explain(arguments[1:], seam)
-    parser = _Parser(
+    parser = Parser(
         prog="harness models",
         description="The models that are known. `harness models explain NAME`: everything about one.",
         epilog="Prices: USD per million tokens. Your own prices, models and servers: catalog.toml beside config.toml.",
@@ -60,7 +55,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
 
 
 def _explain(arguments: Sequence[str], seam: Seam) -> int:
-    parser = _Parser(prog="harness models explain", allow_abbrev=False)
+    parser = Parser(prog="harness models explain", allow_abbrev=False)
     parser.add_argument("name", metavar="NAME", help="provider/model, openai-chat/profile/model, or an alias")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     flags = parser.parse_args(arguments)
