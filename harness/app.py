@@ -22,7 +22,7 @@ from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
 from harness.config import ProviderConfig, config_dir, load, state_dir
 from harness.conversation.blocks import Message
-from harness.conversation.canonical import Json
+from harness.conversation.canonical import Json, digest
 from harness.conversation.events import Ask, AskPermission, Question
 from harness.conversation.request import FrozenPrefix, Line
 from harness.errors import StorageFull, UsageError
@@ -160,6 +160,8 @@ class App:
             "root": str(self.root),
             "cache": {"enabled": self.config.cache_enabled, "ttl": self.config.cache_ttl},
             "effort": self.config.effort,
+            # shared by the sessions of one workspace, whose opening is the same; a digest, for it is sent
+            "cache_key": "harness-" + digest(str(self.root).encode("utf-8", "surrogateescape"))[:24],
         }
 
     def _freeze(self) -> FrozenPrefix:

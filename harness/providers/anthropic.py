@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
@@ -20,8 +20,8 @@ from anthropic import AsyncAnthropic, AsyncStream
 from anthropic.lib.credentials import WorkloadIdentityError
 
 from harness import errors
-from harness.conversation.blocks import Message
-from harness.conversation.request import Fragment, Request
+from harness.conversation.blocks import Message, Tag
+from harness.conversation.request import Fragment, FrozenPrefix, Request
 from harness.providers import anthropic_wire as wire
 from harness.providers.base import Part, Recorder
 from harness.seam import Seam
@@ -59,9 +59,14 @@ class Anthropic:
             raise errors.UsageError(f"the base URL {base_url} is none: {error}; check ANTHROPIC_BASE_URL") from error
         self.base_url = str(self._client.base_url)
 
-    def render(self, message: Message) -> tuple[Fragment, ...]:
-        """See `Provider`."""
-        return wire.render(message, self._model)
+    def prefix(self, frozen: FrozenPrefix) -> FrozenPrefix:
+        """See `Provider`: this wire's form is the one that is frozen."""
+        return frozen
+
+    def render(self, batch: Sequence[Message], after: Tag | None) -> Sequence[tuple[Fragment, ...]]:
+        """See `Provider`: this vendor takes neighbouring messages of one role."""
+        del after
+        return [wire.render(message, self._model) for message in batch]
 
     def envelope(self, role: str, blocks: tuple[bytes, ...]) -> bytes:
         """See `Provider`."""
