@@ -7,7 +7,7 @@ it never changes what was rendered, never retries by itself and raises nothing b
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness.conversation.blocks import Message, Tag, Text, Thinking, ToolCall, Usage
@@ -72,6 +72,15 @@ class Finished:
     usage: Usage
     extra: Mapping[str, Json]
     told: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a vendor. base_url: None for the SDK's own. key: "" where a server on this machine wants none."""
+
+    base_url: str | None
+    key: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False, hash=False)
 
 
 Part = Began | TextPart | ThinkingPart | BlockDone | BlockBroken | Finished

@@ -71,3 +71,10 @@ def body_of(fixed: Mapping[str, tuple[bytes, ...]], settings: Mapping[str, Json]
 def joined(_role: str, blocks: tuple[bytes, ...]) -> bytes:
     """The envelope of a wire whose fragments are whole items already."""
     return b",".join(blocks)
+
+
+def key_place(part: bytes, key: bytes) -> int:
+    """Where in a part (an object of one or two texts and its "type") a key goes, so that keys stay in order."""
+    if part.startswith(b'{"text"') or key < b'"i':
+        return FIRST
+    return part.rindex(b'"type":')
