@@ -135,7 +135,8 @@ def judge(
         first_image: whether it carries an image and no request of its line did: vendors then key all messages anew.
     """
     expected = expectation.tokens or 0
-    if not told or (rules.kind == "none" and usage.read == 0 and expectation.reason != "ours"):
+    silent = not told and expectation.reason == "alive"
+    if silent or (rules.kind == "none" and usage.read == 0 and expectation.reason != "ours"):
         return Verdict("not told", 0, usage.read, cause="this server does not say what it reads from its cache")
     if rules.kind == "none" and expectation.reason == "too short":
         return Verdict("hit", 0, usage.read)

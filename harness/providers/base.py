@@ -92,6 +92,11 @@ Recorder = Callable[[bytes], None]
 class Provider(Protocol):
     """One vendor's wire for one model."""
 
+    @property
+    def base_url(self) -> str:
+        """Where it sends to."""
+        ...
+
     def prefix(self, frozen: FrozenPrefix) -> FrozenPrefix:
         """The frozen tools and system blocks in this wire's form. MUST be pure."""
         ...

@@ -1,11 +1,11 @@
-"""The Chat Completions wire, for any compatible server: our bytes through the SDK's own `post`, its stream to our parts.
+"""The Chat Completions wire: our bytes through the SDK's own `post` to any compatible server, and its stream back.
 
 Invariant: the SDK serialises nothing and retries nothing; auth, headers, proxies, TLS and connections are the SDK's.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import httpx2
 import openai

@@ -54,7 +54,7 @@ def session(speaker: Begin) -> Speaker:
     folder.mkdir(parents=True)
     (folder / "SKILL.md").write_text("---\nname: deploy\ndescription: Ships it.\n---\nDo it.\n")
     user = person.project.parent / "home" / ".config" / "harness"
-    user.mkdir(parents=True)
+    user.mkdir(parents=True, exist_ok=True)
     (user / "USER.md").write_text("Call me Ada.\n")
     person.begin_anew()
     return person
