@@ -20,9 +20,9 @@ from harness.agent.session import Session
 from harness.agent.store import Store
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
-from harness.config import ProviderConfig, config_dir, load, state_dir
+from harness.config import config_dir, load, state_dir
 from harness.conversation.blocks import Message
-from harness.conversation.canonical import Json
+from harness.conversation.canonical import Json, digest
 from harness.conversation.events import Ask, AskPermission, Question
 from harness.conversation.request import FrozenPrefix, Line
 from harness.errors import StorageFull, UsageError
@@ -30,10 +30,10 @@ from harness.knowledge import project, skills
 from harness.prompt.context import Facts, context_message
 from harness.prompt.layers import Layer, session_text, static_text
 from harness.prompt.prefix import assemble
-from harness.providers import catalog
-from harness.providers.anthropic import Anthropic
-from harness.providers.base import Provider
-from harness.providers.keys import find_key, variables_to_hide
+from harness.providers import connect
+from harness.providers.base import Access, Provider
+from harness.providers.catalog import Catalog, Model
+from harness.providers.keys import variables_to_hide
 from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
 from harness.tools import ask_user, edit, glob, grep, invoke_skill, read, shell, todo, write
@@ -104,28 +104,27 @@ class App:
         self._left: list[Provider] = []
         self._ask = ask
         # what needs no session first: a wrong model or a missing key leaves no trace
-        self.model = catalog.find(self.config.model)
-        vendor = self.config.providers.get(self.model.provider, ProviderConfig())
-        key = self._key(vendor)
-        self._secrets = variables_to_hide(key, self._key_variables(), environment)
+        self._catalog = Catalog.load(self._config_dir)
+        self.model = self._catalog.find(self.config.model)
+        self._secrets: set[str] = set(self._key_variables())
         self.session = self._open()
         try:
-            self.agent = self._agent(vendor, key)
+            self.agent = self._agent()
         except BaseException:
             self._let_go()
             raise
 
-    def _key(self, vendor: ProviderConfig) -> str:
-        variable = vendor.api_key_env or f"{self.model.provider.upper()}_API_KEY"
+    def _reach(self, model: Model) -> Access:
+        """Address and key of a model's vendor; the key is hidden from tools from now on."""
         environment = self._seam.environment()
-        if variable == "ANTHROPIC_API_KEY" and (token := environment.get("ANTHROPIC_AUTH_TOKEN", "").strip()):
-            environment = {variable: token} | dict(environment)
-        return find_key(self.model.provider, variable, environment, vendor.api_key_file, vendor.api_key_command)
+        reached = connect.access(model, self.config.providers, environment)
+        self._secrets.update(variables_to_hide(reached.key, (), environment))
+        return reached
 
     def _key_variables(self) -> list[str]:
         """The variables that are said to hold a key, whatever their names look like."""
         settings = [vendor.api_key_env for vendor in self.config.providers.values() if vendor.api_key_env]
-        return settings + ([self.model.profile.key_env] if self.model.profile else [])
+        return settings + [self._catalog.profile(name).key_env for name in self._catalog.profiles()]
 
     def _open(self) -> Session:
         options, seam = self._options, self._seam
@@ -133,14 +132,16 @@ class App:
         store = Store(state)
         if not options.continue_last and options.resume is None:
             self._check_price()
+            self._reach(self.model)
             return Session.create(self._new_folder(store), seam, self._freeze(), self._about())
         folder = store.latest(self.root) if options.resume is None else store.named(options.resume)
         session = Session.resume(folder, seam)
         try:
             # without the flag, a session keeps the model it last spoke to
             if session.last_model and options.model is None:
-                self.model = catalog.find(session.last_model)
+                self.model = self._catalog.find(session.last_model)
             self._check_price()
+            self._reach(self.model)
             forked = session.fork(store.folder(seam.new_id())) if options.fork else session
         except BaseException:
             session.close()
@@ -166,6 +167,8 @@ class App:
             "root": str(self.root),
             "cache": {"enabled": self.config.cache_enabled, "ttl": self.config.cache_ttl},
             "effort": self.config.effort,
+            # shared by the sessions of one workspace, whose opening is the same; a digest, for it is sent
+            "cache_key": "harness-" + digest(str(self.root).encode("utf-8", "surrogateescape"))[:24],
         }
 
     def _freeze(self) -> FrozenPrefix:
@@ -202,42 +205,40 @@ class App:
         Raises:
             HarnessError: the model, its provider or its key is not there; nothing has changed then.
         """
-        model = catalog.find(name)
-        vendor = self.config.providers.get(model.provider, ProviderConfig())
-        before, self.model = self.model, model
-        try:
-            channel = self._channel(vendor, self._key(vendor))
-        except BaseException:
-            self.model = before
-            raise
+        model = self._catalog.find(name)
+        channel = self._channel(model)
+        self.model = model
         self._left.append(self.agent.channel.provider)
         self.agent.channel = channel
+        self.agent.runner = self._runner()  # another key to hide from its tools
 
-    def _channel(self, vendor: ProviderConfig, key: str) -> Channel:
-        config, model, session = self.config, self.model, self.session
-        provider = Anthropic(model.id, vendor.base_url, key, self._seam, config.idle_timeout, vendor.headers)
-        settings: dict[str, Json] = {"thinking": {"type": "adaptive"}} if model.thinking == "adaptive" else {}
-        if effort := self._effort():
-            settings["output_config"] = {"effort": effort}
-        cache = session.about["cache"]
+    def _channel(self, model: Model) -> Channel:
+        config, about = self.config, self.session.about
+        cache, cache_key = about["cache"], about.get("cache_key", "")
+        provider = connect.provider(model, self._reach(model), cache_key, self._seam, config.idle_timeout)
+        ttl = connect.ttl_for(model, cache["ttl"])
+        settings = connect.settings(model, self._effort(), cache_key, ttl)
         return Channel(
             provider=provider,
             model=model,
-            line=Line("anthropic", provider.base_url, model.name, settings),
+            line=Line(model.wire, provider.base_url, model.name, settings),
             max_tokens=min(model.max_output, config.max_output_tokens or DEFAULT_OUTPUT),
             retry=RetryPolicy(retries=config.max_retries),
             cache=cache["enabled"],
-            ttl=cache["ttl"],
+            ttl=ttl,
             strict_prefix=self._options.strict_prefix,
         )
 
-    def _agent(self, vendor: ProviderConfig, key: str) -> Agent:
+    def _agent(self) -> Agent:
         session = self.session
-        channel = self._channel(vendor, key)
+        channel = self._channel(self.model)
+        return Agent(session, channel, self._runner(), self._context, self._policies())
+
+    def _runner(self) -> ToolRunner:
+        session = self.session
         spill = Spill(session.journal.folder / "outputs")
         tools = self._tools(session.seen, spill)
-        runner = ToolRunner(session, tools, self._gate.permit, spill, lambda used: 2 * (self.model.window - used))
-        return Agent(session, channel, runner, self._context, self._policies())
+        return ToolRunner(session, tools, self._gate.permit, spill, lambda used: 2 * (self.model.window - used))
 
     def _policies(self) -> Sequence[Policy]:
         policies: list[Policy] = [Repetition()]

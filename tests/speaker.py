@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +17,9 @@ from harness.agent.turn import side_request
 from harness.app import App, Options
 from harness.conversation.events import Event, Question, TurnEnded
 from harness.conversation.journal import Record, read_records
+from harness.providers.openai_chat_wire import NO_ANSWER
 from harness.providers.retry import RetryPolicy
-from harness.simulator import Received, Simulator
+from harness.simulator import PROFILES, Received, Simulator, said
 from tests.property.world import SharedClock
 
 
@@ -29,14 +30,25 @@ class Script:
         self.answers = list(answers)
 
     def __call__(self, request: dict[str, Any]) -> Any:
-        number = sum(message["role"] == "assistant" for message in request["messages"])
+        spoken = (message for message in said(request) if message.speaker == "assistant")
+        number = sum(message.texts != (NO_ANSWER,) for message in spoken)
         return self.answers[number] if number < len(self.answers) else "Done."
 
 
 class Speaker:
-    """See the module. `close` ends the session and the loop."""
+    """See the module. `close` ends the session and the loop.
 
-    def __init__(self, simulator: Simulator, folder: Path, model: str = "claude-opus-4-8") -> None:
+    Args:
+        servers: vendors of their own by the name of their profile, "openai" for the Responses wire.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        folder: Path,
+        model: str = "claude-opus-4-8",
+        servers: Mapping[str, Simulator] | None = None,
+    ) -> None:
         self.simulator = simulator
         self.project = folder / "project"
         self.project.mkdir(exist_ok=True)
@@ -46,6 +58,18 @@ class Speaker:
             "ANTHROPIC_BASE_URL": simulator.url,
             "ANTHROPIC_API_KEY": "k",
         }
+        servers = servers or {}
+        self._all = [simulator, *servers.values()]
+        profiles = []
+        for name in PROFILES:
+            url = f"{servers.get(name, simulator).url}/v1"
+            if name == "openai":
+                environment |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "k"}
+            elif name != "generic":
+                profiles.append(f'[profiles.{name}]\nbase_url = "{url}"\nkey_env = "OPENAI_API_KEY"\n')
+        settings = folder / "home" / ".config" / "harness"
+        settings.mkdir(parents=True, exist_ok=True)
+        (settings / "catalog.toml").write_text("".join(profiles))
         self.seam = SharedClock(simulator.clock, environment)
         self.options = Options(cwd=self.project, model=model)
         self._runner = asyncio.Runner()
@@ -112,6 +136,11 @@ class Speaker:
 
     def verdicts(self) -> list[str]:
         return [record.data["verdict"]["kind"] for record in self.records("response")]
+
+    @property
+    def everything(self) -> list[Received]:
+        """The mainline requests of all vendors, each vendor's in order."""
+        return [request for one in self._all for request in one.requests if request.kind == "mainline"]
 
     @property
     def mainline(self) -> list[Received]:

@@ -56,8 +56,9 @@ FORBIDDEN_NAMES = {
     "expanduser",
 }
 
-# Lazy imports keep the start short; only what parses the command line may postpone a part of ours.
-LAZY = ("__main__.py", "cli.py", "commands/")
+# Lazy imports keep the start short; only what parses the command line, and what
+# chooses one of three wires, each with its SDK, may postpone a part of ours.
+LAZY = ("__main__.py", "cli.py", "commands/", "providers/connect.py")
 
 EMPTY_WORDS = {"util", "utils", "manager", "service", "helper", "helpers"}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness.audit.ledger import Ledger, apply_bill
+from harness.audit.ledger import Ledger, apply_bill, is_bill
 from harness.conversation.canonical import Json, digest, encode
 from harness.conversation.journal import Record, read_records
 
@@ -47,7 +47,7 @@ def _bills_and_kin(records: Iterable[Record], bills: dict[str, Bill]) -> set[str
         match record.kind:
             case "request":
                 requests[record.seq] = record.data
-            case "response" | "retry" if "usage" in record.data and record.data["request"] in requests:
+            case "response" | "retry" | "failed" if is_bill(record.data) and record.data["request"] in requests:
                 request = requests[record.data["request"]]
                 name = digest(encode([dict(request), dict(record.data)]))
                 bills[name] = (record.data.get("started", request["started"]), request, record.data)

@@ -27,9 +27,11 @@ def first_moved(records: Iterable[Record], blobs: Blobs, profile: str, count: in
     for record in records:
         if record.kind == "prefix":
             prefix = prefix or read_prefix(record.data, blobs)
+        elif record.kind == "wire_prefix" and record.data["profile"] == profile:
+            prefix = read_prefix(record.data, blobs)
         elif record.kind == "rendering" and record.data["profile"] == profile:
-            fragments = [fetch(text, blobs).encode("utf-8") for text, _ in record.data["fragments"]]
-            rendered.setdefault(record.data["message"], fragments)
+            for seq, fragments in record.data["messages"]:
+                rendered.setdefault(seq, [fetch(text, blobs).encode("utf-8") for text, _ in fragments])
     if prefix is None:
         return -1, "what was sent is no longer in the journal"
     messages = [fragment for seq in sorted(rendered) for fragment in rendered[seq]]

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from harness.agent.family import family_ledger
 from harness.agent.seen import SeenFiles
-from harness.audit.ledger import Ledger, apply_bill
+from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.verdict import Sent
-from harness.conversation.blocks import Message, Usage
+from harness.conversation.blocks import Message, Tag, Usage
 from harness.conversation.canonical import Json
-from harness.conversation.history import History
+from harness.conversation.history import Entry, History
 from harness.conversation.journal import FORMAT, Journal, Record
 from harness.conversation.request import Fragment, FrozenPrefix, Line
 from harness.conversation.stored import fetch, keep, read_usage, write_message
@@ -70,6 +70,7 @@ class Session:
         self.last_model = ""
         self.effort: str | None = None
         self._prefix: FrozenPrefix | None = None
+        self._wire_prefixes: dict[str, FrozenPrefix] = {}
         self._projections: dict[str, Projection] = {}
         self._renderings: dict[tuple[str, int], tuple[Fragment, ...]] = {}
         self._requests: dict[int, Mapping[str, Json]] = {}
@@ -153,6 +154,8 @@ class Session:
                 self.effort = data.get("effort")
             case "prefix":
                 self._prefix = read_prefix(data, self.journal.blobs)
+            case "wire_prefix":
+                self._wire_prefixes[data["profile"]] = read_prefix(data, self.journal.blobs)
             case "epoch":
                 self.epochs.append(data["reason"])
                 self.effort = data.get("effort", self.effort)
@@ -160,11 +163,10 @@ class Session:
             case "forked":
                 self.relatives.append(data["child"])
             case "rendering":
-                key = (data["profile"], data["message"])
-                self._renderings[key] = tuple(
-                    Fragment(fetch(text, self.journal.blobs).encode("utf-8"), markable)
-                    for text, markable in data["fragments"]
-                )
+                for seq, fragments in data["messages"]:
+                    self._renderings[data["profile"], seq] = tuple(
+                        Fragment(fetch(text, self.journal.blobs).encode("utf-8"), at) for text, at in fragments
+                    )
             case "tool_done":
                 self.seen.apply(data.get("facts") or {})
             case "request":
@@ -172,24 +174,30 @@ class Session:
                 self.last_model = data["model"]
             case "response":
                 self._billed(self._requests.pop(data["request"], None), data)
-            case "retry" if "usage" in data:
+            case "retry" if "usage" in data or "began" in data:
                 self._billed(self._requests.get(data["request"]), data)
             case "failed":
-                self._requests.pop(data["request"], None)
+                request = self._requests.pop(data["request"], None)
+                if "began" in data:
+                    self._billed(request, data)
             case _:
                 pass
 
     def _billed(self, request: Mapping[str, Json] | None, bill: Mapping[str, Json]) -> None:
-        """Take in what an attempt was billed that began, whether it was answered to the end or not."""
-        usage = read_usage(bill["usage"])
-        self.totals.add(usage, bill["cost"])
+        """Take in what an attempt was billed that began, whether it was answered to the end or not.
+
+        Some vendors tell the bill at the end only: of an answer that broke off, it is not known.
+        """
+        usage = read_usage(bill["usage"]) if "usage" in bill else None
+        self.totals.add(usage or Usage(), bill.get("cost"))
         if request is None:
             return  # its line in the journal is damaged
         apply_bill(self.ledger, request, bill)
         if request["kind"] == "mainline":
-            self.last_prompt = usage.prompt + usage.output
-            sent = Sent(request["blocks"], request["head"], bool(usage.read or usage.written), request["messages"])
+            cached = usage is None or bool(usage.read or usage.written or was_cached(request, usage))
+            sent = Sent(request["blocks"], request["head"], cached, request["messages"])
             self.sent[request["line"]] = (sent, request["epoch"])
+            self.last_prompt = usage.prompt + usage.output if usage else self.last_prompt
 
     def add(self, message: Message, context: Mapping[str, Json] | None = None, unsent: Sequence[Json] = ()) -> None:
         """Append a message to the conversation.
@@ -220,15 +228,33 @@ class Session:
         """The rendered conversation for a profile; renders, and journals, what is new."""
         projection = self._projections.get(profile)
         if projection is None:
-            projection = self._projections[profile] = Projection(self.prefix, provider.envelope)
-        for entry in self.history.entries[len(projection.messages) :]:
-            fragments = self._renderings.pop((profile, entry.seq), None)
-            if fragments is None:
-                fragments = provider.render(entry.message)
-                kept = [[keep(f.wire.decode("utf-8"), self.journal.blobs), f.markable] for f in fragments]
-                self.journal.append("rendering", {"profile": profile, "message": entry.seq, "fragments": kept})
-            projection.add(entry.seq, entry.message, fragments)
+            projection = Projection(self._prefix_for(profile, provider), provider.envelope)
+            self._projections[profile] = projection
+        for batch in _batches(self.history.entries[len(projection.messages) :]):
+            new = [entry for entry in batch if (profile, entry.seq) not in self._renderings]
+            for entry in batch:
+                if new and entry is new[0]:
+                    self._render(profile, provider, new, projection.after)
+                projection.add(entry.seq, entry.message, self._renderings.pop((profile, entry.seq)))
         return projection
+
+    def _prefix_for(self, profile: str, provider: Provider) -> FrozenPrefix:
+        """The frozen prefix as this profile is sent it: made once, like a rendering, and journaled."""
+        if (known := self._wire_prefixes.get(profile)) is not None:
+            return known
+        prefix = self._wire_prefixes[profile] = provider.prefix(self.prefix)
+        if prefix != self.prefix:
+            self.journal.append("wire_prefix", {"profile": profile, **write_prefix(prefix, self.journal.blobs)})
+        return prefix
+
+    def _render(self, profile: str, provider: Provider, batch: Sequence[Entry], after: Tag | None) -> None:
+        """Render and journal, in one record: what was merged must not be found in part after a crash."""
+        blobs, kept = self.journal.blobs, []
+        rendered = provider.render([entry.message for entry in batch], after)
+        for entry, fragments in zip(batch, rendered, strict=True):
+            self._renderings[profile, entry.seq] = fragments
+            kept.append([entry.seq, [[keep(f.wire.decode("utf-8"), blobs), f.marker_at] for f in fragments]])
+        self.journal.append("rendering", {"profile": profile, "messages": kept})
 
     async def sync(self) -> None:
         """Everything recorded so far is on the disk."""
@@ -237,3 +263,14 @@ class Session:
     def close(self) -> None:
         """Let go of the session."""
         self.journal.close()
+
+
+def _batches(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Messages that were queued between two answers, together; an answer stands alone."""
+    batches: list[list[Entry]] = []
+    for entry in entries:
+        if batches and entry.message.tag != "answer" != batches[-1][-1].message.tag:
+            batches[-1].append(entry)
+        else:
+            batches.append([entry])
+    return batches

@@ -17,7 +17,7 @@ from typing import Any
 from harness.agent.sent import first_moved
 from harness.agent.session import Session
 from harness.audit.cost import cost, price_of_miss
-from harness.audit.verdict import Expectation, Verdict, expect, judge
+from harness.audit.verdict import Expectation, Verdict, deepest_alive, expect, judge
 from harness.conversation.blocks import Block, Message, Text, Thinking, ToolCall, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import Event, Notice, RequestSent, ResponseDone, Retrying, TextDelta, ThinkingDelta
@@ -134,14 +134,15 @@ class ModelCall:
         """The request, journaled, and what it should read."""
         session, channel = self._session, self._channel
         projection = session.project(channel.model.id, channel.provider)
-        tail = [projection.render(-1, message, channel.provider.render(message)) for message in self._tail]
+        fragments = channel.provider.render(self._tail, projection.after) if self._tail else ()
+        tail = [projection.render(-1, message, f) for message, f in zip(self._tail, fragments, strict=True)]
         messages = projection.with_tail(tail)
         self._started = session.seam.now()
         alive = session.ledger.alive(channel.line.key, self._started)
         rules = channel.model.rules if channel.cache else replace(channel.model.rules, max_markers=0)
         side = bool(tail)
-        markers = place(session.prefix, messages, alive, rules, channel.ttl, side=side)
-        request = Request(channel.line, session.prefix, messages, markers, channel.max_tokens, side)
+        markers = place(projection.prefix, messages, alive, rules, channel.ttl, side=side)
+        request = Request(channel.line, projection.prefix, messages, markers, channel.max_tokens, side)
         self._expected = self._expect(request)
         if self._expected.reason == "ours" and channel.strict_prefix:
             raise PrefixMoved(f"not sent: {self._expected.cause}; run without --strict-prefix to pay for it")
@@ -165,26 +166,41 @@ class ModelCall:
     def _journal_form(self, request: Request) -> dict[str, Json]:
         """References, never the body again: with the renderings it can be rebuilt byte for byte."""
         line, expected = request.line, self._expected
-        return {
-            "kind": "side" if request.side else "mainline",
-            "model": self._channel.model.id,
-            "line": line.key,
-            "wire": line.wire,
-            "base_url": line.base_url,
-            "settings": dict(line.settings),
-            "max_tokens": request.max_tokens,
-            "messages": len(request.messages) - len(self._tail),
-            "blocks": request.blocks,
-            "head": request.head,
-            "epoch": len(self._session.epochs) - 1,
-            "started": self._started,
-            "refresh": self._channel.model.rules.refresh,
-            "markers": [
-                {"role": m.role, "message": m.message, "block": m.block, "digest": m.digest, "ttl": m.ttl}
-                for m in request.markers
-            ],
-            "expected": {"reason": expected.reason, "tokens": expected.tokens, "cause": expected.cause},
-        } | ({"tail": [message.text for message in self._tail]} if self._tail else {})
+        return (
+            {
+                "kind": "side" if request.side else "mainline",
+                "model": self._channel.model.id,
+                "line": line.key,
+                "wire": line.wire,
+                "base_url": line.base_url,
+                "settings": dict(line.settings),
+                "max_tokens": request.max_tokens,
+                "messages": len(request.messages) - len(self._tail),
+                "blocks": request.blocks,
+                "head": request.head,
+                "epoch": len(self._session.epochs) - 1,
+                "started": self._started,
+                "refresh": self._channel.model.rules.refresh,
+                "markers": [
+                    {"role": m.role, "message": m.message, "block": m.block, "digest": m.digest, "ttl": m.ttl}
+                    for m in request.markers
+                ],
+                "expected": {"reason": expected.reason, "tokens": expected.tokens, "cause": expected.cause},
+            }
+            | self._ends(request)
+            | ({"tail": [message.text for message in self._tail]} if self._tail else {})
+        )
+
+    def _ends(self, request: Request) -> dict[str, Json]:
+        """Where a server caches by itself: the deepest end it can read, and the request's own."""
+        rules = self._channel.model.rules
+        if not rules.by_itself:
+            return {}
+        alive = self._session.ledger.alive(request.line.key, self._started)
+        deepest = deepest_alive(request, alive)
+        digests = [entry.digest for entry in (deepest,) if entry] + [request.head]
+        caching = {"kind": rules.kind, "granularity": rules.granularity, "minimum": rules.minimum}
+        return {"ends": [{"digest": d, "ttl": rules.default_ttl} for d in digests], "caching": caching}
 
     async def _attempts(self, request: Request, body: bytes) -> AsyncGenerator[Event]:
         """Send until it works or may not be sent again."""
@@ -251,8 +267,10 @@ class ModelCall:
     def _retried(self, attempt: int, wait: float, error: ProviderError) -> dict[str, Json]:
         """The record of an attempt that is sent again; what it was billed is billed all the same."""
         about = {"request": self._request_seq, "attempt": attempt, "error": str(error), "wait": round(wait, 3)}
-        if (began := self._stream.began) is None or began.usage is None:
+        if (began := self._stream.began) is None:
             return about
+        if began.usage is None:
+            return about | {"began": True, "started": self._started}
         bill = {"usage": write_usage(began.usage), "cost": cost(self._channel.model, began.usage)}
         return about | bill | {"started": self._started}
 
@@ -265,11 +283,14 @@ class ModelCall:
         began = stream.began.usage if stream.began else None
         usage = stream.finished.usage if stream.finished else began
         if usage is None:
-            self._session.record("failed", {"request": self._request_seq, "error": str(error or stop)})
+            failed: dict[str, Json] = {"request": self._request_seq, "error": str(error or stop)}
+            begun: dict[str, Json] = {"began": True, "started": self._started} if stream.began else {}
+            self._session.record("failed", failed | begun)
         else:
             missed = usage.read < (self._expected.tokens or 0)
             thinking, image = missed and self._carries_thinking(), missed and self._first_image()
-            verdict = judge(self._expected, usage, model.rules, thinking=thinking, first_image=image)
+            told = stream.finished is None or stream.finished.told
+            verdict = judge(self._expected, usage, model.rules, thinking=thinking, first_image=image, told=told)
             price = cost(model, usage)
             self._session.record("response", self._response(stop, usage, verdict, price, error))
             number = self._session.totals.requests
@@ -286,8 +307,10 @@ class ModelCall:
         return any(m.has_image for m in messages[before:]) and not any(m.has_image for m in messages[:before])
 
     def _carries_thinking(self) -> bool:
-        messages = self.request.messages if self.request and self._channel.model.rules.strips_thinking else ()
-        return any(not fragment.markable for message in messages for fragment in message.fragments)
+        if not self._channel.model.rules.strips_thinking:
+            return False
+        blocks = (block for entry in self._session.history.entries for block in entry.message.blocks)
+        return any(isinstance(b, Thinking) and b.maker == self._channel.model.id and b.can_be_sent for b in blocks)
 
     def _response(
         self, stop: str, usage: Usage, verdict: Verdict, price: float | None, error: ProviderError | None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
-from harness.conversation.request import LedgerEntry, Refresh, Ttl
+from harness.conversation.request import CacheRules, LedgerEntry, Refresh, Ttl
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,46 @@ class Ledger:
                 tokens = total if index == len(positions) - 1 else (known.tokens if known else None)
                 entries[position.digest] = LedgerEntry(position.digest, tokens, started, position.ttl)
         if refresh == "all" and hit >= 0:
-            below = self._under.get(positions[hit].digest)
-            while below is not None:
-                if (entry := entries.get(below)) is not None and entry.alive(started):
-                    entries[below] = replace(entry, used=started)
-                below = self._under.get(below)
+            self._refresh_below(entries, positions[hit].digest, started)
+        self._stack(positions)
+
+    def passed(self, line: str, positions: Sequence[Position], tokens: int | None, started: float) -> None:
+        """Take in a request to a server that caches by itself.
+
+        Args:
+            positions: the deepest that it could read, if there is one, and its own end.
+            tokens: what can be read of it from now on; 0: nothing; None where its bill is not known.
+        """
+        entries = self._lines.setdefault(line, {})
+        *under, end = positions
+        for position in under:
+            if (known := entries.get(position.digest)) is not None and known.alive(started):
+                entries[position.digest] = replace(known, used=started)
+                self._refresh_below(entries, position.digest, started)
+        if tokens != 0:
+            entries[end.digest] = LedgerEntry(end.digest, tokens, started, end.ttl)
+        self._stack(positions)
+
+    def began(self, line: str, positions: Sequence[Position], started: float) -> None:
+        """Take in a request whose answer began and whose bill was never told: its entries are there all the same."""
+        entries = self._lines.setdefault(line, {})
+        for position in positions:
+            known = entries.get(position.digest)
+            if known is None or not known.alive(started):
+                entries[position.digest] = LedgerEntry(position.digest, None, started, position.ttl)
+        self._stack(positions)
+
+    def _refresh_below(self, entries: dict[str, LedgerEntry], digest: str, started: float) -> None:
+        below = self._under.get(digest)
+        while below is not None:
+            if (entry := entries.get(below)) is not None and entry.alive(started):
+                entries[below] = replace(entry, used=started)
+            below = self._under.get(below)
+
+    def _stack(self, positions: Sequence[Position]) -> None:
         for above, position in zip(positions[1:], positions, strict=False):
-            self._under.setdefault(above.digest, position.digest)
+            if above.digest != position.digest:
+                self._under.setdefault(above.digest, position.digest)
 
 
 def _hit(positions: Sequence[Position], entries: Mapping[str, LedgerEntry], usage: Usage) -> int:
@@ -88,8 +121,29 @@ def _hit(positions: Sequence[Position], entries: Mapping[str, LedgerEntry], usag
     return len(positions) - 1 if usage.read and not usage.written else -1
 
 
+def is_bill(record: Mapping[str, Json]) -> bool:
+    """Whether a journal record tells of an attempt that began, and so of cache entries."""
+    return "usage" in record or "began" in record
+
+
 def apply_bill(ledger: Ledger, request: Mapping[str, Json], bill: Mapping[str, Json]) -> None:
-    """Fold one journaled request and what it was billed (a `response`, or a `retry` that had begun) into the ledger."""
+    """Fold one journaled request and the record of an attempt that began, billed or not, into the ledger."""
     positions = [Position(marker["digest"], marker["ttl"]) for marker in request["markers"]]
-    started = bill.get("started", request["started"])
-    ledger.billed(request["line"], positions, Usage(**bill["usage"]), started, request.get("refresh", "marked"))
+    started, line = bill.get("started", request["started"]), request["line"]
+    usage = Usage(**bill["usage"]) if "usage" in bill else None
+    if ends := request.get("ends"):
+        tokens = None if usage is None else _rules(request).readable(usage.prompt)
+        ledger.passed(line, [Position(end["digest"], end["ttl"]) for end in ends], tokens, started)
+    elif usage is None:
+        ledger.began(line, positions, started)
+    else:
+        ledger.billed(line, positions, usage, started, request.get("refresh", "marked"))
+
+
+def was_cached(request: Mapping[str, Json], usage: Usage) -> bool:
+    """Whether a server that caches by itself, and says nothing of it, has cached something of that request."""
+    return bool(request.get("ends")) and _rules(request).readable(usage.prompt) != 0
+
+
+def _rules(request: Mapping[str, Json]) -> CacheRules:
+    return CacheRules(**request["caching"])

@@ -14,7 +14,8 @@ from typing import Literal
 from harness.conversation.blocks import Usage
 from harness.conversation.request import SYSTEM_BLOCKS, CacheRules, LedgerEntry, Request
 
-Kind = Literal["hit", "first", "expired", "too short", "declared", "vendor stripped", "evicted", "ours"]
+Kind = Literal["hit", "first", "expired", "too short", "declared", "vendor stripped", "evicted", "not told", "ours"]
+"""Not told: the server does not say what it read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,12 @@ def _digest_at(request: Request, position: int) -> str:
     return message.digests[offset] if offset < len(message.digests) else ""
 
 
+def deepest_alive(request: Request, alive: Callable[[str], LedgerEntry | None]) -> LedgerEntry | None:
+    """The deepest entry that a request can read: at its markers, or where there are none at any end of a message."""
+    marked = [marker.digest for marker in reversed(request.markers) if marker.role in ("read", "write")]
+    return next((entry for entry in map(alive, marked or request.ends) if entry is not None), None)
+
+
 def expect(
     request: Request,
     previous: Sent | None,
@@ -91,8 +98,7 @@ def expect(
         declared: the reason of an epoch that began since `previous`, or "".
         alive, known: entries of the line by prefix digest, those that can be read now and all.
     """
-    rolling = [marker.digest for marker in reversed(request.markers) if marker.role in ("read", "write")]
-    deepest = next((entry for entry in map(alive, rolling) if entry is not None), None)
+    deepest = deepest_alive(request, alive)
     straight = previous is not None and extends(previous, request)
     if previous is not None and not declared and not straight:
         # what it would have read, had nothing moved: the end of the request before it
@@ -113,15 +119,27 @@ def expect(
 
 
 def judge(
-    expectation: Expectation, usage: Usage, rules: CacheRules, *, thinking: bool = False, first_image: bool = False
+    expectation: Expectation,
+    usage: Usage,
+    rules: CacheRules,
+    *,
+    thinking: bool = False,
+    first_image: bool = False,
+    told: bool = True,
 ) -> Verdict:
     """The verdict of a response.
 
     Args:
         thinking: whether the request carried any, which some vendors' models leave out by their own rules.
+        told: whether the server says anything of what it read.
         first_image: whether it carries an image and no request of its line did: vendors then key all messages anew.
     """
     expected = expectation.tokens or 0
+    silent = not told and expectation.reason == "alive"
+    if silent or (rules.kind == "none" and usage.read == 0 and expectation.reason != "ours"):
+        return Verdict("not told", 0, usage.read, cause="this server does not say what it reads from its cache")
+    if rules.kind == "none" and expectation.reason == "too short":
+        return Verdict("hit", 0, usage.read)
     if expectation.reason != "alive":
         kind: Kind = expectation.reason
         if kind == "first" and usage.read + usage.written == 0 and usage.prompt < rules.minimum:

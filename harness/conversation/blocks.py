@@ -31,13 +31,21 @@ class Thinking:
     """A model's thinking, verbatim, with the signature that binds it to what preceded it.
 
     `maker` is the model that made it ("anthropic/claude-sonnet-5-5"); it is sent back to that model only.
-    `redacted` is the vendor's opaque data when the text itself was withheld.
+    `redacted` is the vendor's opaque data when the text itself was withheld. `item` is a vendor's own form of it as
+    JSON text, sent back verbatim (an OpenAI reasoning item, the reasoning fields of a Chat message); `signature` then
+    says what kind of item it was made with.
     """
 
     text: str
     signature: str
     maker: str
     redacted: str = ""
+    item: str = ""
+
+    @property
+    def can_be_sent(self) -> bool:
+        """Whether its maker takes it back: not without what proves that it is its own."""
+        return bool(self.signature or self.redacted or self.item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +112,10 @@ class Message:
 class Usage:
     """Tokens a vendor billed for one request, normalised: the five are disjoint.
 
-    The prompt is `uncached + read + written_5m + written_1h`. Anthropic's `input_tokens` is already exclusive
-    (platform.claude.com/docs/en/build-with-claude/prompt-caching); inclusive vendors are converted by their wire.
+    The prompt is `uncached + read + written_5m + written_1h`; the last two are the vendor's shorter and its longer
+    lived writes (OpenAI: 30m and 12h), as `Price.write_5m` and `Price.write_1h` are. Anthropic's `input_tokens` is
+    already exclusive (platform.claude.com/docs/en/build-with-claude/prompt-caching); inclusive vendors are converted
+    by their wire.
     """
 
     uncached: int = 0

@@ -5,13 +5,14 @@ Invariant: a `Rendered` message is bytes that were made once and are never made 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.conversation.canonical import Json, digest, encode
+from harness.conversation.canonical import Json, chain, digest, encode
 
-Ttl = Literal["5m", "1h"]
+Ttl = Literal["5m", "30m", "1h", "12h", "24h", "kept"]
+"""How long an entry lives after its last use; "kept": until the server needs the room."""
 
 SYSTEM_BLOCKS = 2
 """The static and the session system block: positions 0 and 1."""
@@ -20,7 +21,18 @@ Refresh = Literal["hit", "marked", "all"]
 """What a read refreshes: the entry that was hit; also the entries under the request's other markers; all shallower
 ones. (Unsettled by the documentation; "marked" is the careful reading.)"""
 
-TTL_SECONDS: Mapping[str, float] = {"5m": 300.0, "1h": 3600.0}
+TTL_SECONDS: Mapping[str, float] = {
+    "5m": 300.0,
+    "30m": 1800.0,
+    "1h": 3600.0,
+    "12h": 43200.0,
+    "24h": 86400.0,
+    "kept": float("inf"),
+}
+
+CacheKind = Literal["markers", "automatic", "units", "blocks", "none"]
+"""What a server caches: what was marked; any prefix by itself; whole units of its own choosing; blocks of a fixed
+number of tokens held in its memory; nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +40,8 @@ class CacheRules:
     """How one model's vendor caches. Source of each row: providers' documentation as cited in catalog.toml.
 
     max_markers: 0 where the server has none. minimum: tokens below which nothing is written, silently.
-    strips_thinking: a person's message removes earlier thinking at the vendor's side.
+    granularity: reads are whole multiples of that many tokens; 0 is not published. default_ttl: of what is cached
+    unasked. strips_thinking: a person's message removes earlier thinking at the vendor's side.
     """
 
     max_markers: int = 4
@@ -36,6 +49,28 @@ class CacheRules:
     ttls: tuple[Ttl, ...] = ("5m", "1h")
     refresh: Refresh = "marked"
     strips_thinking: bool = False
+    kind: CacheKind = "markers"
+    granularity: int = 1
+    default_ttl: Ttl = "5m"
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether the server caches without being asked: then every request's end is a position."""
+        return self.kind in ("automatic", "units", "blocks")
+
+    def readable(self, prompt: int) -> int | None:
+        """What can be read of a prompt of that many tokens that a server cached by itself; None: nobody says."""
+        # an engine in memory always computes the last token anew
+        whole = prompt - 1 if self.kind == "blocks" else prompt
+        if self.granularity == 0:
+            return None if whole >= self.minimum else 0
+        found = whole // self.granularity * self.granularity
+        return found if found >= self.minimum else 0
+
+    def ttl_for(self, wanted: Ttl) -> Ttl:
+        """The shortest TTL on offer that lives as long as the one wanted, or the longest there is."""
+        offered = sorted(self.ttls, key=lambda ttl: TTL_SECONDS[ttl])
+        return next((ttl for ttl in offered if TTL_SECONDS[ttl] >= TTL_SECONDS[wanted]), offered[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +92,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One block as it is sent: canonical JSON of an object, without any marker."""
+    """One block as it is sent, without any marker: a content block, an input item, a message of the Chat wire.
+
+    marker_at: the byte at which a marker's key is spliced in; -1 where none may be.
+    """
 
     wire: bytes
-    markable: bool
+    marker_at: int = -1
+
+    @property
+    def markable(self) -> bool:
+        """Whether it can carry a marker."""
+        return self.marker_at >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +166,15 @@ class FrozenPrefix:
     static_digest: str
     session_digest: str
 
+    @classmethod
+    def chained(cls, tools: tuple[bytes, ...], static: bytes, session: bytes) -> FrozenPrefix:
+        """The prefix of fragments that are already bytes: chains their digests."""
+        head = ""
+        for fragment in tools:
+            head = chain(head, fragment)
+        static_digest = chain(head, static)
+        return cls(tools, static, session, static_digest, chain(static_digest, session))
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -147,3 +199,8 @@ class Request:
             if message.digests:
                 return message.digests[-1]
         return self.prefix.session_digest
+
+    @property
+    def ends(self) -> Iterator[str]:
+        """The digests at the ends of its messages, deepest first: where an earlier request may have ended."""
+        yield from (message.digests[-1] for message in reversed(self.messages) if message.digests)

@@ -34,14 +34,15 @@ def write_block(block: Block, blobs: Blobs) -> dict[str, Json]:
             return {"is": "text", "text": keep(text, blobs)}
         case Image(media_type, data):
             return {"is": "image", "media_type": media_type, "data": keep(data, blobs)}
-        case Thinking(text, signature, maker, redacted):
-            return {
+        case Thinking(text, signature, maker, redacted, item):
+            thinking: dict[str, Json] = {
                 "is": "thinking",
                 "text": keep(text, blobs),
                 "signature": signature,
                 "maker": maker,
                 "redacted": redacted,
             }
+            return thinking | {"item": keep(item, blobs)} if item else thinking
         case ToolCall(id_, name, arguments, invalid):
             kept = keep_json(arguments, blobs)
             return {"is": "call", "id": id_, "name": name, "arguments": kept, "invalid": invalid}
@@ -58,7 +59,8 @@ def read_block(data: Mapping[str, Json], blobs: Blobs) -> Block:
         case "image":
             return Image(data["media_type"], fetch(data["data"], blobs))
         case "thinking":
-            return Thinking(fetch(data["text"], blobs), data["signature"], data["maker"], data["redacted"])
+            item = fetch(data.get("item", ""), blobs)
+            return Thinking(fetch(data["text"], blobs), data["signature"], data["maker"], data["redacted"], item)
         case "call":
             return ToolCall(data["id"], data["name"], fetch_json(data["arguments"], blobs), data["invalid"])
         case "result":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.conversation.canonical import Json, chain, encode
+from harness.conversation.canonical import Json, encode
 from harness.conversation.journal import Blobs
 from harness.conversation.request import FrozenPrefix
 from harness.conversation.stored import fetch, keep
@@ -21,16 +21,7 @@ def assemble(tools: Sequence[Mapping[str, Json]], static: str, session: str) -> 
         tools: {"name", "description", "input_schema"} each; sorted by name here, in whatever order they come.
     """
     fragments = tuple(encode(dict(tool)) for tool in sorted(tools, key=lambda tool: str(tool["name"])))
-    return freeze(fragments, _text(static), _text(session))
-
-
-def freeze(tools: tuple[bytes, ...], static: bytes, session: bytes) -> FrozenPrefix:
-    """The prefix of fragments that are already bytes: chains their digests."""
-    head = ""
-    for fragment in tools:
-        head = chain(head, fragment)
-    static_digest = chain(head, static)
-    return FrozenPrefix(tools, static, session, static_digest, chain(static_digest, session))
+    return FrozenPrefix.chained(fragments, _text(static), _text(session))
 
 
 def write_prefix(prefix: FrozenPrefix, blobs: Blobs) -> dict[str, Json]:
@@ -45,7 +36,8 @@ def write_prefix(prefix: FrozenPrefix, blobs: Blobs) -> dict[str, Json]:
 def read_prefix(data: Mapping[str, Json], blobs: Blobs) -> FrozenPrefix:
     """The prefix of its journal form."""
     tools = tuple(fetch(fragment, blobs).encode("utf-8") for fragment in data["tools"])
-    return freeze(tools, fetch(data["static"], blobs).encode("utf-8"), fetch(data["session"], blobs).encode("utf-8"))
+    static, session = (fetch(data[name], blobs).encode("utf-8") for name in ("static", "session"))
+    return FrozenPrefix.chained(tools, static, session)
 
 
 def _text(text: str) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.conversation.blocks import Message
+from harness.conversation.blocks import Message, Tag
 from harness.conversation.canonical import chain
 from harness.conversation.request import SYSTEM_BLOCKS, Fragment, FrozenPrefix, Rendered
 
@@ -22,14 +22,18 @@ class Projection:
     """
 
     def __init__(self, prefix: FrozenPrefix, envelope: Envelope) -> None:
+        self.prefix = prefix
         self._envelope = envelope
         self._head = prefix.session_digest
         self.messages: list[Rendered] = []
+        self.after: Tag | None = None
+        """What the last message is of which something is sent; None before there is one."""
 
     def add(self, seq: int, message: Message, fragments: tuple[Fragment, ...]) -> None:
         """Append one message."""
         rendered = self.render(seq, message, fragments)
         self._head = rendered.digests[-1] if rendered.digests else self._head
+        self.after = message.tag if fragments else self.after
         self.messages.append(rendered)
 
     def render(self, seq: int, message: Message, fragments: tuple[Fragment, ...]) -> Rendered:

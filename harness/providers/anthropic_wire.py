@@ -7,38 +7,26 @@ Source: platform.claude.com/docs/en/api/messages, …/build-with-claude/prompt-c
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from harness.conversation.blocks import Block, Image, Message, Text, Thinking, ToolCall, ToolResult, Usage
-from harness.conversation.canonical import Json, clean, clean_json, decode, encode
+from harness.conversation.canonical import Json, clean, decode, encode
 from harness.conversation.request import Fragment, Marker, Request
 from harness.errors import Overloaded, ProviderError, RateLimited, StreamBroken
 from harness.providers.base import Began, BlockBroken, BlockDone, Finished, Part, TextPart, ThinkingPart
+from harness.providers.calls import parse_call
+from harness.providers.handoff import ANTHROPIC_ID, for_model, wire_id
+from harness.providers.splice import FIRST, body_of, placed
 
 
 def render(message: Message, model: str) -> tuple[Fragment, ...]:
-    """The content blocks of one message, as `model` ("anthropic/…") is sent them.
-
-    Thinking goes to its maker only, and only when it was signed; an answer never ends with it, because the vendor
-    refuses that and a stream that broke may have left it so. Text without a visible character is refused too, and is
-    left out.
-    """
-    blocks = [block for block in message.blocks if _sendable(block, model)]
-    while message.tag == "answer" and blocks and isinstance(blocks[-1], Thinking):
-        blocks.pop()
-    return tuple(Fragment(encode(_wire(block)), not isinstance(block, Thinking)) for block in blocks)
-
-
-def _sendable(block: Block, model: str) -> bool:
-    match block:
-        case Text(text):
-            return bool(text.strip())
-        case Thinking(_, signature, maker, redacted):
-            return maker == model and bool(signature or redacted)
-        case _:
-            return True
+    """The content blocks of one message, as `model` ("anthropic/…") is sent them."""
+    # "cache_control" sorts before every other key of a block, and goes into any but thinking
+    return tuple(
+        Fragment(encode(_wire(block)), -1 if isinstance(block, Thinking) else FIRST)
+        for block in for_model(message, model)
+    )
 
 
 def _wire(block: Block) -> Json:
@@ -52,11 +40,11 @@ def _wire(block: Block) -> Json:
                 return {"type": "redacted_thinking", "data": redacted}
             return {"type": "thinking", "thinking": text, "signature": signature}
         case ToolCall(id_, name, arguments):
-            return {"type": "tool_use", "id": id_, "name": name, "input": arguments}
+            return {"type": "tool_use", "id": wire_id(id_, ANTHROPIC_ID), "name": name, "input": arguments}
         case ToolResult(call_id, content, is_error):
             result: dict[str, Json] = {
                 "type": "tool_result",
-                "tool_use_id": call_id,
+                "tool_use_id": wire_id(call_id, ANTHROPIC_ID),
                 "content": [_wire(part) for part in content],
             }
             return result | {"is_error": True} if is_error else result
@@ -67,39 +55,24 @@ def envelope(role: str, blocks: tuple[bytes, ...]) -> bytes:
     return b'{"content":[' + b",".join(blocks) + b'],"role":"' + role.encode("ascii") + b'"}'
 
 
-def marked(fragment: bytes, marker: Marker) -> bytes:
-    """A block with its cache marker spliced in; "cache_control" sorts before every other key of a block."""
-    control = b'{"type":"ephemeral"}' if marker.ttl == "5m" else b'{"ttl":"1h","type":"ephemeral"}'
-    return b'{"cache_control":' + control + b"," + fragment[1:]
+def control(marker: Marker) -> bytes:
+    """The bytes of a cache marker."""
+    ttl = b"" if marker.ttl == "5m" else b'"ttl":"1h",'
+    return b'"cache_control":{' + ttl + b'"type":"ephemeral"},'
 
 
 def body(request: Request) -> bytes:
     """The whole request body: keys in order, stored bytes joined."""
-    system = [request.prefix.static, request.prefix.session]
-    by_message: dict[int, list[Marker]] = {}
-    for marker in request.markers:
-        if marker.message < 0:
-            system[marker.block] = marked(system[marker.block], marker)
-        else:
-            by_message.setdefault(marker.message, []).append(marker)
-    messages = [message.wire for message in request.messages]
-    for index, markers in by_message.items():
-        blocks = [fragment.wire for fragment in request.messages[index].fragments]
-        for marker in markers:
-            blocks[marker.block] = marked(blocks[marker.block], marker)
-        messages[index] = envelope(request.messages[index].role, tuple(blocks))
-    parts: dict[str, tuple[bytes, ...]] = {name: (encode(value),) for name, value in request.line.settings.items()}
-    parts["max_tokens"] = (str(request.max_tokens).encode("ascii"),)
-    parts["messages"] = (b"[", b",".join(filter(None, messages)), b"]")
-    parts["model"] = (encode(request.line.model),)
-    parts["stream"] = (b"true",)
-    parts["system"] = (b"[", b",".join(system), b"]")
-    parts["tools"] = (b"[", b",".join(request.prefix.tools), b"]")
-    pieces = [b"{"]
-    for name in sorted(parts):
-        # one join over all pieces: megabytes of messages are copied as seldom as can be
-        pieces += (b'"' if len(pieces) == 1 else b',"', name.encode("ascii"), b'":', *parts[name])
-    return b"".join([*pieces, b"}"])
+    system, messages = placed(request, control, envelope)
+    fixed: dict[str, tuple[bytes, ...]] = {
+        "max_tokens": (str(request.max_tokens).encode("ascii"),),
+        "messages": (b"[", b",".join(messages), b"]"),
+        "model": (encode(request.line.model),),
+        "stream": (b"true",),
+        "system": (b"[", b",".join(system), b"]"),
+        "tools": (b"[", b",".join(request.prefix.tools), b"]"),
+    }
+    return body_of(fixed, request.line.settings)
 
 
 @dataclass(slots=True)
@@ -216,54 +189,9 @@ class Decoder:
 
 
 def _call(opened: _Open, raw: str) -> ToolCall:
-    """A finished call. What is not exactly a call is never guessed at: it is kept, quoted, and not run.
-
-    Name and id come back with every later request: what the vendor would refuse there is not kept as it is.
-    """
-    id_, name = str(opened.head.get("id") or ""), str(opened.head.get("name") or "")
-    call = ToolCall(id_ if _WORD.fullmatch(id_) else "", name, {})
-    if not _WORD.fullmatch(name):
-        call = replace(
-            call, name=_NO_WORD.sub("_", name)[:128] or "unnamed", invalid=f"there is no tool {name[:128]!r}"
-        )
-    if not raw.strip():
-        given = opened.head.get("input")
-        return replace(call, arguments=clean_json(given)) if isinstance(given, dict) else call
-    try:
-        value = decode(raw)
-        problem = _problem(value)
-    except (ValueError, RecursionError) as error:
-        problem = f"the arguments are not valid JSON: {error}"
-    if problem:
-        return replace(call, arguments={"invalid_json": raw}, invalid=call.invalid or problem)
-    return replace(call, arguments=clean_json(value))
-
-
-_WORD = re.compile("[a-zA-Z0-9_-]{1,128}")
-_NO_WORD = re.compile("[^a-zA-Z0-9_-]")
-DEEPEST = 100
-"""Levels of nesting in arguments: far more than any tool takes, far less than any parser's limit."""
-
-
-def _problem(value: Json) -> str:
-    """Why a parsed value is no arguments; "" where it is.
-
-    Raises:
-        ValueError: a number that is too large for JSON.
-    """
-    if not isinstance(value, dict):
-        return f"the arguments must be a JSON object, not {type(value).__name__}"
-    level: list[Json] = [value]
-    for _ in range(DEEPEST):
-        level = [inner for outer in level for inner in _inside(outer)]
-        if not level:
-            encode(clean_json(value))  # 1e999 is infinite only once it was parsed
-            return ""
-    return f"the arguments are nested deeper than {DEEPEST} levels"
-
-
-def _inside(value: Json) -> Iterable[Json]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    """A finished call."""
+    head = opened.head
+    return parse_call(str(head.get("id") or ""), str(head.get("name") or ""), raw, head.get("input"))
 
 
 def usage(raw: Mapping[str, Json]) -> Usage:

@@ -6,13 +6,13 @@ it never changes what was rendered, never retries by itself and raises nothing b
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.conversation.blocks import Message, Text, Thinking, ToolCall, Usage
+from harness.conversation.blocks import Message, Tag, Text, Thinking, ToolCall, Usage
 from harness.conversation.canonical import Json
-from harness.conversation.request import Fragment, Request
+from harness.conversation.request import Fragment, FrozenPrefix, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,25 @@ class BlockBroken:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer is complete. `stop`: the vendor's stop reason, verbatim; `extra`: the vendor's diagnostics, if any."""
+    """The answer is complete.
+
+    stop: the stop reason, in Anthropic's words where there is one for it. extra: the vendor's diagnostics, if any.
+    told: whether the usage says what was read from the cache.
+    """
 
     stop: str
     usage: Usage
     extra: Mapping[str, Json]
+    told: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a vendor. base_url: None for the SDK's own. key: "" where a server on this machine wants none."""
+
+    base_url: str | None
+    key: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False, hash=False)
 
 
 Part = Began | TextPart | ThinkingPart | BlockDone | BlockBroken | Finished
@@ -78,10 +92,23 @@ Recorder = Callable[[bytes], None]
 class Provider(Protocol):
     """One vendor's wire for one model."""
 
-    def render(self, message: Message) -> tuple[Fragment, ...]:
-        """The blocks of a message as this model is sent them; empty where nothing of it is for this model.
+    @property
+    def base_url(self) -> str:
+        """Where it sends to."""
+        ...
+
+    def prefix(self, frozen: FrozenPrefix) -> FrozenPrefix:
+        """The frozen tools and system blocks in this wire's form. MUST be pure."""
+        ...
+
+    def render(self, batch: Sequence[Message], after: Tag | None) -> Sequence[tuple[Fragment, ...]]:
+        """The blocks of each message as this model is sent them; none where nothing of it is for this model.
 
         MUST be pure: it is called once per message and its result is kept for ever.
+
+        Args:
+            batch: one answer, or all messages that were queued between two answers.
+            after: what the last message is of which this model was sent something; None at the beginning.
         """
         ...
 

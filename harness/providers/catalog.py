@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from harness.config import PROVIDERS, line_of
-from harness.conversation.request import CacheRules, Ttl
+from harness.conversation.request import TTL_SECONDS, CacheRules, Ttl
 from harness.errors import ConfigError, UsageError
 from harness.providers import catalog_file
 from harness.providers.facts import Caching, Change, Fact, Model, Price, Profile, Wire
@@ -231,6 +231,10 @@ class Catalog:
             ttls=tuple(ttl for ttl in _TTLS if ttl in dict(caching.ttls)) or _TTLS[:1],
             refresh=caching.refresh,
             strips_thinking=caching.strips_thinking,
+            # without markers where there should be some, nothing is known of what is cached
+            kind=caching.kind if caching.kind != "markers" or markers else "none",
+            granularity=caching.granularity,
+            default_ttl=_lifetime(caching.seconds()),
         )
         price, _ = _price(row.get("price"), caching)
         long, above = _price(row.get("long"), caching)
@@ -339,6 +343,13 @@ def _price(row: Mapping[str, float] | None, caching: Caching) -> tuple[Price | N
     writes = [(key.removeprefix("write_"), value) for key, value in row.items() if key.startswith("write_")]
     writes.sort(key=lambda write: lives.get(write[0], 0.0))
     return Price(row["input"], row["output"], row.get("read", row["input"]), tuple(writes)), int(row.get("above", 0))
+
+
+def _lifetime(seconds: float | None) -> Ttl:
+    """The longest TTL with a name that is not longer than that."""
+    if seconds is None:
+        return "kept"
+    return max((ttl for ttl in _TTLS if TTL_SECONDS[ttl] <= seconds), key=lambda t: TTL_SECONDS[t], default="5m")
 
 
 def _origin(layer: _Layer, row: Mapping[str, Any], what: str = "") -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from harness.config import PROVIDERS, line_of, read_toml, unknown_setting
-from harness.conversation.request import Refresh
+from harness.conversation.request import CacheKind, Refresh
 from harness.errors import ConfigError
 from harness.providers import facts
 
@@ -98,7 +98,7 @@ def _one_of(choices: object) -> Check:
 
 _CACHING: Form = {
     "source": _texts,
-    "kind": _one_of(facts.CacheKind),
+    "kind": _one_of(CacheKind),
     "minimum": _count,
     "granularity": _count,
     "ttls": {"*": _seconds},

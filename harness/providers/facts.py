@@ -10,14 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.conversation.request import CacheRules, Refresh
+from harness.conversation.request import CacheKind, CacheRules, Refresh
 
 Wire = Literal["anthropic", "openai-responses", "openai-chat"]
 Thinking = Literal["adaptive", "always", "none"]
-CacheKind = Literal["markers", "automatic", "units", "blocks", "none"]
-"""What a server caches: what was marked; any prefix by itself; whole units of its own choosing; blocks of a fixed
-number of tokens held in its memory; nothing."""
-
 CacheKey = Literal["required", "optional", "none"]
 Markers = Literal["none", "cache_control", "prompt_cache_breakpoint"]
 Level = Literal["nothing", "messages", "system", "tools"]

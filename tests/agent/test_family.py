@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from harness.agent.session import Session
-from harness.conversation.blocks import Message, Text
+from harness.conversation.blocks import Block, Message, Tag, Text
 from harness.conversation.request import Fragment
 from harness.providers.anthropic import Anthropic
 from tests.speaker import Script, Speaker
@@ -99,12 +99,17 @@ def test_a_damaged_record_does_not_end_the_session(speaker: Begin, kind: str, fo
     assert person.answer("Three?") == "Three."
 
 
+def exclaimed(block: Block) -> Block:
+    return Text(block.text + "!") if isinstance(block, Text) else block
+
+
 class Reworded(Anthropic):
     """A later version of the program that would render a person's words differently."""
 
-    def render(self, message: Message) -> tuple[Fragment, ...]:
-        blocks = tuple(Text(b.text + "!") if isinstance(b, Text) else b for b in message.blocks)
-        return super().render(replace(message, blocks=blocks))
+    def render(self, batch: Sequence[Message], after: Tag | None) -> Sequence[tuple[Fragment, ...]]:
+        return super().render(
+            [replace(message, blocks=tuple(map(exclaimed, message.blocks))) for message in batch], after
+        )
 
 
 def reworded(person: Speaker) -> Anthropic:

@@ -54,7 +54,7 @@ def session(speaker: Begin) -> Speaker:
     folder.mkdir(parents=True)
     (folder / "SKILL.md").write_text("---\nname: deploy\ndescription: Ships it.\n---\nDo it.\n")
     user = person.project.parent / "home" / ".config" / "harness"
-    user.mkdir(parents=True)
+    user.mkdir(parents=True, exist_ok=True)
     (user / "USER.md").write_text("Call me Ada.\n")
     person.begin_anew()
     return person
@@ -198,7 +198,19 @@ def test_the_journal_of_a_small_session(session: Speaker) -> None:
 def volatile(shape: str) -> str:
     """Digests, ids, sizes and times depend on the folder and the port; their places in the format do not."""
     value = json.loads(shape)
-    names = {"digest", "head", "line", "message_id", "stream", "seconds", "started", "id", "call_id", "version"}
+    names = {
+        "digest",
+        "head",
+        "line",
+        "message_id",
+        "stream",
+        "seconds",
+        "started",
+        "id",
+        "call_id",
+        "version",
+        "cache_key",
+    }
 
     def walk(node: Any) -> Any:
         match node:

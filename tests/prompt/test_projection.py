@@ -20,7 +20,7 @@ texts = st.lists(st.lists(st.binary(min_size=1, max_size=8), min_size=0, max_siz
 def project(messages: list[list[bytes]]) -> Projection:
     projection = Projection(PREFIX, envelope)
     for seq, wires in enumerate(messages):
-        projection.add(seq, Message("person", (Text("x"),)), tuple(Fragment(wire, markable=True) for wire in wires))
+        projection.add(seq, Message("person", (Text("x"),)), tuple(Fragment(wire, 1) for wire in wires))
     return projection
 
 
@@ -47,7 +47,7 @@ def test_a_message_of_which_nothing_is_sent_leaves_the_chain_as_it_is() -> None:
 def test_rendering_a_tail_leaves_the_projection_as_it_is() -> None:
     projection = project([[b"a"]])
     message = Message("system_injected", (Text("x"),))
-    tail = projection.render(-1, message, (Fragment(b"b", markable=True),))
+    tail = projection.render(-1, message, (Fragment(b"b", 1),))
 
     assert len(projection.messages) == 1
     assert projection.with_tail([tail])[-1] is tail

@@ -16,8 +16,9 @@ import pytest
 from harness import errors
 from harness.conversation.blocks import Text, ToolCall
 from harness.providers.anthropic import Anthropic
-from harness.providers.anthropic_wire import DEEPEST, Decoder
+from harness.providers.anthropic_wire import Decoder
 from harness.providers.base import BlockBroken, BlockDone, Finished, Part
+from harness.providers.calls import DEEPEST
 from harness.seam import Seam
 
 EVENTS: list[dict[str, Any]] = [

@@ -1,0 +1,306 @@
+"""What all wires do alike between an SDK's `post` and their decoder: time, record, read, and say what went wrong.
+
+Invariant: knows no SDK; what leaves it as a failure is a `ProviderError`, and no key is in its text. A stream that
+gives nothing, or nothing but pings, is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol, TypeVar, cast
+
+import httpx2
+
+from harness import errors
+from harness.providers.base import BlockBroken, Part, Recorder
+from harness.seam import Seam
+
+Client = TypeVar("Client")
+
+PINGS_FOR = 5
+"""A stream that gives nothing but pings is given up after this many idle times."""
+
+SHORTEST_KEY = 8
+"""Characters from which a key is looked for in error texts; a shorter one is a placeholder and would be in any word."""
+
+
+class Decodes(Protocol):
+    """A wire's decoder for one answer."""
+
+    finished: bool
+
+    def feed(self, data: str, request_id: str) -> Iterator[Part]:
+        """The parts of one event's data."""
+        ...
+
+    def broken(self) -> tuple[BlockBroken, ...]:
+        """What began and did not end."""
+        ...
+
+
+class Event(Protocol):
+    """One server-sent event."""
+
+    @property
+    def event(self) -> str | None:
+        """Its name."""
+
+    @property
+    def data(self) -> str:
+        """Its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk:
+    """What an SDK brings. raised: its base classes. map_error: any of them, and now, to ours. id_header: of a response.
+
+    events: its own line decoder. variable: the one that holds the base URL, for what a person is told.
+    """
+
+    raised: tuple[type[BaseException], ...]
+    map_error: Callable[[BaseException, float], errors.ProviderError]
+    events: Callable[[httpx2.Response], AsyncIterator[Event]]
+    id_header: str
+    variable: str
+
+
+class Transport:
+    """Sends bodies to one address.
+
+    Args:
+        idle: seconds without a byte after which the stream is given up.
+        post: sends a body; gives the response, its stream unread.
+    """
+
+    def __init__(
+        self, sdk: Sdk, base_url: str, key: str, seam: Seam, idle: float, post: Callable[[bytes], Awaitable[Any]]
+    ) -> None:
+        self._sdk = sdk
+        self._failures: tuple[type[BaseException], ...] = (*sdk.raised, httpx2.HTTPError)
+        self._base_url = base_url
+        self._key = key
+        self._seam = seam
+        self._idle = idle
+        self._post = post
+
+    async def stream(self, body: bytes, record: Recorder, decoder: Decodes) -> AsyncIterator[Part]:
+        """See `Provider.stream`."""
+        try:
+            async with contextlib.aclosing(self._events(body, record)) as events:
+                async for data, request_id in events:
+                    for part in decoder.feed(data, request_id):
+                        yield part
+                    if decoder.finished:
+                        return
+            raise errors.StreamBroken("the vendor's stream ended before the answer did")
+        except errors.ProviderError as error:
+            # a gateway may quote the request; the key goes nowhere but to the wire
+            if len(self._key) >= SHORTEST_KEY:
+                error.args = (str(error).replace(self._key, "[key]"),)
+            for left in decoder.broken():
+                yield left
+            raise
+
+    async def _events(self, body: bytes, record: Recorder) -> Any:
+        """Event data and request id, in order; every failure as ours."""
+        try:
+            async with asyncio.timeout(self._idle):
+                response: httpx2.Response = await self._post(body)
+        except self._failures as error:
+            raise self._sdk.map_error(error, self._seam.now()) from error
+        except TimeoutError as error:
+            raise errors.StreamBroken(f"no answer within {self._idle:g} s") from error
+        try:
+            kind = response.headers.get("content-type", "")
+            if "event-stream" not in kind:
+                raise errors.NotAnApi(
+                    f"{self._base_url} answered with {kind or 'no content type'}, not with an API stream; "
+                    f"check {self._sdk.variable}"
+                )
+            async for data in self._data(response, record):
+                yield data, response.headers.get(self._sdk.id_header, "")
+        except httpx2.HTTPError as error:
+            raise errors.StreamBroken(f"the connection broke: {type(error).__name__}") from error
+        except UnicodeDecodeError as error:
+            raise errors.StreamBroken("the vendor's stream is not UTF-8") from error
+        finally:
+            await response.aclose()
+
+    async def _data(self, response: httpx2.Response, record: Recorder) -> AsyncIterator[str]:
+        chunks = _Chunks(response, record, self._seam, self._idle)
+        # the SDK's own line decoder, over chunks that are recorded and timed on their way
+        async for event in self._sdk.events(cast("httpx2.Response", chunks)):
+            if event.event != "ping" and event.data:
+                chunks.progress()
+                yield event.data
+
+
+class _Chunks:
+    """A response's chunks, recorded, each within the idle time; pings and comments alone count as idle in the end."""
+
+    def __init__(self, response: httpx2.Response, record: Recorder, seam: Seam, idle: float) -> None:
+        self._response = response
+        self._record = record
+        self._seam = seam
+        self._idle = idle
+        self.progress()
+
+    def progress(self) -> None:
+        """An event came that says something."""
+        self._last = self._seam.monotonic()
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        chunks = self._response.aiter_bytes()
+        while True:
+            try:
+                async with asyncio.timeout(self._idle):
+                    chunk = await anext(chunks, None)
+            except TimeoutError as error:
+                raise errors.StreamBroken(f"the vendor's stream stalled for {self._idle:g} s") from error
+            if chunk is None:
+                return
+            if self._seam.monotonic() - self._last > PINGS_FOR * self._idle:
+                raise errors.StreamBroken("the vendor sent nothing but pings")
+            self._record(chunk)
+            yield chunk
+
+
+def client_for(make: Callable[[], Client], base_url: str | None, variable: str) -> Client:
+    """An SDK's client. Raises UsageError where the base URL is none."""
+    try:
+        return make()
+    except httpx2.InvalidURL as error:
+        raise errors.UsageError(f"the base URL {base_url} is none: {error}; check {variable}") from error
+
+
+def timeouts(idle: float) -> httpx2.Timeout:
+    """The SDK's: for connecting only, because a stream is timed here, byte by byte."""
+    return httpx2.Timeout(None, connect=min(10.0, idle))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def connection(error: BaseException, variable: str, timeout: type[BaseException]) -> errors.ProviderError:
+    """A request that had no answer. An SDK says only "Connection error."; what happened is in the causes.
+
+    Args:
+        variable: that holds the base URL.
+        timeout: the SDK's own class for it.
+    """
+    causes = list(_causes(error))
+    for cause in causes:
+        match cause:
+            case ssl.SSLError():
+                reason = getattr(cause, "reason", "") or cause
+                return errors.TlsFailed(
+                    f"the TLS certificate or connection was not accepted ({reason}); check "
+                    f"{variable}, and set SSL_CERT_FILE to your CA bundle if a proxy signs connections"
+                )
+            case httpx2.TimeoutException():
+                return errors.Unreachable("the vendor could not be reached in time; check the network or the proxy")
+            case httpx2.TooManyRedirects() | httpx2.UnsupportedProtocol():
+                return errors.NotAnApi(f"there is no API at that address ({cause}); check {variable}")
+            case httpx2.LocalProtocolError() | UnicodeError():
+                # not its text: it quotes the header, which may be the key
+                return errors.BadRequest(
+                    f"the request cannot be sent ({type(cause).__name__}); check the key, the headers and the base URL"
+                )
+            case socket.gaierror():
+                return errors.Unreachable(
+                    f"the vendor's host name was not found (DNS); check {variable} or the network"
+                )
+            case ConnectionRefusedError():
+                return errors.Unreachable(f"the connection was refused; check {variable}, the network or the proxy")
+            case _ if isinstance(cause, timeout):
+                return errors.Unreachable("the vendor could not be reached in time; check the network or the proxy")
+            case _:
+                pass
+    return errors.Unreachable(f"the connection failed: {type(causes[-1]).__name__}; check the network or the proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A status that is an error, as every wire has it. code: the vendor's own word. is_api: its body is an API error's.
+
+    key, url: the variables that hold the key and the base URL.
+    """
+
+    status: int
+    said: str
+    code: str
+    is_api: bool
+    host: str
+    request_id: str | None
+    headers: Mapping[str, str]
+    key: str
+    url: str
+
+
+def refusal(refused: Refusal, now: float) -> errors.ProviderError:
+    """A status as one of our errors, where vendors mean the same by it. `now`: for a `retry-after` that is a date."""
+    status, said = refused.status, refused.said
+    about: dict[str, Any] = {
+        "status": status,
+        "request_id": refused.request_id,
+        "retry_after": retry_after(refused.headers, now),
+    }
+    if not refused.is_api and status < 500 and status not in (408, 409, 429):
+        return errors.NotAnApi(
+            f"{refused.host} answered {status} with a page, not with an API error; check {refused.url}", **about
+        )
+    match status:
+        case 401:
+            return errors.AuthFailed(f"401: the API key was not accepted; check {refused.key} ({said})", **about)
+        case 402:
+            return errors.QuotaExhausted(f"402: billing: {said}; check your plan and credits", **about)
+        case 403:
+            return errors.Forbidden(f"403: this key may not do that: {said}; check its workspace and models", **about)
+        case 404:
+            return errors.UnknownModel(f"404: {said}; choose another with --model, or check {refused.url}", **about)
+        case 413:
+            return errors.ContextOverflow("413: the request is larger than the vendor takes (32 MB)", **about)
+        case 429 if "spend_limit" in refused.code or refused.code == "insufficient_quota":
+            return errors.QuotaExhausted(f"429: the spend limit is reached: {said}; raise it or wait", **about)
+        case 429:
+            return errors.RateLimited(f"429: rate limited: {said}", **about)
+        case 408 | 409:
+            return errors.Overloaded(f"{status}: {said or 'the vendor asks to send it again'}", **about)
+        case _ if status >= 500:
+            return errors.Overloaded(f"{status}: {said or 'the vendor has a problem'}; try again later", **about)
+        case _ if refused.code == "context_length_exceeded" or any(text in said for text in _TOO_LONG):
+            return errors.ContextOverflow(f"the conversation no longer fits the model's window: {said}", **about)
+        case _:
+            return errors.BadRequest(f"{status}: the vendor refused the request: {said}", **about)
+
+
+_TOO_LONG = ("prompt is too long", "context window", "maximum context length", "exceeds the available context size")
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds the vendor asks to wait: milliseconds, seconds or a date; None where absent or nonsense."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name, "")
+        with contextlib.suppress(ValueError):
+            if (seconds := float(text) * unit) >= 0:
+                return seconds
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
+    return None
+
+
+def said_of(body: object) -> str:
+    """The text of an error's body, however a compatible server words it; "" where there is none."""
+    value = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(value, dict):
+        value = value.get("message") or value.get("detail") or ""
+    return " ".join(str(value or "").split())[:500]

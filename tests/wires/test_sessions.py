@@ -1,0 +1,113 @@
+"""Whole sessions on each wire, contract and profile: every request extends the last, and reads what can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.speaker import Script, Speaker
+
+Begin = Callable[..., Speaker]
+
+READ = {"call": "read", "input": {"path": "notes.txt"}}
+ANSWERS = (
+    [{"thinking": "I look."}, {"text": "I read it."}, READ, READ],
+    [{"thinking": "Once more."}, READ],
+    "Done.",
+    [{"text": "Again."}, READ],
+    [{"text": "So it is."}],
+)
+
+# model, rules of the server
+SERVERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "responses, breakpoints": ("openai/gpt-6.1-sol", {}),
+    "responses, breakpoints, the key needed": ("openai/gpt-6.2-sol", {"cache_key": "required"}),
+    "responses, breakpoints, lookback of September": (
+        "openai/gpt-6-sol",
+        {"breakpoint_lookback": "first2_latest50"},
+    ),
+    "responses, steps": ("openai/gpt-5.4", {}),
+    "responses, steps of 2,048": ("openai/gpt-5.5", {}),
+    "chat, breakpoints": ("openai-chat/openai/gpt-6.1-sol", {}),
+    "chat, steps": ("openai-chat/openai/gpt-5.4", {}),
+    "openrouter to openai": ("openai-chat/openrouter/openai/gpt-6.1-sol", {"profile": "openrouter"}),
+    "openrouter to anthropic": ("openai-chat/openrouter/anthropic/claude-sonnet-5.5", {"profile": "openrouter"}),
+    "deepseek": ("openai-chat/deepseek/deepseek-v4-pro", {"profile": "deepseek", "strict_alternation": True}),
+    "deepseek, wants all reasoning": (
+        "openai-chat/deepseek/deepseek-v4-pro",
+        {"profile": "deepseek", "reasoning_echo": "all"},
+    ),
+    "vllm": ("openai-chat/vllm/qwen3-coder-30b", {"profile": "vllm", "strict_alternation": True}),
+    "vllm, blocks of 528, which nobody told us": (
+        "openai-chat/vllm/qwen3-coder-30b",
+        {"profile": "vllm", "block_tokens": 528},
+    ),
+    "sglang": ("openai-chat/sglang/qwen3-coder-30b", {"profile": "sglang", "cache_report": "on", "block_tokens": 1}),
+    "llamacpp": ("openai-chat/llamacpp/gemma-4-27b", {"profile": "llamacpp", "strict_alternation": True}),
+    "ollama": ("openai-chat/ollama/qwen3", {"profile": "ollama", "cache_report": "on"}),
+    "ollama, telling nothing": ("openai-chat/ollama/qwen3", {"profile": "ollama"}),
+    "generic": ("openai-chat/some-model", {"profile": "generic", "strict_alternation": True}),
+}
+
+
+def told(server: str) -> set[str]:
+    """The verdicts that may come."""
+    if server in ("generic", "ollama, telling nothing"):
+        return {"first", "not told"}
+    if "nobody told us" in server:
+        return {"first", "evicted"}
+    # a vendor leaves out reasoning of an earlier turn before 5.6
+    return {"first", "hit"} | ({"vendor stripped"} if "steps" in server else set())
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_session(server: str, speaker: Begin) -> None:
+    model, rules = SERVERS[server]
+    person = speaker(Script(*ANSWERS), model=model, **rules)
+    (person.project / "notes.txt").write_text("".join(f"note {number}\n" for number in range(400)))
+    person.say("Read it twice.")
+    person.simulator.clock.advance(100)
+    person.come_back()
+    assert person.answer("And again.") == "So it is."
+
+    requests = person.mainline
+    assert len(requests) == 5
+    assert [request.model for request in requests] == [person.app.model.name] * 5
+    for before, after in pairwise(requests):
+        assert after.extends(before)
+        assert after.read == after.perfect_read, after.explain
+    verdicts = person.verdicts()
+    assert set(verdicts) <= told(server), list(zip(verdicts, [request.explain for request in requests], strict=True))
+    assert len(set(verdicts[1:3])) == 1
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_side_request_reads_and_is_not_extended(server: str, speaker: Begin) -> None:
+    model, rules = SERVERS[server]
+    person = speaker(Script("One.", "Aside.", "Two.", "Three."), model=model, **rules)
+    person.say("One?")
+    person.aside()
+    person.say("Two?")
+
+    first, second = person.mainline
+    assert second.extends(first)
+    assert second.read == second.perfect_read, second.explain
+    side = next(request for request in person.simulator.requests if request.kind == "side")
+    assert side.read == side.perfect_read, side.explain
+
+
+@pytest.mark.moves_prefix(reason="another session of the same workspace", times=1)
+def test_sessions_of_one_workspace_share_their_key_and_their_opening(speaker: Begin) -> None:
+    person = speaker(Script("One."), model="openai/gpt-6.1-sol", cache_key="required")
+    person.say("One?")
+    person.begin_anew()
+    person.say("Other?")
+    first, second = person.mainline
+
+    assert first.json["prompt_cache_key"] == second.json["prompt_cache_key"]
+    assert str(person.project) not in first.json["prompt_cache_key"]
+    assert second.read > 0
+    assert person.app.session.about["cache_key"] == first.json["prompt_cache_key"]
