@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream
+from openai._exceptions import SubjectTokenProviderError
 from openai._streaming import SSEDecoder
 
 from harness import errors
@@ -122,6 +123,8 @@ def map_error(error: BaseException, now: float, key: str, url: str) -> errors.Pr
             return connection(error, url, openai.APITimeoutError)
         case openai.APIResponseValidationError():
             return errors.NotAnApi(f"what answered is no Chat Completions API; check {url}")
+        case SubjectTokenProviderError():
+            return errors.AuthFailed(f"the SDK found no usable credentials: {error}")
         case _:
             return errors.BadRequest(f"the SDK failed: {type(error).__name__}: {error}")
 

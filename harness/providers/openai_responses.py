@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream
+from openai._exceptions import SubjectTokenProviderError
 from openai._streaming import SSEDecoder
 
 from harness import errors
@@ -106,6 +107,8 @@ def map_error(error: BaseException, now: float) -> errors.ProviderError:
             return connection(error, URL, openai.APITimeoutError)
         case openai.APIResponseValidationError():
             return errors.NotAnApi(f"what answered is not the OpenAI API; check {URL}")
+        case SubjectTokenProviderError():
+            return errors.AuthFailed(f"the SDK found no usable credentials: {error}")
         case _:
             return errors.BadRequest(f"the SDK failed: {type(error).__name__}: {error}")
 
