@@ -12,6 +12,7 @@ from harness.config import ProviderConfig
 from harness.conversation.canonical import Json
 from harness.conversation.request import Ttl
 from harness.errors import MissingKey, UsageError
+from harness.providers import network
 from harness.providers.base import Access, Provider
 from harness.providers.catalog import CHAT, GENERIC, Model
 from harness.providers.facts import Profile
@@ -67,7 +68,11 @@ def provider(model: Model, reached: Access, cache_key: str, seam: Seam, idle: fl
     Args:
         cache_key: what keeps the sessions of a workspace on one cache; "" for none.
         idle: seconds without a byte after which a stream is given up.
+
+    Raises:
+        ConfigError: the environment's network settings cannot be used.
     """
+    network.check(seam.environment())
     match model.wire:
         case "anthropic":
             from harness.providers.anthropic import Anthropic

@@ -312,6 +312,22 @@ def test_two_processes_on_one_session(lab: Lab, vendor: Start) -> None:
     check(ran, 1, rf"in use by process {first.pid} on ")
 
 
+NETWORK = {
+    "a SOCKS proxy": ({"ALL_PROXY": "socks5://user:secret@127.0.0.1:1"}, r"ALL_PROXY names a SOCKS proxy"),
+    "no proxy at all": ({"https_proxy": "ftp://127.0.0.1:1"}, r"https_proxy begins with `ftp://`"),
+    "certificates that are not there": ({"SSL_CERT_FILE": "/no/such.pem"}, r"SSL_CERT_FILE names /no/such\.pem"),
+}
+
+
+@pytest.mark.parametrize("case", NETWORK)
+def test_network_settings_that_cannot_be_used(lab: Lab, case: str) -> None:
+    env, said = NETWORK[case]
+    ran = lab.run("-p", "hello", "--no-session", env=env)
+
+    check(ran, 2, said)
+    assert "secret" not in ran.err
+
+
 # ------------------------------------------------------------------------------------------------ what was typed
 
 
