@@ -198,7 +198,7 @@ def test_acceptance_one_caching_is_on_by_default_and_off_where_it_was_switched_o
     person.say("One?")
     assert person.mainline[0].markers
     config = person.project.parent / "home" / ".config" / "harness" / "config.toml"
-    config.parent.mkdir(parents=True)
+    config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("[cache]\nenabled = false\n")
     person.come_back()
     person.say("A session keeps what it began with.")
@@ -210,7 +210,7 @@ def test_acceptance_one_the_switch_stays_with_the_session(speaker: Begin, later:
     person = speaker(Script("One."))
     person.leave()
     config = person.project.parent / "home" / ".config" / "harness" / "config.toml"
-    config.parent.mkdir(parents=True)
+    config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("[cache]\nenabled = false\n")
     person.begin_anew()
     person.say("One?")
