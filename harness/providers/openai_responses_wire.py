@@ -191,8 +191,7 @@ class Decoder:
         self._waiting.clear()
 
     def _done(self, item: Mapping[str, Json]) -> Iterator[Part]:
-        if item["type"] != "reasoning":
-            yield from self._flush(item["type"])
+        yield from self._flush(item["type"])
         match item["type"]:
             case "message":
                 text = "".join(part.get("text") or part.get("refusal") or "" for part in item["content"])

@@ -60,11 +60,9 @@ def instance(kind: type[Exception], status: int = 0) -> Exception:
     if issubclass(kind, openai.APIStatusError):
         given = 500 if issubclass(kind, openai.InternalServerError) else 401 if kind.__name__ == "OAuthError" else 400
         response = answer(status or getattr(kind, "status_code", given))
-        return (
-            kind(response=response, body=response.json()["error"])
-            if kind.__name__ == "OAuthError"
-            else kind("said", response=response, body=response.json()["error"])
-        )
+        if issubclass(kind, openai.OAuthError):
+            return kind(response=response, body=response.json()["error"])
+        return kind("said", response=response, body=response.json()["error"])
     if issubclass(kind, openai.APIResponseValidationError):
         return kind(answer(200), None)
     if issubclass(kind, openai.APIConnectionError):
@@ -141,7 +139,7 @@ def test_the_transport(name: str, wire: str) -> None:
         (403, b"", errors.NotAnApi, "page"),
     ],
 )
-def test_what_a_status_means(wire: str, status: int, body: bytes, kind: type[Exception], says: str) -> None:
+def test_what_a_status_means(wire: str, status: int, body: bytes, kind: type[errors.ProviderError], says: str) -> None:
     kind_of = "text/html" if body.startswith(b"<") else "application/json"
     response = httpx2.Response(status, content=body, headers={"content-type": kind_of}, request=REQUEST)
     mapped: Any = MAPPINGS[wire](status_error(response), NOW)
