@@ -273,14 +273,18 @@ class World:
         assert raw.startswith(branch.journal), "the journal changed something that was recorded"
         branch.journal = raw
         received = {request.message_id: request for request in requests}
+        bodies = [request.body for request in requests]
         for line in raw[branch.parsed :].splitlines():
             record = json.loads(line)
             if record["kind"] == "response":
-                check_verdict(record["data"], received[record["data"]["message_id"]])
+                request = received[record["data"]["message_id"]]
+                # an attempt that broke before its first event has written, and could not tell
+                resent = bodies.index(request.body) < requests.index(request)
+                check_verdict(record["data"], request, resent=resent)
         branch.parsed = len(raw)
 
 
-def check_verdict(response: Mapping[str, Any], received: Received) -> None:
+def check_verdict(response: Mapping[str, Any], received: Received, *, resent: bool) -> None:
     """What the client made of its bill, against what the vendor knows."""
     verdict = response["verdict"]
     kind, expected, read = verdict["kind"], verdict["expected"], verdict["read"]
@@ -290,10 +294,10 @@ def check_verdict(response: Mapping[str, Any], received: Received) -> None:
         assert read >= max(expected, 1), note
         assert verdict["lost"] == 0, note
     elif kind == "expired":
-        assert read < received.prompt_tokens, note
-        assert "written by" not in received.explain or read <= system_tokens(received), note
+        assert resent or read < received.prompt_tokens, note
+        assert resent or "written by" not in received.explain or read <= system_tokens(received), note
     elif kind in ("first", "declared"):
-        assert read <= system_tokens(received), note
+        assert resent or read <= system_tokens(received), note
     else:
         assert kind == "too short", note
         assert read == 0, note
