@@ -39,6 +39,8 @@ class Tmux:
         for _ in range(300):
             screen = self("capture-pane", "-p")
             if text in screen or text in self("capture-pane", "-p", "-S", "-"):
+                time.sleep(0.3)  # what came with the text may still be on its way to the screen
+                screen = self("capture-pane", "-p")
                 return [line.rstrip() for line in screen.rstrip("\n").split("\n")]
             time.sleep(0.1)
         raise AssertionError(f"{text!r} did not come:\n{screen}")
