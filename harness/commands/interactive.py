@@ -11,14 +11,13 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from pathlib import Path
 
 from harness import __version__
 from harness.app import App, Options
 from harness.audit.report import Summary
+from harness.commands.options import options
 from harness.config import state_dir
 from harness.conversation.events import Event, ResponseDone
-from harness.errors import UsageError
 from harness.seam import Seam
 from harness.ui import figures
 from harness.ui.plain import one_line
@@ -35,26 +34,7 @@ def main(flags: argparse.Namespace, seam: Seam) -> int:
         HarnessError: there is no terminal, or the session cannot be opened.
     """
     require_terminal(seam.environment().get("TERM", ""))
-    try:
-        cwd = (Path(flags.cwd) if flags.cwd else seam.cwd()).resolve()
-    except OSError as error:
-        raise UsageError("the working folder is gone; name one with --cwd") from error
-    options = Options(
-        cwd=cwd,
-        add_dirs=tuple(Path(path).resolve() for path in flags.add_dir),
-        resume=flags.resume,
-        continue_last=flags.continue_last,
-        fork=flags.fork,
-        no_session=flags.no_session,
-        model=flags.model,
-        effort=flags.effort,
-        permission_mode=flags.permission_mode,
-        allow=tuple(flags.allow),
-        max_turns=flags.max_turns,
-        max_cost=flags.max_cost,
-        strict_prefix=flags.strict_prefix,
-    )
-    return asyncio.run(_talk(options, seam))
+    return asyncio.run(_talk(options(flags, seam), seam))
 
 
 async def _talk(options: Options, seam: Seam) -> int:

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent.structured import StructuredTask, check_schema
-from harness.app import App, Options
+from harness.app import App
 from harness.audit.report import Summary, hit_rate
+from harness.commands.options import options
 from harness.conversation.events import (
     Event,
     Notice,
@@ -65,26 +66,7 @@ def main(flags: argparse.Namespace, seam: Seam) -> int:
     """Run one task; gives the exit code."""
     schema = _schema(flags.json_schema)
     task = _task(flags.task)
-    try:
-        cwd = (Path(flags.cwd) if flags.cwd else seam.cwd()).resolve()
-    except OSError as error:
-        raise UsageError("the working folder is gone; name one with --cwd") from error
-    options = Options(
-        cwd=cwd,
-        add_dirs=tuple(Path(path).resolve() for path in flags.add_dir),
-        resume=flags.resume,
-        continue_last=flags.continue_last,
-        fork=flags.fork,
-        no_session=flags.no_session,
-        model=flags.model,
-        effort=flags.effort,
-        permission_mode=flags.permission_mode,
-        allow=tuple(flags.allow),
-        max_turns=flags.max_turns,
-        max_cost=flags.max_cost,
-        strict_prefix=flags.strict_prefix,
-    )
-    app = App(options, seam, _nobody)
+    app = App(options(flags, seam), seam, _nobody)
     return OneShot(app, flags.output_format, schema).run(task)
 
 
