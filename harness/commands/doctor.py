@@ -19,6 +19,7 @@ from harness.commands.doctor_findings import Finding
 from harness.config import state_dir
 from harness.errors import HarnessError, UsageError
 from harness.seam import Seam
+from harness.workspace.ripgrep import find_rg
 
 FORMAT = 1
 """Version of the JSON form."""
@@ -85,7 +86,7 @@ def _findings(flags: argparse.Namespace, seam: Seam) -> Iterator[Finding]:
     if not flags.offline:
         for route in listed:
             yield network.endpoint(route)
-    yield machine.ripgrep(environment)
+    yield machine.ripgrep(find_rg(environment.get("PATH", "")))
     yield machine.git(environment)
     yield machine.terminal(environment)
     try:

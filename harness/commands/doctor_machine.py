@@ -21,10 +21,12 @@ from harness.commands.doctor_findings import Finding
 from harness.config import config_dir
 from harness.errors import HarnessError
 from harness.seam import Seam
-from harness.workspace.ripgrep import find_rg
 
 LEAST_FREE = 100
 """MB below which a state folder is as good as full."""
+
+MOUNTS = Path("/proc/self/mounts")
+"""Where Linux tells what is mounted; other systems have no such file."""
 
 SMALLEST = (60, 12)
 """Columns and lines below which panels do not fit a screen."""
@@ -41,9 +43,8 @@ def python(seam: Seam) -> Finding:
     return Finding("ok", "python", f"{version} on {seam.os_name()}, harness {__version__}")
 
 
-def ripgrep(environment: Mapping[str, str]) -> Finding:
-    """Found, and it runs."""
-    path = find_rg(environment.get("PATH", ""))
+def ripgrep(path: str | None) -> Finding:
+    """Found, at this path, and it runs."""
     if path is None:
         return Finding("bad", "ripgrep", "not found; grep and glob need it", "install ripgrep (rg)")
     version = _first_line([path, "--version"])
@@ -92,8 +93,13 @@ def terminal(environment: Mapping[str, str]) -> Finding:
 # ------------------------------------------------------------------------------------------------- state folder
 
 
-def state(folder: Path) -> Iterator[Finding]:
-    """Writable, durable, roomy, on a disk of this machine; and who holds sessions."""
+def state(folder: Path, mounts: Path = MOUNTS, least: int = LEAST_FREE) -> Iterator[Finding]:
+    """Writable, durable, roomy, on a disk of this machine.
+
+    Args:
+        mounts: where the kernel tells what is mounted.
+        least: MB that must be free.
+    """
     what = "state folder"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,9 +112,9 @@ def state(folder: Path) -> Iterator[Finding]:
     if not locks:
         text = f"{folder}: file locks do not work there"
         yield Finding("bad", what, text, "set XDG_STATE_HOME to a folder on a disk of this machine")
-    elif free < LEAST_FREE:
+    elif free < least:
         yield Finding("bad", what, f"{folder}: {free:,} MB free", "free space, or set XDG_STATE_HOME to another disk")
-    elif network := _network(folder):
+    elif network := _network(folder, mounts):
         text = f"{folder} is on a network ({network}): slower, and less sure after a crash"
         yield Finding("note", what, text, "set XDG_STATE_HOME to a folder on a disk of this machine")
     else:
@@ -128,13 +134,13 @@ def _try_out(folder: Path) -> bool:
     return True
 
 
-def _network(folder: Path) -> str:
+def _network(folder: Path, mounts: Path) -> str:
     """The network file system that a folder is on; "" where it is on none, or nobody can say."""
     try:
-        mounts = Path("/proc/self/mounts").read_text("utf-8", "replace")
+        told = mounts.read_text("utf-8", "replace")
     except OSError:
         return ""
-    kind = file_system(folder, mounts)
+    kind = file_system(folder, told)
     return kind if _OVER_A_NETWORK.fullmatch(kind) else ""
 
 

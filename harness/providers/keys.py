@@ -26,8 +26,9 @@ def find_key(
     environment: Mapping[str, str],
     file: str | None = None,
     command: Sequence[str] = (),
+    patience: float = KEY_PATIENCE,
 ) -> str:
-    """The key of a provider: its variable, then its file, then the output of its command.
+    """The key of a provider: its variable, its file, or the output of its command, which may take `patience` seconds.
 
     Raises:
         MissingKey: none of them gives one.
@@ -38,7 +39,7 @@ def find_key(
     if file:
         return _checked(_from_file(Path(file)), file)
     if command:
-        return _checked(_from_command(command, environment), f"`{command[0]}`")
+        return _checked(_from_command(command, environment, patience), f"`{command[0]}`")
     raise MissingKey(
         f"no API key for {provider}: set {variable}, or try `harness demo`, which needs neither key nor network"
     )
@@ -76,7 +77,7 @@ def _from_file(path: Path) -> str:
     return key
 
 
-def _from_command(command: Sequence[str], environment: Mapping[str, str]) -> str:
+def _from_command(command: Sequence[str], environment: Mapping[str, str], patience: float) -> str:
     name = f"the key command `{command[0]}`"
     try:
         done = subprocess.run(
@@ -87,12 +88,12 @@ def _from_command(command: Sequence[str], environment: Mapping[str, str]) -> str
             stdout=subprocess.PIPE,
             # not shown, not kept: it may hold the key
             stderr=subprocess.DEVNULL,
-            timeout=KEY_PATIENCE,
+            timeout=patience,
             check=False,
         )
     except subprocess.TimeoutExpired:
         # without its cause, here and below: that carries what was printed so far
-        raise ConfigError(f"{name} took longer than {KEY_PATIENCE:g} s; run it by hand to see why") from None
+        raise ConfigError(f"{name} took longer than {patience:g} s; run it by hand to see why") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{name} cannot be run: {reason}") from error

@@ -385,17 +385,17 @@ def test_the_file_system_of_a_folder(folder: str, kind: str) -> None:
     assert machine.file_system(Path(folder), MOUNTS) == kind
 
 
-def test_a_state_folder_on_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_network", lambda _folder: "nfs4")
-    (finding,) = machine.state(tmp_path / "state")
+def test_a_state_folder_on_a_network(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"server:/home {tmp_path} nfs4 rw 0 0\n")
+    (finding,) = machine.state(tmp_path / "state", mounts)
 
     assert finding.status == "note"
     assert "is on a network (nfs4)" in finding.text
 
 
-def test_a_full_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "LEAST_FREE", 10**12)
-    (finding,) = machine.state(tmp_path / "state")
+def test_a_full_state_folder(tmp_path: Path) -> None:
+    (finding,) = machine.state(tmp_path / "state", least=10**12)
 
     assert (finding.status, finding.todo) == ("bad", "free space, or set XDG_STATE_HOME to another disk")
 
@@ -452,19 +452,18 @@ def test_settings_that_others_can_change(lab: Lab) -> None:
         changed.chmod(0o700)
 
 
-def test_programs_that_are_missing_or_broken(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_that_are_missing_or_broken(lab: Lab, tmp_path: Path) -> None:
     broken = tmp_path / "bin"
     broken.mkdir()
     for name in ("rg", "git"):
         (broken / name).write_text("#!/bin/sh\nexit 1\n")
         (broken / name).chmod(0o755)
-    monkeypatch.setattr(machine, "find_rg", lambda path: shutil.which("rg", path=path))
 
-    ran = doctor(lab, "--offline", PATH=str(broken))
-    assert ran.code == 1
-    assert lines(ran)["ripgrep"] == f"✗ {broken}/rg does not run → install ripgrep (rg) for this machine"
-    assert lines(ran)["git"].startswith("· not found, or it does not run")
-    assert lines(doctor(lab, "--offline", PATH="/no/such"))["ripgrep"].startswith("✗ not found")
+    # our own, beside this Python, comes before any other
+    assert lines(doctor(lab, "--offline", PATH=str(broken)))["git"].startswith("· not found, or it does not run")
+    told = machine.ripgrep(str(broken / "rg")).line("utf-8")
+    assert told == f"✗ ripgrep: {broken}/rg does not run → install ripgrep (rg) for this machine"
+    assert machine.ripgrep(None).line("utf-8").startswith("✗ ripgrep: not found")
 
 
 def test_no_home_at_all(lab: Lab) -> None:

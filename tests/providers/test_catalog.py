@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -479,25 +481,39 @@ def test_a_jump_of_a_price_is_seen(script: ModuleType) -> None:
     assert jumps == ["~ a price.input: 1 -> 10"]
 
 
-def test_a_refused_jump_leaves_the_table_as_it_was(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def lists_as_installed(folder: Path) -> Path:
+    """A folder of packages with the two lists, as pip would lay them out; that of genai-prices is empty."""
+    for name in ("litellm", "genai_prices"):
+        about = folder / f"{name}-1.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (folder / "genai_prices").mkdir()
+    (folder / "genai_prices" / "__init__.py").touch()
+    (folder / "genai_prices" / "data.py").write_text("providers = []\n")
+    return folder
+
+
+def test_a_refused_jump_leaves_the_table_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "facts.toml").write_text('[models."openai-chat/deepseek/d"]\n')
     table = tmp_path / "catalog.toml"
     table.write_text('[models."openai-chat/deepseek/d"]\nprice = { input = 0.01, output = 1 }\n')
     lists = tmp_path / "litellm.json"
     lists.write_text(json.dumps(LITELLM))
-    monkeypatch.setattr(script, "read_genai", lambda _: {})
-    monkeypatch.setattr(script.importlib.metadata, "version", lambda _: "1")
     command = ["--litellm", str(lists), "--providers", str(tmp_path), "--as-of", "2026-11-01"]
+    environment = {"PYTHONPATH": str(lists_as_installed(tmp_path / "packages"))}
     before = table.read_text()
 
-    assert script.main(command) == 1
+    def main(*flags: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, str(ROOT / "scripts" / "update_catalog.py"), *command, *flags]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+    refused = main()
+    assert (refused.returncode, refused.stderr) == (1, "")
     assert table.read_text() == before
-    assert "refused" in capsys.readouterr().out
-    assert script.main([*command, "--force", "--dry-run"]) == 0
+    assert "refused" in refused.stdout
+    assert main("--force", "--dry-run").returncode == 0
     assert table.read_text() == before
-    assert script.main([*command, "--force"]) == 0
+    assert main("--force").returncode == 0
     assert tomllib.loads(table.read_text())["models"]["openai-chat/deepseek/d"]["price"]["input"] == 0.3
 
 
