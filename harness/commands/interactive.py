@@ -9,17 +9,15 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator
 
 from harness import __version__
 from harness.app import App, Options
-from harness.audit.report import Summary
+from harness.commands import slash_table
+from harness.commands.conversation import AppConversation
 from harness.commands.options import options
 from harness.config import state_dir
-from harness.conversation.events import Event, ResponseDone
 from harness.seam import Seam
-from harness.ui import figures
 from harness.ui.plain import one_line
 from harness.ui.tui import Terminal, require_terminal
 
@@ -42,7 +40,7 @@ async def _talk(options: Options, seam: Seam) -> int:
     app = App(options, seam, terminal.ask, terminal.ask_permission)
     conversation = AppConversation(app)
     try:
-        code = await terminal.run(conversation, list(_opening(app, options)))
+        code = await terminal.run(conversation, slash_table.table(conversation), list(_opening(app, options)))
     finally:
         await app.close()
     _farewell(conversation, resumable=not options.no_session)
@@ -71,70 +69,3 @@ def _opening(app: App, options: Options) -> Iterator[str]:
         yield f"! line {damage.line} of the session is damaged: {damage.reason}; it is left out"
     if not app.model.known:
         yield f"! {app.model.id} is not in the catalog: careful defaults, unknown price"
-
-
-class AppConversation:
-    """An app, as `harness.ui.conversation.Conversation`."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._queue: list[str] = []
-        self._responses: list[ResponseDone] = []
-        app.agent.steering = self.take_queued
-
-    @property
-    def session_id(self) -> str:
-        """See `Conversation`."""
-        return self._app.session.journal.id
-
-    @property
-    def model(self) -> str:
-        """See `Conversation`."""
-        return self._app.model.id
-
-    @property
-    def mode(self) -> str:
-        """See `Conversation`."""
-        return self._app.config.permission_mode
-
-    @property
-    def summary(self) -> Summary:
-        """See `Conversation`."""
-        totals = self._app.session.totals
-        return Summary(totals.requests, totals.usage, totals.cost)
-
-    async def run(self, text: str) -> AsyncGenerator[Event]:
-        """See `Conversation`."""
-        async with aclosing(self._app.agent.turn(text)) as events:
-            async for event in events:
-                if isinstance(event, ResponseDone):
-                    self._responses.append(event)
-                yield event
-
-    def steer(self, text: str) -> None:
-        """See `Conversation`."""
-        self._queue.append(text)
-
-    def queued(self) -> Sequence[str]:
-        """See `Conversation`."""
-        return tuple(self._queue)
-
-    def take_queued(self) -> Sequence[str]:
-        """See `Conversation`."""
-        taken, self._queue = tuple(self._queue), []
-        return taken
-
-    def switch_model(self, name: str) -> str:
-        """See `Conversation`."""
-        self._app.switch(name)
-        model = self._app.model
-        known = "" if model.known else "; it is not in the catalog: careful defaults, unknown price"
-        return f"going on with {one_line(model.id)}{known}"
-
-    def cost_lines(self) -> Sequence[str]:
-        """See `Conversation`."""
-        return figures.cost_lines(self.summary)
-
-    def cache_lines(self) -> Sequence[str]:
-        """See `Conversation`."""
-        return figures.cache_lines(self.summary, self._responses)

@@ -13,7 +13,7 @@ from harness.conversation.events import Event
 
 
 class Conversation(Protocol):
-    """One session, as a screen sees it. No method but `run` may block; names and lines need no escaping."""
+    """One session, as a screen sees it. No method but `run` may block; names need no escaping."""
 
     @property
     def session_id(self) -> str:
@@ -46,16 +46,3 @@ class Conversation(Protocol):
 
     def take_queued(self) -> Sequence[str]:
         """`queued`, which is empty from then on. The loop takes them so, and at a turn's end the screen."""
-
-    def switch_model(self, name: str) -> str:
-        """Speak to another model from the next request on; one line that says so. Called between turns only.
-
-        Raises:
-            HarnessError: there is no such model, no key for it, or it cannot be switched to.
-        """
-
-    def cost_lines(self) -> Sequence[str]:
-        """What was paid for what."""
-
-    def cache_lines(self) -> Sequence[str]:
-        """What was read from cache, and why not more."""

@@ -1,20 +1,21 @@
-"""The commands that begin with a slash: one table.
+"""The commands that begin with a slash: what one is, how one is found on a line, and the few of the screen itself.
 
-Invariant: a command answers in lines and changes nothing but through the conversation; what is no command is never
-sent to a model by mistake.
+Invariant: the screen knows no command but its own; the others come with the conversation, each as one entry of a
+table. What is no command is never sent to a model by mistake.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from harness.ui.conversation import Conversation
+from harness.conversation.events import Event
 
 _COMMAND = re.compile(r"/([A-Za-z?][\w-]*)?(?:\s+(.*))?\Z", re.DOTALL)
 
@@ -27,39 +28,46 @@ KEYS = (
     "a leading space  sends a text that begins with a slash",
 )
 
+Stream = AsyncGenerator[Event | str]
+"""What a command that takes time does, as it happens: events, and lines of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command. `run` gives the lines to show; it may raise HarnessError.
+    """A command of the table; its name is its key there.
 
-    waits: it changes what the next request is, so with an argument it waits for the end of a turn.
+    run: takes what stands behind the name; gives the lines to show at once, or a stream that takes the place of a turn
+    (Ctrl-C cancels it, words typed meanwhile wait). Either may raise HarnessError.
+    waits: while a turn runs it waits for its end: what changes the next request does, and so does every stream.
     """
 
     usage: str
     about: str
-    run: Callable[[Conversation, str], Sequence[str]]
-    waits: bool = False
+    run: Callable[[str], Sequence[str] | Stream]
+    waits: Literal["never", "with argument", "always"] = "never"
     leaves: bool = False
 
-
-def _model(conversation: Conversation, name: str) -> Sequence[str]:
-    if not name:
-        return [f"{conversation.model}; another one: /model NAME"]
-    return [conversation.switch_model(name)]
+    def must_wait(self, argument: str) -> bool:
+        """Whether it may not run during a turn."""
+        return self.waits == "always" or (self.waits == "with argument" and bool(argument))
 
 
-def _help(_: Conversation, __: str) -> Sequence[str]:
-    return [*(f"{command.usage:16} {command.about}" for command in COMMANDS.values() if command.about), "", *KEYS]
+Table = Mapping[str, Command]
+"""Commands by name, in the order of `/help`."""
 
 
-COMMANDS: dict[str, Command] = {
-    "model": Command("/model [NAME]", "show the model, or go on with another one", _model, waits=True),
-    "cost": Command("/cost", "what the session cost", lambda conversation, _: conversation.cost_lines()),
-    "cache": Command("/cache", "what was read from cache, and why not more", lambda c, _: c.cache_lines()),
-    "help": Command("/help", "this list", _help),
-    "quit": Command("/quit", "leave (also /exit)", lambda _, __: (), leaves=True),
-    "exit": Command("/exit", "", lambda _, __: (), leaves=True),
-}
+def with_own(commands: Table) -> Table:
+    """The commands of a conversation, and behind them the screen's own."""
+    table = dict(commands)
+    table["help"] = Command("/help", "this list", lambda _: _help(table))
+    table["quit"] = Command("/quit", "leave (also /exit)", lambda _: (), leaves=True)
+    table["exit"] = Command("/exit", "", lambda _: (), leaves=True)
+    return table
+
+
+def _help(table: Table) -> Sequence[str]:
+    width = max(16, *(len(command.usage) for command in table.values()))
+    return [*(f"{one.usage:{width}} {one.about}" for one in table.values() if one.about), "", *KEYS]
 
 
 def parse(text: str) -> tuple[str, str] | None:
@@ -71,9 +79,9 @@ def parse(text: str) -> tuple[str, str] | None:
     return ((found[1] or "").lower(), (found[2] or "").strip()) if found else None
 
 
-def unknown(name: str) -> str:
+def unknown(name: str, table: Table) -> str:
     """One line for a command that does not exist."""
-    close = get_close_matches(name, COMMANDS, cutoff=0.5)
+    close = get_close_matches(name, table, cutoff=0.5)
     meant = " or ".join(f"/{one}" for one in close) if close else "see /help"
     return f"no command /{name}; {f'{meant}?' if close else meant}"
 
@@ -81,15 +89,18 @@ def unknown(name: str) -> str:
 class SlashCompleter(Completer):
     """Completes the name of a command at the beginning of the line."""
 
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:  # noqa: ARG002 - the library's form
         """Commands that begin with what stands before the cursor."""
+        before = document.text_before_cursor
         yield from (
-            Completion(f"/{name} " if command.waits else f"/{name}", -len(document.text_before_cursor), f"/{name}")
-            for name, command in _begin_with(document.text_before_cursor)
+            Completion(f"/{name} " if " " in command.usage else f"/{name}", -len(before), f"/{name}")
+            for name, command in self._begin_with(before)
         )
 
-
-def _begin_with(text: str) -> Iterable[tuple[str, Command]]:
-    if not text.startswith("/") or len(text.split()) > 1:
-        return []
-    return [(name, command) for name, command in COMMANDS.items() if name.startswith(text[1:].lower())]
+    def _begin_with(self, text: str) -> Iterable[tuple[str, Command]]:
+        if not text.startswith("/") or len(text.split()) > 1:
+            return []
+        return [(name, command) for name, command in self._table.items() if name.startswith(text[1:].lower())]

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import IO, cast
@@ -24,7 +24,7 @@ from prompt_toolkit.styles import Style
 from rich.console import Console
 from rich.text import Text
 
-from harness.conversation.events import Permission, Question, TurnEnd, TurnEnded
+from harness.conversation.events import Event, Permission, Question, TurnEnd, TurnEnded
 from harness.errors import HarnessError, UsageError
 from harness.ui import slash
 from harness.ui.conversation import Conversation
@@ -85,15 +85,16 @@ class Terminal:
         """The person's answer: "once", "session" or "no"."""
         return await self._questions.ask_permission(permission)
 
-    async def run(self, conversation: Conversation, opening: Sequence[str] = ()) -> int:
+    async def run(self, conversation: Conversation, commands: slash.Table, opening: Sequence[str] = ()) -> int:
         """Talk until the person leaves; gives the exit code. `opening`: lines to begin with."""
         self._conversation = conversation
+        self._commands = slash.with_own(commands)
         self._session: PromptSession[None] = PromptSession(
             self._message,
             multiline=True,
             prompt_continuation="  ",
             history=self._history,
-            completer=slash.SlashCompleter(),
+            completer=slash.SlashCompleter(self._commands),
             complete_while_typing=False,
             reserve_space_for_menu=6,
             bottom_toolbar=self._toolbar,
@@ -199,19 +200,24 @@ class Terminal:
             self._begin(text)
 
     def _command(self, text: str, name: str, argument: str) -> None:
-        command = slash.COMMANDS.get(name)
+        command = self._commands.get(name)
         if command is None:
-            self._events.say([slash.unknown(name)])
+            self._events.say([slash.unknown(name, self._commands)])
         elif command.leaves:
             self._leave()
-        elif command.waits and argument and self._turn is not None:
+        elif self._turn is not None and command.must_wait(argument):
             self._later.append(text)
             self._events.say(["after this turn"], "dim")
         else:
             try:
-                self._events.say(command.run(self._conversation, argument))
+                shown = command.run(argument)
             except HarnessError as error:
                 self._events.error(str(error))
+                return
+            if isinstance(shown, AsyncGenerator):
+                self._start(shown, "done")
+            else:
+                self._events.say(shown)
 
     def _interrupt(self) -> None:
         """Ctrl-C: what it does depends on what there is to stop."""
@@ -237,42 +243,50 @@ class Terminal:
 
     def _begin(self, text: str) -> None:
         self._events.echo(text)
+        self._start(self._conversation.run(text), "failed")
+
+    def _start(self, stream: slash.Stream | AsyncGenerator[Event], end: TurnEnd) -> None:
         self._status.begin()
-        self._turn = asyncio.create_task(self._take_turn(text))
+        self._turn = asyncio.create_task(self._take(stream, end))
         self._turn.add_done_callback(self._ended)
 
-    async def _take_turn(self, text: str) -> None:
-        """One turn to its end; then what was typed meanwhile."""
-        reason: TurnEnd = "failed"
+    async def _take(self, stream: slash.Stream | AsyncGenerator[Event], end: TurnEnd) -> None:
+        """A turn or a command to its end; then what was typed meanwhile. `end`: how it ended, where no event says."""
         try:
-            async with aclosing(self._conversation.run(text)) as events:
+            async with aclosing(stream) as events:
                 async for event in events:
-                    self._status.take(event)
-                    self._events.show(event)
-                    reason = event.reason if isinstance(event, TurnEnded) else reason
+                    self._show(event)
+                    end = event.reason if isinstance(event, TurnEnded) else end
         except asyncio.CancelledError:
-            reason = "interrupted"
-            self._events.show(TurnEnded(reason, ""))
+            end = "interrupted"
+            self._events.show(TurnEnded(end, ""))
         except HarnessError as error:
+            end = "failed"
             self._events.error(str(error))
         self._status.end()
         self._turn = None
         if self._code is None:
-            self._go_on(done=reason == "done")
+            self._go_on(done=end == "done")
+
+    def _show(self, event: Event | str) -> None:
+        if isinstance(event, str):
+            self._events.say([event])
+        else:
+            self._status.take(event)
+            self._events.show(event)
 
     def _go_on(self, *, done: bool) -> None:
         """What waited: commands; then words, the next turn, or back on the line where this one did not end well."""
-        for command in self._later:
-            self._command(command, *(slash.parse(command) or ("", "")))
-        self._later.clear()
-        first, *rest = [*self._conversation.take_queued()] or [""]
-        if first and done:
-            for text in rest:
-                self._conversation.steer(text)
-            self._begin(first)
-        elif first:
-            self._line.text = "\n".join(filter(None, [first, *rest, self._line.text]))
+        if not done and (words := [*self._conversation.take_queued()]):
+            self._line.text = "\n".join(filter(None, [*words, self._line.text]))
             self._line.cursor_position = len(self._line.text)
+        while self._later and self._turn is None:
+            command = self._later.pop(0)
+            self._command(command, *(slash.parse(command) or ("", "")))
+        if self._turn is None and (words := [*self._conversation.take_queued()]):
+            for text in words[1:]:
+                self._conversation.steer(text)
+            self._begin(words[0])
         self._app.invalidate()
 
     def _ended(self, turn: asyncio.Task[None]) -> None:

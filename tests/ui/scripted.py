@@ -1,7 +1,8 @@
 """A screen with a conversation that only follows orders: `python scripted.py PERMISSIONS.json`, for tests of panels.
 
 Orders, typed as ordinary input: `allow N` asks for the N-th permission of the file, `pick` and `words` ask a
-question, `wait` streams for a while, `bug` raises. The answer comes back as a notice.
+question, `wait` streams for a while, `bug` raises. The answer comes back as a notice. `/slowly` is a command that
+takes time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from harness.audit.report import Summary
 from harness.conversation.blocks import Usage
 from harness.conversation.events import Event, Notice, Permission, Question, TextDelta, TurnEnded
 from harness.errors import HarnessError, UsageError
+from harness.ui import slash
 from harness.ui.tui import Terminal
 
 
@@ -29,6 +31,12 @@ class Orders:
         self._queue: list[str] = []
         self.session_id, self.model, self.mode = "20260101-000000-test", "anthropic/test", "ask"
         self.summary = Summary(1, Usage(10, 30), 0.5)
+        self.commands: dict[str, slash.Command] = {
+            "cost": slash.Command("/cost", "the cost", lambda _: ["cost"]),
+            "cache": slash.Command("/cache", "the cache", lambda _: ["cache"]),
+            "model": slash.Command("/model [NAME]", "another model", self._model, "with argument"),
+            "slowly": slash.Command("/slowly [WORDS]", "takes its time", self._slowly, "always"),
+        }
 
     async def run(self, text: str) -> AsyncGenerator[Event]:
         order, _, rest = text.partition(" ")
@@ -71,22 +79,25 @@ class Orders:
         taken, self._queue = tuple(self._queue), []
         return taken
 
-    def switch_model(self, name: str) -> str:
+    def _model(self, name: str) -> Sequence[str]:
         if name == "none":
             raise UsageError("no such model: none")
-        self.model = name
-        return f"now {name}"
+        self.model = name or self.model
+        return [f"now {name}"]
 
-    def cost_lines(self) -> Sequence[str]:
-        return ["cost"]
-
-    def cache_lines(self) -> Sequence[str]:
-        return ["cache"]
+    async def _slowly(self, words: str) -> slash.Stream:
+        """A command that takes time: a line, a notice, then the end, by an error where `words` is "badly"."""
+        yield f"begun {words}"
+        await asyncio.sleep(1.0)
+        if words == "badly":
+            raise HarnessError("it did not work")
+        yield Notice(f"finished {words}")
 
 
 async def main(permissions: Sequence[str]) -> int:
     terminal = Terminal(None, time.monotonic)
-    return await terminal.run(Orders(terminal, permissions))
+    orders = Orders(terminal, permissions)
+    return await terminal.run(orders, orders.commands)
 
 
 if __name__ == "__main__":

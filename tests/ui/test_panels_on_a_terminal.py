@@ -201,6 +201,38 @@ def test_a_model_is_switched_after_the_turn(orders: Sit) -> None:
     it.until("✗ no such model: none")
 
 
+def test_a_command_that_takes_time_waits_for_the_turn_and_words_wait_for_it(orders: Sit) -> None:
+    it = orders()
+    it.type("wait\r")
+    it.until("piece 1")
+
+    it.type("/slowly one\r")
+    it.until("after this turn")
+    it.type("/slowly two\r")
+    it.type("hello\r")
+    it.until("heard 'hello'")
+
+    order = ["piece 39", "begun one", "! finished one", "begun two", "! finished two", "heard 'hello'"]
+    places = [it.glass.text.index(text) for text in order]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(("words", "key", "shown"), [("badly", "", "✗ it did not work"), ("on", "\x03", "✗ stopped")])
+def test_a_command_that_does_not_end_well_sends_nothing(orders: Sit, words: str, key: str, shown: str) -> None:
+    it = orders()
+    it.type(f"/slowly {words}\r")
+    it.until(f"begun {words}")
+    it.type("hello\r")
+    it.until("(queued)")
+
+    it.type(key)
+
+    it.until(shown)
+    it.until(lambda it: it.shown("\n> hello"))
+    assert "finished" not in it.glass.text
+    assert "heard" not in it.glass.text
+
+
 def test_a_bug_leaves_the_terminal_as_it_was(orders: Sit) -> None:
     it = orders()
 

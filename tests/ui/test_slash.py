@@ -4,7 +4,9 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from harness.ui.slash import SlashCompleter, parse, unknown
+from harness.ui.slash import Command, SlashCompleter, parse, unknown, with_own
+
+TABLE = with_own({name: Command(f"/{name}", name, lambda _: ()) for name in ("model", "cost", "cache")})
 
 
 @pytest.mark.parametrize(
@@ -26,8 +28,8 @@ def test_what_is_a_command(text: str, command: tuple[str, str] | None) -> None:
 
 
 def test_an_unknown_command_names_close_ones() -> None:
-    assert unknown("modle") == "no command /modle; /model?"
-    assert unknown("xyzzy") == "no command /xyzzy; see /help"
+    assert unknown("modle", TABLE) == "no command /modle; /model?"
+    assert unknown("xyzzy", TABLE) == "no command /xyzzy; see /help"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,6 @@ def test_an_unknown_command_names_close_ones() -> None:
     [("/", 6), ("/c", 2), ("/mod", 1), ("/model o", 0), ("x", 0), ("", 0)],
 )
 def test_completion(text: str, names: int) -> None:
-    found = list(SlashCompleter().get_completions(Document(text), CompleteEvent()))
+    found = list(SlashCompleter(TABLE).get_completions(Document(text), CompleteEvent()))
 
     assert len(found) == names
