@@ -26,6 +26,7 @@ Invariant: whatever leaves the program as a failure is a `HarnessError`, and its
     │       ├── Overloaded         75   500, 502, 503, 504, 529
     │       ├── Unreachable        75   DNS, refused, reset, proxy
     │       └── StreamBroken       75   the answer stopped before its end, or stalled
+    ├── SnapshotFailed              1   the workspace's files could not be saved or put back
     ├── PrefixMoved                 1   a request would not extend its line (--strict-prefix)
     └── SchemaNotMet                1   --json-schema: still invalid after its repairs
 """
@@ -153,6 +154,10 @@ class Unreachable(Temporary):
 
 class StreamBroken(Temporary):
     """The answer stopped before its end, or stalled."""
+
+
+class SnapshotFailed(HarnessError):
+    """The workspace's files could not be saved or put back; what was there is still there."""
 
 
 class PrefixMoved(HarnessError):
