@@ -68,6 +68,8 @@ class Session:
         """Ids of the session this one was forked from and of its own forks: they share a cache."""
         self.last_prompt = 0
         self.last_model = ""
+        self.last_request: Mapping[str, Json] = {}
+        """The journaled form of the last mainline request, on whatever line."""
         self.effort: str | None = None
         self._prefix: FrozenPrefix | None = None
         self._wire_prefixes: dict[str, FrozenPrefix] = {}
@@ -172,6 +174,7 @@ class Session:
             case "request":
                 self._requests[record.seq] = data
                 self.last_model = data["model"]
+                self.last_request = data if data["kind"] == "mainline" else self.last_request
             case "response":
                 self._billed(self._requests.pop(data["request"], None), data)
             case "retry" if "usage" in data or "began" in data:
@@ -195,7 +198,8 @@ class Session:
         apply_bill(self.ledger, request, bill)
         if request["kind"] == "mainline":
             cached = usage is None or bool(usage.read or usage.written or was_cached(request, usage))
-            sent = Sent(request["blocks"], request["head"], cached, request["messages"])
+            told = (bill["request"], bill.get("message_id", ""))
+            sent = Sent(request["blocks"], request["head"], cached, request["messages"], *told)
             self.sent[request["line"]] = (sent, request["epoch"])
             self.last_prompt = usage.prompt + usage.output if usage else self.last_prompt
 

@@ -14,10 +14,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.agent.sent import first_moved
+from harness.agent.firewall import expected, warning
 from harness.agent.session import Session
 from harness.audit.cost import cost, price_of_miss
-from harness.audit.verdict import Expectation, Verdict, deepest_alive, expect, judge
+from harness.audit.verdict import Expectation, Verdict, deepest_alive, judge
 from harness.conversation.blocks import Block, Message, Text, Thinking, ToolCall, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import Event, Notice, RequestSent, ResponseDone, Retrying, TextDelta, ThinkingDelta
@@ -110,8 +110,7 @@ class ModelCall:
         await session.sync()
         yield RequestSent(session.totals.requests + 1, channel.model.id, side=request.side)
         if self._expected.reason == "ours":
-            lost = self._expected.tokens or "unknown"
-            yield Notice(f"prefix moved: {self._expected.cause}; {lost} tokens are paid again")
+            yield Notice(warning(self._expected, channel.model, channel.ttl))
         try:
             async with aclosing(self._attempts(request, body)) as events:
                 async for event in events:
@@ -153,19 +152,11 @@ class ModelCall:
 
     def _expect(self, request: Request) -> Expectation:
         """What an attempt that starts now should read."""
-        session, line = self._session, self._channel.line
-        previous, declared = session.declared(line)
-        alive = session.ledger.alive(line.key, self._started)
-        expected = expect(request, previous, declared, alive, lambda digest: session.ledger.known(line.key, digest))
-        if expected.reason != "ours" or previous is None:
-            return expected
-        journal, profile = session.journal, self._channel.model.id
-        block, diff = first_moved(journal.records(), journal.blobs, profile, previous.blocks, request)
-        return replace(expected, block=block, diff=diff, cause=f"{expected.cause}: block {block} {diff}")
+        return expected(self._session, self._channel.model, self._channel.provider.envelope, request, self._started)
 
     def _journal_form(self, request: Request) -> dict[str, Json]:
         """References, never the body again: with the renderings it can be rebuilt byte for byte."""
-        line, expected = request.line, self._expected
+        line, found = request.line, self._expected
         return (
             {
                 "kind": "side" if request.side else "mainline",
@@ -185,7 +176,7 @@ class ModelCall:
                     {"role": m.role, "message": m.message, "block": m.block, "digest": m.digest, "ttl": m.ttl}
                     for m in request.markers
                 ],
-                "expected": {"reason": expected.reason, "tokens": expected.tokens, "cause": expected.cause},
+                "expected": {"reason": found.reason, "tokens": found.tokens, "cause": found.cause},
             }
             | self._ends(request)
             | ({"tail": [message.text for message in self._tail]} if self._tail else {})
@@ -331,8 +322,9 @@ class ModelCall:
                 "lost": verdict.lost,
                 "cause": verdict.cause,
                 "block": verdict.block,
+                "where": verdict.where,
                 "diff": verdict.diff,
-                "price": price_of_miss(model, verdict.lost, usage.prompt) if verdict.lost else 0.0,
+                "price": price_of_miss(model, verdict.lost, usage) if verdict.lost else 0.0,
             },
             "message_id": stream.began.message_id if stream.began else "",
             "request_id": stream.began.request_id if stream.began else "",

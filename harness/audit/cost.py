@@ -6,6 +6,7 @@ Invariant: an unknown price gives None, never zero.
 from __future__ import annotations
 
 from harness.conversation.blocks import Usage
+from harness.conversation.request import Ttl
 from harness.providers.catalog import Model
 
 _MILLION = 1_000_000
@@ -32,7 +33,29 @@ def prompt_cost(model: Model, usage: Usage) -> float | None:
     return total / _MILLION
 
 
-def price_of_miss(model: Model, lost: int, prompt: int) -> float | None:
-    """USD that a miss cost: its tokens at the price of writing instead of reading."""
-    price = model.price_for(prompt)
-    return None if price is None else lost * (price.write_5m - price.read) / _MILLION
+def price_of_miss(model: Model, lost: int, usage: Usage) -> float | None:
+    """USD that a miss cost: what its tokens were billed, as written or as plain input, less what reading them costs.
+
+    Args:
+        lost: tokens of it; what was lost lies before the last marker, so it was written as far as anything was.
+    """
+    price = model.price_for(usage.prompt)
+    if price is None:
+        return None
+    written = min(lost, usage.written)
+    plain = min(lost - written, usage.uncached)
+    writes = usage.written_5m * price.write_5m + usage.written_1h * price.write_1h
+    billed = (written * writes / usage.written if written else 0.0) + plain * price.input
+    return (billed - (written + plain) * price.read) / _MILLION
+
+
+def price_ahead(model: Model, lost: int, ttl: Ttl) -> float | None:
+    """USD that a miss of that many tokens is going to cost, before the bill is there."""
+    price = model.price_for(lost)
+    return None if price is None else lost * (price.write(ttl) - price.read) / _MILLION
+
+
+def uncached_cost(model: Model, usage: Usage) -> float | None:
+    """USD of the same prompt where nothing is cached."""
+    price = model.price_for(usage.prompt)
+    return None if price is None else usage.prompt * price.input / _MILLION

@@ -40,6 +40,19 @@ class Ledger:
 
         return look
 
+    def alive_elsewhere(self, line: str, now: float) -> Callable[[str], LedgerEntry | None]:
+        """A look-up of what can be read now on any other line: the same blocks for another model or other settings.
+
+        Of several entries, the one whose tokens are known.
+        """
+        others = [entries for name, entries in self._lines.items() if name != line]
+
+        def look(digest: str) -> LedgerEntry | None:
+            found = [e for entries in others if (e := entries.get(digest)) is not None and e.alive(now)]
+            return max(found, key=lambda entry: entry.tokens or 0, default=None)
+
+        return look
+
     def known(self, line: str, digest: str) -> LedgerEntry | None:
         """An entry of a line, alive or expired."""
         return self._lines.get(line, {}).get(digest)

@@ -7,7 +7,7 @@ wrote the position was billed, so no tokenizer is involved. "Ours" means that ou
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,25 +23,32 @@ class Sent:
     """What is remembered of a line's last mainline request: the count and the digest of its blocks.
 
     cached: whether the vendor's bill showed any caching for it. messages: how many of the conversation it carried.
+    seq: its journal record. answer: the vendor's id of its answer, or "".
     """
 
     blocks: int
     head: str
     cached: bool
     messages: int = 0
+    seq: int = -1
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """Before a request is sent: the position it should read, or why there is none.
 
-    tokens: of that position; None where no bill covered it alone. block, diff: where our bytes moved, for "ours".
+    reason: "unmarked" where the position is alive and no marker of ours lets the vendor find it. tokens: of that
+    position; None where no bill covered it alone. left: of those, what can be read all the same. block, where, diff:
+    where our bytes moved, for "ours".
     """
 
-    reason: Literal["alive", "first", "expired", "too short", "declared", "ours"]
+    reason: Literal["alive", "first", "expired", "too short", "declared", "unmarked", "ours"]
     tokens: int | None = None
     cause: str = ""
+    left: int = 0
     block: int = -1
+    where: str = ""
     diff: str = ""
 
 
@@ -49,7 +56,8 @@ class Expectation:
 class Verdict:
     """After the response. `lost`: tokens that were paid as new though they had been cached; `cause`: one line.
 
-    block, diff: the first block that moved, counted through tools, system and messages, and its short diff, for "ours".
+    block, where, diff: the first block that moved, counted through tools, system and messages, its name, and its short
+    diff, for "ours".
     """
 
     kind: Kind
@@ -58,7 +66,12 @@ class Verdict:
     lost: int = 0
     cause: str = ""
     block: int = -1
+    where: str = ""
     diff: str = ""
+
+
+Look = Callable[[str], LedgerEntry | None]
+"""The entry of a prefix digest."""
 
 
 def extends(previous: Sent, request: Request) -> bool:
@@ -78,7 +91,7 @@ def _digest_at(request: Request, position: int) -> str:
     return message.digests[offset] if offset < len(message.digests) else ""
 
 
-def deepest_alive(request: Request, alive: Callable[[str], LedgerEntry | None]) -> LedgerEntry | None:
+def deepest_alive(request: Request, alive: Look) -> LedgerEntry | None:
     """The deepest entry that a request can read: at its markers, or where there are none at any end of a message."""
     marked = [marker.digest for marker in reversed(request.markers) if marker.role in ("read", "write")]
     return next((entry for entry in map(alive, marked or request.ends) if entry is not None), None)
@@ -88,8 +101,11 @@ def expect(
     request: Request,
     previous: Sent | None,
     declared: str,
-    alive: Callable[[str], LedgerEntry | None],
-    known: Callable[[str], LedgerEntry | None],
+    alive: Look,
+    known: Look,
+    *,
+    elsewhere: Look | None = None,
+    lookback: int = 0,
 ) -> Expectation:
     """What a request should read.
 
@@ -97,13 +113,18 @@ def expect(
         previous: the line's last mainline request in this session.
         declared: the reason of an epoch that began since `previous`, or "".
         alive, known: entries of the line by prefix digest, those that can be read now and all.
+        elsewhere: entries of other lines that are alive: what a change of model or settings leaves behind.
+        lookback: positions that the vendor looks at before a marker, itself included; 0: any number.
     """
     deepest = deepest_alive(request, alive)
     straight = previous is not None and extends(previous, request)
     if previous is not None and not declared and not straight:
         # what it would have read, had nothing moved: the end of the request before it
         missed = alive(previous.head) or deepest
-        return Expectation("ours", missed.tokens if missed else None, "the request does not extend its line")
+        left = (deepest.tokens or 0) if deepest and deepest is not missed else 0
+        return Expectation("ours", missed.tokens if missed else None, "the request does not extend its line", left)
+    if previous is not None and straight and (unmarked := _unmarked(request, previous, alive, deepest, lookback)):
+        return unmarked
     if deepest is not None:
         return Expectation("alive", deepest.tokens)
     if straight and previous is not None and not previous.cached:
@@ -113,9 +134,31 @@ def expect(
         was = known(previous.head) if previous else None
         ttl = f" ({was.ttl})" if was else ""
         return Expectation("expired", was.tokens if was else None, f"not read for longer than its TTL{ttl}")
+    left_behind = next(filter(None, map(elsewhere, request.ends)), None) if elsewhere else None
+    tokens = left_behind.tokens if left_behind else None
     if declared:
-        return Expectation("declared", cause=declared)
-    return Expectation("first")
+        return Expectation("declared", tokens, declared)
+    return Expectation("first", tokens)
+
+
+def _unmarked(
+    request: Request, previous: Sent, alive: Look, deepest: LedgerEntry | None, lookback: int
+) -> Expectation | None:
+    """What holds where the end of the line's last request is alive and none of this one's markers stands there."""
+    if not request.markers or (entry := alive(previous.head)) is None or entry.tokens is None:
+        return None
+    if deepest is not None and (deepest.tokens is None or deepest.tokens >= entry.tokens):
+        return None
+    end = previous.blocks - 1
+    places = [request.messages[m.message].first + m.block for m in request.markers if m.message >= 0]
+    away = min((place - end for place in places if place > end), default=None)
+    if away is not None and (lookback == 0 or away < lookback):
+        return Expectation("alive", entry.tokens)
+    where = (
+        "or behind it" if away is None else f"and the next is {away} blocks on, where the vendor looks at {lookback}"
+    )
+    cause = f"look-back: no marker on the last write, {where}"
+    return Expectation("unmarked", entry.tokens, cause, (deepest.tokens or 0) if deepest else 0)
 
 
 def judge(
@@ -140,16 +183,20 @@ def judge(
         return Verdict("not told", 0, usage.read, cause="this server does not say what it reads from its cache")
     if rules.kind == "none" and expectation.reason == "too short":
         return Verdict("hit", 0, usage.read)
-    if expectation.reason != "alive":
-        kind: Kind = expectation.reason
-        if kind == "first" and usage.read + usage.written == 0 and usage.prompt < rules.minimum:
-            kind = "too short"
-        # another session's entries may be read all the same: then nothing was lost
-        lost = max(0, expected - usage.read)
-        return Verdict(kind, 0, usage.read, lost, expectation.cause, expectation.block, expectation.diff)
+    lost = max(0, min(expected, usage.prompt) - usage.read)
+    if expectation.reason == "unmarked" and lost:
+        return Verdict("ours", expected, usage.read, lost, expectation.cause)
+    match expectation.reason:
+        case "alive" | "unmarked":
+            pass
+        case "first" if usage.read + usage.written == 0 and usage.prompt < rules.minimum:
+            return Verdict("too short", 0, usage.read, lost, expectation.cause)
+        case kind:
+            # another session's entries may be read all the same: then nothing was lost
+            moved = (expectation.block, expectation.where, expectation.diff)
+            return Verdict(kind, 0, usage.read, lost, expectation.cause, *moved)
     if usage.read >= max(expected, 1):
         return Verdict("hit", expected, usage.read)
-    lost = max(0, expected - usage.read)
     if rules.strips_thinking and thinking:
         cause = "this model drops earlier thinking by its own rules"
         return Verdict("vendor stripped", expected, usage.read, lost, cause)
@@ -158,22 +205,3 @@ def judge(
         return Verdict("vendor stripped", expected, usage.read, lost, cause)
     cause = "our bytes are the same and the TTL runs: the vendor let it go"
     return Verdict("evicted", expected, usage.read, lost, cause)
-
-
-def first_difference(before: Sequence[bytes], after: Sequence[bytes]) -> tuple[int, str]:
-    """The first block that differs between two requests, and a short diff of it; (-1, "") where none does."""
-    for index, (old, new) in enumerate(zip(before, after, strict=False)):
-        if old != new:
-            return index, short_diff(old, new)
-    if len(after) < len(before):
-        return len(after), "the request is shorter than the one before it"
-    return -1, ""
-
-
-def short_diff(old: bytes, new: bytes, around: int = 40) -> str:
-    """Where two blocks part, with some bytes of both sides."""
-    pairs = enumerate(zip(old, new, strict=False))
-    at = next((index for index, (left, right) in pairs if left != right), min(len(old), len(new)))
-    start = max(0, at - around)
-    left, right = (text[start : at + around].decode("utf-8", "replace") for text in (old, new))
-    return f"at byte {at}: {left!r} became {right!r}"

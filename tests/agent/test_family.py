@@ -153,7 +153,7 @@ def test_a_moved_byte_is_not_sent_where_that_was_asked(speaker: Begin) -> None:
     person.say("One?")
     person.app.session._projections.clear()
     person.app.agent.channel = replace(person.app.agent.channel, provider=reworded(person), strict_prefix=True)
-    with pytest.raises(Exception, match="does not extend its line: block"):
+    with pytest.raises(Exception, match="does not extend its line: message 1 block 1: "):
         person.say("Two?")
 
     assert len(person.mainline) == 1

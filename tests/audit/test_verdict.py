@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 
 from harness.audit.cost import price_of_miss
-from harness.audit.verdict import Expectation, Kind, Sent, expect, extends, first_difference, judge, short_diff
+from harness.audit.difference import Named, first_difference, short_diff
+from harness.audit.verdict import Expectation, Kind, Sent, expect, extends, judge
 from harness.conversation.blocks import Message, Text, Usage
 from harness.conversation.request import CacheRules, LedgerEntry, Line, Marker, Request
 from harness.prompt.prefix import assemble
@@ -107,7 +108,9 @@ def test_ours_whatever_is_read_and_its_price() -> None:
     assert verdict(expectation, read=1000, written_5m=5000) == ("ours", 4000)
     assert verdict(expectation, read=6000) == ("ours", 0)
     # 4,000 tokens written at 6.25 instead of read at 0.50
-    assert price_of_miss(find("claude-opus-4-8"), 4000, 6000) == pytest.approx(4000 * 5.75 / 1e6)
+    assert price_of_miss(find("claude-opus-4-8"), 4000, Usage(read=1000, written_5m=5000)) == pytest.approx(
+        4000 * 5.75 / 1e6
+    )
 
 
 @pytest.mark.parametrize("texts", [("a",), ("a", "c"), ("x", "b", "c"), ("b", "a")])
@@ -132,12 +135,12 @@ def test_extends_is_what_it_says(old: list[str], new: list[str]) -> None:
 
 @given(st.lists(st.binary(max_size=6), max_size=6), st.lists(st.binary(max_size=6), max_size=6))
 def test_the_first_difference_is_the_first(before: list[bytes], after: list[bytes]) -> None:
-    block, diff = first_difference(before, after)
+    found = first_difference([Named("b", raw) for raw in before], [Named("b", raw) for raw in after])
 
-    assert (block == -1) == (after[: len(before)] == before)
-    assert bool(diff) == (block >= 0)
-    if block >= 0:
-        assert before[:block] == after[:block]
+    assert (found is None) == (after[: len(before)] == before)
+    if found is not None:
+        assert before[: found.block] == after[: found.block] != before[: found.block + 1]
+        assert found.diff
 
 
 def test_a_difference_far_inside_a_block_is_shown_where_it_is() -> None:
@@ -148,3 +151,25 @@ def test_a_difference_far_inside_a_block_is_shown_where_it_is() -> None:
     assert "one" in shown
     assert "two" in shown
     assert len(shown) < 400
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b'{"a":1,"b":2}', b'{"b":2,"a":1}', "the same values, keys in another order; at byte 2"),
+        (b'{"content":[{"text":"a"}]}', b'{"content":"a"}', "content was a list and became a string; at byte 11"),
+        (b'{"x":{"y":[1,{"z":"a"}]}}', b'{"x":{"y":[1,{"z":"b"}]}}', "x.y[1].z; at byte"),
+        (b'{"a":1}', b'{"a":1,"b":2}', "b was absent and became a number; at byte"),
+        (b"[1]", b"no json", "at byte 0"),
+        (b"[" * 5000, b"[" * 5001, "at byte 5000"),
+    ],
+)
+def test_a_difference_says_what_happened(old: bytes, new: bytes, said: str) -> None:
+    assert short_diff(old, new).startswith(said)
+
+
+def test_a_role_is_part_of_what_is_compared() -> None:
+    found = first_difference([Named("message 1 block 1", b"x", "d1")], [Named("message 1 block 1", b"x", "d2")])
+
+    assert found is not None
+    assert (found.where, found.diff) == ("message 1 block 1", "the same bytes in another role or another message")

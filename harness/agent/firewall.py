@@ -1,0 +1,139 @@
+"""Before a request goes out: does it extend what its line was sent, and if not, which block moved.
+
+Invariant: what was sent is read from the journal file, as it stood when the line's last request was written, and not
+from memory, so that what moved in memory or in a later record shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from harness.agent.session import Session
+from harness.audit.cost import price_ahead
+from harness.audit.difference import Difference, first_difference, named
+from harness.audit.verdict import Expectation, Sent, expect
+from harness.conversation.canonical import Json
+from harness.conversation.journal import Blobs, Record
+from harness.conversation.request import Fragment, FrozenPrefix, Request, Ttl
+from harness.conversation.stored import fetch, read_message
+from harness.prompt.prefix import read_prefix
+from harness.prompt.projection import Envelope, Projection
+from harness.providers.catalog import Model
+
+LOST = Difference(-1, "unknown block", "what was sent is no longer in the journal")
+
+
+def expected(session: Session, model: Model, envelope: Envelope, request: Request, started: float) -> Expectation:
+    """What an attempt that starts now should read; for "ours", with the block that moved."""
+    line, ledger = request.line.key, session.ledger
+    previous, declared = session.declared(request.line)
+    found = expect(
+        request,
+        previous,
+        declared,
+        ledger.alive(line, started),
+        lambda digest: ledger.known(line, digest),
+        elsewhere=ledger.alive_elsewhere(line, started),
+        lookback=model.caching.lookback if model.rules.max_markers else 0,
+    )
+    if found.reason == "first" and not found.cause:
+        return replace(found, cause=_other_line(session.last_request, request, model.id))
+    if found.reason != "ours" or previous is None:
+        return found
+    moved = moved_block(session, model.id, envelope, previous, request)
+    cause = f"{found.cause}: {moved.where}: {moved.diff}"
+    return replace(found, block=moved.block, where=moved.where, diff=moved.diff, cause=cause)
+
+
+def warning(found: Expectation, model: Model, ttl: Ttl) -> str:
+    """What the person is told of a request that is sent although it does not extend its line."""
+    if found.tokens is None:
+        return f"prefix moved: {found.cause}; what it costs is not known"
+    lost = max(0, found.tokens - found.left)
+    price = price_ahead(model, lost, ttl)
+    usd = "at an unknown price" if price is None else f"for ${price:.4f}"
+    return f"prefix moved: {found.cause}; up to {lost:,} tokens are paid again, {usd}"
+
+
+def moved_block(session: Session, profile: str, envelope: Envelope, previous: Sent, request: Request) -> Difference:
+    """The first block in which a request differs from what its line was sent before."""
+    journal = session.journal
+    journaled = _Journaled(journal.blobs, profile)
+    for record in journal.records():
+        if record.seq >= previous.seq:
+            break
+        journaled.apply(record)
+    before = journaled.projection(envelope)
+    if before is None:
+        return LOST
+    blocks = list(named(before.prefix, before.messages))[: len(before.prefix.tools) + previous.blocks]
+    return first_difference(blocks, list(named(request.prefix, request.messages))) or LOST
+
+
+class _Journaled:
+    """What one profile was sent, as the journal tells it: prefix, conversation, renderings."""
+
+    def __init__(self, blobs: Blobs, profile: str) -> None:
+        self._blobs = blobs
+        self._profile = profile
+        self._prefix: FrozenPrefix | None = None
+        self._messages: dict[int, Mapping[str, Json]] = {}
+        self._refrozen: dict[int, FrozenPrefix] = {}
+        self._conversation: list[int] = []
+        self._groups: dict[tuple[int, ...], Sequence[Json]] = {}
+
+    def apply(self, record: Record) -> None:
+        data = record.data
+        match record.kind:
+            case "prefix":
+                self._prefix = self._prefix or read_prefix(data, self._blobs)
+            case "wire_prefix" if data["profile"] == self._profile:
+                self._prefix = read_prefix(data, self._blobs)
+            case "refrozen":
+                self._refrozen[record.seq] = read_prefix(data, self._blobs)
+            case "message":
+                self._messages[record.seq] = data
+                self._conversation.append(record.seq)
+            case "kept":
+                self._messages[record.seq] = data
+            case "epoch":
+                self._prefix = self._refrozen.get(data.get("prefix", -1), self._prefix)
+                self._conversation = list(data.get("messages", self._conversation))
+            case "rendering" if data["profile"] == self._profile:
+                # the first is what was sent; messages that were rendered together are sent together
+                self._groups.setdefault(tuple(seq for seq, _ in data["messages"]), data["messages"])
+            case _:
+                pass
+
+    def projection(self, envelope: Envelope) -> Projection | None:
+        """The request's blocks; as far as the journal still holds them."""
+        if self._prefix is None:
+            return None
+        made, left = Projection(self._prefix, envelope), self._conversation
+        begins: dict[int, list[tuple[int, ...]]] = {}
+        for group in self._groups:
+            begins.setdefault(group[0], []).append(group)
+        while left:
+            whole = (group for group in begins.get(left[0], ()) if group == tuple(left[: len(group)]))
+            group = max(whole, key=len, default=())
+            if not group:
+                break
+            for seq, kept in self._groups[group]:
+                fragments = tuple(Fragment(fetch(text, self._blobs).encode("utf-8"), at) for text, at in kept)
+                made.add(seq, read_message(self._messages[seq], self._blobs), fragments)
+            left = left[len(group) :]
+        return made
+
+
+def _other_line(last: Mapping[str, Json], request: Request, model: str) -> str:
+    """Why a session that has spoken before begins another line; "" where it has not."""
+    if not last:
+        return ""
+    if last["model"] != model:
+        return f"model switch: {last['model']} to {model}; the line left behind stays cached"
+    if last["base_url"] != request.line.base_url:
+        return f"another server: {last['base_url']} to {request.line.base_url}"
+    old, new = last["settings"], dict(request.line.settings)
+    changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    return f"another setting: {', '.join(changed)}" if changed else ""
