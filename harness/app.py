@@ -49,13 +49,17 @@ DEFAULT_OUTPUT = 32_000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What one run was asked for on the command line. None: not given."""
+    """What one run was asked for on the command line. None: not given.
+
+    from_elsewhere: a person said that the session's owner on another machine is gone.
+    """
 
     cwd: Path
     add_dirs: tuple[Path, ...] = ()
     resume: str | None = None
     continue_last: bool = False
     fork: bool = False
+    from_elsewhere: bool = False
     no_session: bool = False
     model: str | None = None
     effort: str | None = None
@@ -135,20 +139,23 @@ class App:
             self._reach(self.model)
             return Session.create(self._new_folder(store), seam, self._freeze(), self._about())
         folder = store.latest(self.root) if options.resume is None else store.named(options.resume)
-        session = Session.resume(folder, seam)
+        if options.fork:
+            # never owned: it may be in use
+            session = Session.fork_of(folder, store.folder(seam.new_id()), seam)
+        else:
+            session = Session.resume(folder, seam, from_elsewhere=options.from_elsewhere)
         try:
             # without the flag, a session keeps the model it last spoke to
             if session.last_model and options.model is None:
                 self.model = self._catalog.find(session.last_model)
             self._check_price()
             self._reach(self.model)
-            forked = session.fork(store.folder(seam.new_id())) if options.fork else session
         except BaseException:
             session.close()
+            if options.fork:
+                session.journal.remove()
             raise
-        if forked is not session:
-            session.close()
-        return forked
+        return session
 
     def _new_folder(self, store: Store) -> Path:
         if not self._options.no_session:

@@ -11,6 +11,7 @@ Invariant: whatever leaves the program as a failure is a `HarnessError`, and its
     ├── LimitReached                3   --max-turns, --max-cost
     ├── JournalError                1   the session cannot be written or read
     │   ├── JournalBusy             1   another process owns the session
+    │   │   └── OwnedElsewhere      1   a process on another machine may own it
     │   └── StorageFull             1   no room, or no right to write; nothing half-written stays
     ├── ProviderError               1   the vendor said no
     │   ├── BadRequest              1   400, 422 and every other refusal of our bytes
@@ -32,6 +33,8 @@ Invariant: whatever leaves the program as a failure is a `HarnessError`, and its
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class HarnessError(Exception):
@@ -73,11 +76,26 @@ class JournalError(HarnessError):
 
 
 class JournalBusy(JournalError):
-    """Another process owns the session; the message names its pid."""
+    """Another process owns the session; the message names its pid. `session`: its id."""
+
+    def __init__(self, message: str, session: str = "") -> None:
+        super().__init__(message)
+        self.session = session
+
+
+class OwnedElsewhere(JournalBusy):
+    """A process on another machine left the session open and may still write to it; only a person can tell."""
 
 
 class StorageFull(JournalError):
     """No room, or no right to write. No half record stays."""
+
+
+def storage_error(error: OSError, path: Path) -> StorageFull:
+    """What the person is told when the state folder cannot be written."""
+    return StorageFull(
+        f"cannot write {path}: {error.strerror}; free space or set XDG_STATE_HOME to a folder that can be written"
+    )
 
 
 class ProviderError(HarnessError):

@@ -61,3 +61,27 @@ class Seam:
     def pid(self) -> int:
         """This process."""
         return os.getpid()
+
+    def boot(self) -> str:
+        """What names this start of the machine's kernel, containers included; "" where the system does not tell."""
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
+
+    def process(self, pid: int) -> str:
+        """What tells a running process from a later one of the same number; "" where there is none (any more)."""
+        if Path("/proc/self/stat").exists():
+            try:
+                line = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                return ""
+            state, *numbers = line.rpartition(")")[2].split()
+            return "" if state in "ZX" else numbers[18]  # clock ticks from boot to its start
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return ""
+        except PermissionError:
+            pass  # somebody else's, so it is there
+        return "running"

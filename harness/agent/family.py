@@ -16,6 +16,20 @@ from harness.conversation.journal import Record, read_records
 Bill = tuple[float, Mapping[str, Json], Mapping[str, Json]]
 """Start of a request in seconds since the epoch, its record, and the record of what it was billed."""
 
+_FORKS = "forks"
+"""In a session's folder: an empty file for each fork, for those that another process than its owner made."""
+
+
+def tell_parent(parent: Path, child: str) -> None:
+    """Leave word of a fork: the parent's journal is its owner's to write."""
+    (parent / _FORKS).mkdir(mode=0o700, exist_ok=True)
+    (parent / _FORKS / child).touch(mode=0o600)
+
+
+def children(folder: Path) -> set[str]:
+    """The ids of the forks that left word in a session's folder."""
+    return {path.name for path in (folder / _FORKS).glob("*")}
+
 
 def family_ledger(folder: Path, records: Iterable[Record]) -> Ledger:
     """The ledger of a session and all its relatives, near and far, whose journals still exist.
@@ -25,12 +39,12 @@ def family_ledger(folder: Path, records: Iterable[Record]) -> Ledger:
         records: of the session itself.
     """
     bills: dict[str, Bill] = {}
-    met, waiting = {folder.name}, _bills_and_kin(records, bills)
+    met, waiting = {folder.name}, _bills_and_kin(records, bills) | children(folder)
     while waiting:
         name = waiting.pop()
         path = folder.parent / name / "journal.jsonl"
         if name not in met and path.is_file():
-            waiting |= _bills_and_kin(read_records(path), bills)
+            waiting |= _bills_and_kin(read_records(path), bills) | children(path.parent)
         met.add(name)
         waiting -= met
     ledger = Ledger()

@@ -6,23 +6,22 @@ records in the same order, so nothing is known that was not written first.
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.agent.family import family_ledger
+from harness.agent.family import children, family_ledger, tell_parent
 from harness.agent.seen import SeenFiles
 from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.verdict import Sent
 from harness.conversation.blocks import Message, Tag, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.history import Entry, History
-from harness.conversation.journal import FORMAT, Journal, Record
+from harness.conversation.journal import FORMAT, Blobs, Journal, Record
+from harness.conversation.lines import Reader
 from harness.conversation.request import Fragment, FrozenPrefix, Line
 from harness.conversation.stored import fetch, keep, read_usage, write_message
-from harness.errors import JournalError
+from harness.errors import JournalError, storage_error
 from harness.prompt.prefix import read_prefix, write_prefix
 from harness.prompt.projection import Projection
 from harness.providers.base import Provider
@@ -87,24 +86,35 @@ class Session:
         return session
 
     @classmethod
-    def resume(cls, folder: Path, seam: Seam) -> Session:
-        """Open a session as its journal left it.
+    def resume(cls, folder: Path, seam: Seam, *, from_elsewhere: bool = False) -> Session:
+        """Open a session as its journal left it. What of it is damaged is told by `journal.warnings`.
+
+        Args:
+            from_elsewhere: a person said that its owner on another machine is gone.
 
         Raises:
             JournalError: busy, unreadable, or of a format that this version does not know.
         """
-        journal, records = Journal.open(folder, seam)
+        journal = Journal.open(folder, seam, from_elsewhere=from_elsewhere)
         try:
             session = cls(journal, seam)
-            for record in records:
-                session.apply(record)
+            session._take(journal.load())
             session._check(folder.name)
+            session.relatives += sorted(children(folder) - set(session.relatives))
             if session.relatives:
-                session.ledger = family_ledger(folder, records)
+                session.ledger = family_ledger(folder, journal.records())
         except BaseException:
             journal.close()
             raise
         return session
+
+    def _take(self, records: Iterable[Record]) -> None:
+        """Take in what was written before; a record whose data is gone is lost as if its line were."""
+        for record in records:
+            try:
+                self.apply(record)
+            except JournalError as error:
+                self.journal.lose(record.seq - 1, str(error))
 
     def _check(self, name: str) -> None:
         if self.about.get("format", 0) > FORMAT:
@@ -113,25 +123,49 @@ class Session:
             raise JournalError(f"session {name} has no whole beginning and cannot go on; start a new one")
 
     def fork(self, folder: Path, until: int | None = None) -> Session:
-        """A new session that continues this one; this one stays as it is.
+        """A new session that continues this one; this one stays as it is. See `fork_of`."""
+        forked = self.fork_of(self.journal.folder, folder, self.seam, until)
+        self.record("forked", {"child": forked.journal.id})
+        forked.ledger = self.ledger
+        return forked
+
+    @classmethod
+    def fork_of(cls, source: Path, folder: Path, seam: Seam, until: int | None = None) -> Session:
+        """A new session that continues another, which stays as it is and may be in use: it is taken as far as it is.
 
         Records keep their numbers, so that whatever points at one still does.
 
         Args:
+            source: the folder of the other; the new one goes beside it.
             until: the last record number that is taken over; all by default.
+
+        Raises:
+            JournalError: the other cannot be read, or the new one not be written; nothing of it is left then.
         """
-        forked = Session(Journal.create(folder, self.seam), self.seam)
-        if (blobs := self.journal.folder / "blobs").exists():
-            shutil.copytree(blobs, folder / "blobs", copy_function=os.link)
-        for record in self.journal.records():
-            if until is not None and record.seq > until:
-                break
-            forked.journal.copy(record)
-            forked.apply(record)
-        forked.record("epoch", {"reason": "fork", "parent": self.journal.id})
-        self.record("forked", {"child": forked.journal.id})
-        forked.ledger = self.ledger
+        forked = cls(Journal.create(folder, seam), seam)
+        try:
+            reader = Reader(source / "journal.jsonl", (source / "journal.jsonl").stat().st_size)
+            # after the size was read: every blob that those records name is there
+            forked.journal.blobs.adopt(Blobs(source / "blobs"))
+            forked._take(forked._copied(reader, until))
+            forked._check(source.name)
+            lost = [damage.after for damage in reader.damage if until is None or damage.after < until]
+            forked.record("epoch", {"reason": "fork", "parent": source.name} | ({"lost": lost} if lost else {}))
+            tell_parent(source, folder.name)
+            forked.ledger = family_ledger(folder, forked.journal.records())
+        except BaseException as error:
+            forked.journal.remove()
+            if isinstance(error, OSError):
+                raise storage_error(error, folder) from error
+            raise
         return forked
+
+    def _copied(self, records: Iterable[Record], until: int | None) -> Iterator[Record]:
+        for record in records:
+            if until is not None and record.seq > until:
+                return
+            self.journal.copy(record)
+            yield record
 
     @property
     def prefix(self) -> FrozenPrefix:
@@ -162,6 +196,8 @@ class Session:
                 self.epochs.append(data["reason"])
                 self.effort = data.get("effort", self.effort)
                 self.relatives += [data["parent"]] if "parent" in data else []
+                for after in data.get("lost", ()):
+                    self.journal.lose(after, "it could not be read when the session was forked")
             case "forked":
                 self.relatives.append(data["child"])
             case "rendering":
@@ -246,9 +282,11 @@ class Session:
         """The frozen prefix as this profile is sent it: made once, like a rendering, and journaled."""
         if (known := self._wire_prefixes.get(profile)) is not None:
             return known
-        prefix = self._wire_prefixes[profile] = provider.prefix(self.prefix)
+        prefix = provider.prefix(self.prefix)
         if prefix != self.prefix:
             self.journal.append("wire_prefix", {"profile": profile, **write_prefix(prefix, self.journal.blobs)})
+        # only now: what could not be written is not known
+        self._wire_prefixes[profile] = prefix
         return prefix
 
     def _render(self, profile: str, provider: Provider, batch: Sequence[Entry], after: Tag | None) -> None:
@@ -256,9 +294,11 @@ class Session:
         blobs, kept = self.journal.blobs, []
         rendered = provider.render([entry.message for entry in batch], after)
         for entry, fragments in zip(batch, rendered, strict=True):
-            self._renderings[profile, entry.seq] = fragments
             kept.append([entry.seq, [[keep(f.wire.decode("utf-8"), blobs), f.marker_at] for f in fragments]])
         self.journal.append("rendering", {"profile": profile, "messages": kept})
+        # only now: what could not be written is not known
+        for entry, fragments in zip(batch, rendered, strict=True):
+            self._renderings[profile, entry.seq] = fragments
 
     async def sync(self) -> None:
         """Everything recorded so far is on the disk."""

@@ -16,6 +16,7 @@ from harness.app import App, Options
 from harness.commands import slash_table
 from harness.commands.conversation import AppConversation
 from harness.commands.options import options
+from harness.commands.taken import ask_before, opened
 from harness.config import state_dir
 from harness.seam import Seam
 from harness.ui.plain import one_line
@@ -37,7 +38,7 @@ def main(flags: argparse.Namespace, seam: Seam) -> int:
 
 async def _talk(options: Options, seam: Seam) -> int:
     terminal = Terminal(None if options.no_session else state_dir(seam.environment()) / HISTORY, seam.monotonic)
-    app = App(options, seam, terminal.ask, terminal.ask_permission)
+    app = opened(options, lambda options: App(options, seam, terminal.ask, terminal.ask_permission), ask_before)
     conversation = AppConversation(app)
     try:
         code = await terminal.run(conversation, slash_table.table(conversation), list(_opening(app, options)))
@@ -65,7 +66,9 @@ def _opening(app: App, options: Options) -> Iterator[str]:
     yield f"harness {__version__} · {one_line(app.model.id)} · {one_line(str(options.cwd))} · /help"
     if requests := app.session.totals.requests:
         yield f"session {app.session.journal.id} goes on; requests so far: {requests}"
-    for damage in app.session.journal.damage:
-        yield f"! line {damage.line} of the session is damaged: {damage.reason}; it is left out"
+    for warning in app.session.journal.warnings():
+        yield f"! {warning}"
+    if options.no_session:
+        yield "! --no-session: nothing of this session is kept"
     if not app.model.known:
         yield f"! {app.model.id} is not in the catalog: careful defaults, unknown price"

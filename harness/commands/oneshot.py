@@ -141,8 +141,8 @@ class OneShot:
             _print_json({"type": "start", "format": FORMAT, **about})
 
     async def _events(self, task: str) -> AsyncIterator[Event]:
-        for damage in self._app.session.journal.damage:
-            yield Notice(f"line {damage.line} of the session is damaged: {damage.reason}; it is left out")
+        for warning in self._app.session.journal.warnings():
+            yield Notice(warning)
         if not self._app.model.known:
             yield Notice(f"{self._app.model.id} is not in the catalog: careful defaults, unknown price")
         if self._schema is None:

@@ -57,7 +57,8 @@ def make(folder: Path, *numbers: int) -> Path:
 
 
 def reopen(folder: Path) -> tuple[list[Record], Journal]:
-    journal, records = Journal.open(folder, Seam())
+    journal = Journal.open(folder, Seam())
+    records = list(journal.load())
     journal.close()
     return records, journal
 
@@ -72,7 +73,11 @@ def test_a_torn_tail_is_set_aside_and_never_appended_to(tmp_path: Path, tail: by
     whole = path.read_bytes()
     path.write_bytes(whole + tail)
 
-    journal, records = Journal.open(tmp_path / "s", Seam())
+    journal = Journal.open(tmp_path / "s", Seam())
+    records = list(journal.load())
+    aside = tmp_path / "s" / f"torn-{len(whole)}"
+    told = f"the last {len(tail)} bytes of the session were no whole record; they are set aside in {aside}"
+    assert journal.warnings() == [told]
     journal.append("note", {"n": 3})
     journal.close()
 
@@ -90,6 +95,11 @@ def test_cut_anywhere_the_whole_lines_before_the_cut_are_kept(tmp_path_factory: 
     raw = path.read_bytes()
     path.write_bytes(raw[:cut])
 
+    if cut and not raw[:cut].count(b"\n"):
+        with pytest.raises(JournalError, match=r"nothing in .* is a record"):
+            reopen(folder)
+        assert path.read_bytes() == raw[:cut]
+        return
     assert numbers(reopen(folder)[0]) == [1, 2, 3][: raw[:cut].count(b"\n")]
     assert path.read_bytes() == raw[: raw.rfind(b"\n", 0, cut) + 1 if cut < len(raw) else len(raw)]
 
@@ -104,6 +114,78 @@ def test_a_broken_line_in_the_middle_loses_itself_only_and_is_reported(tmp_path:
     assert numbers(records) == [1, 3]
     assert [(damage.line, damage.reason) for damage in journal.damage] == [(2, "its checksum is wrong")]
     assert path.stat().st_size == len(raw)
+
+
+def test_what_lies_beyond_damage_is_not_one_chain_with_what_lies_before(tmp_path: Path) -> None:
+    path = make(tmp_path / "s", 0, 1, 2, 3, 4)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], b"garbage\n", *lines[3:]]))
+
+    journal = reopen(tmp_path / "s")[1]
+
+    assert journal.damage[0].after == 1
+    assert [journal.whole(*pair) for pair in [(0, 1), (3, 4), (0, 3), (1, 4)]] == [True, True, False, False]
+
+
+def test_many_damaged_lines_are_one_warning(tmp_path: Path) -> None:
+    path = make(tmp_path / "s", *range(50))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line if number % 3 else b"?" + line for number, line in enumerate(lines)))
+
+    assert reopen(tmp_path / "s")[1].warnings() == [
+        "line 1 of the session is damaged (the first of 17 such places): its checksum is wrong; it is left out"
+    ]
+
+
+def test_what_a_second_writer_wrote_is_left_out(tmp_path: Path) -> None:
+    path = make(tmp_path / "s", 1, 2, 3)
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second + second + third)
+
+    records, journal = reopen(tmp_path / "s")
+
+    assert numbers(records) == [1, 2, 3]
+    assert [(damage.line, damage.after) for damage in journal.damage] == [(3, 1)]
+
+
+@pytest.mark.parametrize("garbage", [b"\0" * 100_000, b"not a journal\n" * 50, os.urandom(4096)])
+def test_a_file_of_garbage_is_said_and_left_as_it_is(tmp_path: Path, garbage: bytes) -> None:
+    path = make(tmp_path / "s", 1)
+    path.write_bytes(garbage)
+
+    with pytest.raises(JournalError, match=r"nothing in .* is a record of a session"):
+        reopen(tmp_path / "s")
+
+    assert path.read_bytes() == garbage
+
+
+def test_nothing_is_added_to_a_journal_that_was_not_read(tmp_path: Path) -> None:
+    path = make(tmp_path / "s", 1)
+    before = path.read_bytes()
+    journal = Journal.open(tmp_path / "s", Seam())
+
+    with pytest.raises(JournalError, match="not read to its end"):
+        journal.append("note", {"n": 2})
+
+    journal.close()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_session_that_is_no_longer_where_it_was_is_said(tmp_path: Path, how: str) -> None:
+    journal = Journal.create(tmp_path / "s", Seam())
+    journal.append("note", {"n": 1})
+    asyncio.run(journal.sync())
+    path = tmp_path / "s" / "journal.jsonl"
+    whole = path.read_bytes()
+    path.unlink()
+    if how == "replaced":
+        path.write_bytes(whole)
+
+    journal.append("note", {"n": 2})
+    with pytest.raises(JournalError, match="was moved, removed or replaced"):
+        asyncio.run(journal.sync())
+    journal.close()
 
 
 def test_a_line_that_was_taken_out_is_noticed(tmp_path: Path) -> None:
@@ -155,11 +237,11 @@ def test_a_full_disk_leaves_no_half_record(tmp_path: Path) -> None:
 
 def test_a_second_owner_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path / "s", Seam())
-    with pytest.raises(JournalBusy, match=f"process {os.getpid()} on "):
+    with pytest.raises(JournalBusy, match=rf"in use by process {os.getpid()} on .*: harness -r s --fork$"):
         Journal.open(tmp_path / "s", Seam())
     journal.close()
 
-    Journal.open(tmp_path / "s", Seam())[0].close()
+    Journal.open(tmp_path / "s", Seam()).close()
 
 
 def test_a_copied_record_keeps_its_number_and_numbers_never_go_back(tmp_path: Path) -> None:
