@@ -13,8 +13,8 @@ _MILLION = 1_000_000
 
 
 def cost(model: Model, usage: Usage) -> float | None:
-    """USD of one request."""
-    price = model.price_for(usage.prompt)
+    """USD of one request; None, too, where the server told no bill: no prompt has no tokens."""
+    price = model.price_for(usage.prompt) if usage.prompt else None
     prompt = prompt_cost(model, usage)
     return None if price is None or prompt is None else prompt + usage.output * price.output / _MILLION
 

@@ -145,7 +145,7 @@ def apply_bill(ledger: Ledger, request: Mapping[str, Json], bill: Mapping[str, J
     started, line = bill.get("started", request["started"]), request["line"]
     usage = Usage(**bill["usage"]) if "usage" in bill else None
     if ends := request.get("ends"):
-        tokens = None if usage is None else _rules(request).readable(usage.prompt)
+        tokens = _rules(request).readable(usage.prompt) if usage and usage.prompt else None
         ledger.passed(line, [Position(end["digest"], end["ttl"]) for end in ends], tokens, started)
     elif usage is None:
         ledger.began(line, positions, started)
@@ -154,8 +154,11 @@ def apply_bill(ledger: Ledger, request: Mapping[str, Json], bill: Mapping[str, J
 
 
 def was_cached(request: Mapping[str, Json], usage: Usage) -> bool:
-    """Whether a server that caches by itself, and says nothing of it, has cached something of that request."""
-    return bool(request.get("ends")) and _rules(request).readable(usage.prompt) != 0
+    """Whether a server that caches by itself, and says nothing of it, has cached something of that request.
+
+    A prompt of no tokens stands for a bill that was not told.
+    """
+    return bool(request.get("ends")) and (usage.prompt == 0 or _rules(request).readable(usage.prompt) != 0)
 
 
 def _rules(request: Mapping[str, Json]) -> CacheRules:

@@ -43,7 +43,8 @@ class Summary:
     def line(self, session: str) -> str:
         """One line for the end of a run."""
         usage = self.usage
-        return (
-            f"{self.requests} requests · {tokens(usage.prompt)} tokens in, {tokens(usage.output)} out · "
-            f"hit {percent(hit_rate(usage))} · {money(self.cost)} · session {session}"
-        )
+        counted = f"{tokens(usage.prompt)} tokens in, {tokens(usage.output)} out"
+        if self.requests and not usage.prompt:
+            counted = "this server counts no tokens"
+        rate = percent(hit_rate(usage))
+        return f"{self.requests} requests · {counted} · hit {rate} · {money(self.cost)} · session {session}"

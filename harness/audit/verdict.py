@@ -178,7 +178,11 @@ def judge(
         first_image: whether it carries an image and no request of its line did: vendors then key all messages anew.
     """
     expected = expectation.tokens or 0
-    silent = not told and expectation.reason == "alive"
+    # a prompt of no tokens: the server told no bill at all
+    billed = usage.prompt > 0
+    silent = (not told and expectation.reason == "alive") or (
+        not billed and expectation.reason in ("alive", "unmarked", "too short")
+    )
     if silent or (rules.kind == "none" and usage.read == 0 and expectation.reason != "ours"):
         return Verdict("not told", 0, usage.read, cause="this server does not say what it reads from its cache")
     if rules.kind == "none" and expectation.reason == "too short":
@@ -189,7 +193,7 @@ def judge(
     match expectation.reason:
         case "alive" | "unmarked":
             pass
-        case "first" if usage.read + usage.written == 0 and usage.prompt < rules.minimum:
+        case "first" if billed and usage.read + usage.written == 0 and usage.prompt < rules.minimum:
             return Verdict("too short", 0, usage.read, lost, expectation.cause)
         case kind:
             # another session's entries may be read all the same: then nothing was lost

@@ -61,8 +61,9 @@ class Rules:
     """C vLLM: tokens of a full block (528 on some hybrid models)."""
     slots: int = 1
     """C llama.cpp: prompts that the engine holds at one time."""
-    cache_report: Literal["profile", "on", "off"] = "profile"
-    """C Local engines: whether a flag of the server makes it report cached tokens."""
+    cache_report: Literal["profile", "on", "off", "nothing"] = "profile"
+    """C Local engines: whether a flag of the server makes it report cached tokens. `nothing`: a streamed answer has no
+    usage at all, asked for or not (the server of llama-cpp-python 0.3.36, seen by scripts/real-engine)."""
     strict_alternation: bool = False
     """Issue 3: the chat template wants user and assistant to alternate."""
     mid_system: Literal["profile", "accept", "reject"] = "profile"
@@ -113,7 +114,7 @@ _CHOICES = {
     "breakpoint_lookback": ("latest80", "first2_latest50"),
     "cache_key": ("optional", "required"),
     "retention": ("24h", "in_memory"),
-    "cache_report": ("profile", "on", "off"),
+    "cache_report": ("profile", "on", "off", "nothing"),
     "mid_system": ("profile", "accept", "reject"),
     "reasoning_echo": ("profile", "required", "all", "forbidden", "free"),
     "encrypted_content": ("include", "always"),

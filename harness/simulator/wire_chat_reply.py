@@ -66,8 +66,9 @@ def reply_of(
         message=_message(answer, body, profile),
         finish=finish,
         usage=usage_of(bill, answer, profile, rules),
-        extras=extras,
-        include_usage=bool((request.get("stream_options") or {}).get("include_usage")),
+        extras={} if rules.cache_report == "nothing" else extras,
+        include_usage=rules.cache_report != "nothing"
+        and bool((request.get("stream_options") or {}).get("include_usage")),
         reasoning=profile.reasoning,
     )
 

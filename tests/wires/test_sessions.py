@@ -47,6 +47,11 @@ SERVERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "sglang": ("openai-chat/sglang/qwen3-coder-30b", {"profile": "sglang", "cache_report": "on", "block_tokens": 1}),
     "llamacpp": ("openai-chat/llamacpp/gemma-4-27b", {"profile": "llamacpp", "strict_alternation": True}),
+    "llamacpp, no usage at all": ("openai-chat/llamacpp/noise", {"profile": "llamacpp", "cache_report": "nothing"}),
+    "deepseek, no usage at all": (
+        "openai-chat/deepseek/deepseek-v4-pro",
+        {"profile": "deepseek", "cache_report": "nothing"},
+    ),
     "ollama": ("openai-chat/ollama/qwen3", {"profile": "ollama", "cache_report": "on"}),
     "ollama, telling nothing": ("openai-chat/ollama/qwen3", {"profile": "ollama"}),
     "generic": ("openai-chat/some-model", {"profile": "generic", "strict_alternation": True}),
@@ -55,7 +60,7 @@ SERVERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def told(server: str) -> set[str]:
     """The verdicts that may come."""
-    if server in ("generic", "ollama, telling nothing"):
+    if server in ("generic", "ollama, telling nothing") or "no usage" in server:
         return {"first", "not told"}
     if "nobody told us" in server:
         return {"first", "evicted"}
@@ -97,6 +102,17 @@ def test_a_side_request_reads_and_is_not_extended(server: str, speaker: Begin) -
     assert second.read == second.perfect_read, second.explain
     side = next(request for request in person.simulator.requests if request.kind == "side")
     assert side.read == side.perfect_read, side.explain
+
+
+def test_what_no_bill_tells_costs_an_unknown_sum(speaker: Begin) -> None:
+    person = speaker(
+        Script("One."), model="openai-chat/deepseek/deepseek-v4-pro", profile="deepseek", cache_report="nothing"
+    )
+    assert person.app.model.price is not None
+    person.say("One?")
+
+    assert person.app.session.totals.cost is None
+    assert [record.data["cost"] for record in person.records("response")] == [None]
 
 
 @pytest.mark.moves_prefix(reason="another session of the same workspace", times=1)
