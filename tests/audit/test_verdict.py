@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -75,6 +77,15 @@ def test_expired_names_the_ttl() -> None:
 
     assert verdict(expectation, written_5m=5000) == ("expired", 5000)
     assert "5m" in expectation.cause
+
+
+@pytest.mark.parametrize("reason", ["alive", "unmarked", "too short"])
+def test_of_what_no_bill_tells_nothing_is_said(reason: Any) -> None:
+    assert verdict(Expectation(reason, 5000)) == ("not told", 0)
+
+
+def test_without_a_bill_nothing_is_known_to_be_too_short() -> None:
+    assert verdict(Expectation("first")) == ("first", 0)
 
 
 def test_too_short() -> None:
