@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import cast
 
 from harness import __version__
+from harness.agent.checkpoints import Checkpoints, SnapshotStore, open_store
 from harness.agent.gate import Gate
-from harness.agent.loop import Agent
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
 from harness.agent.store import Store
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
+from harness.agent.undoable import UndoableAgent
 from harness.config import config_dir, load, state_dir
 from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json, digest
@@ -36,7 +37,7 @@ from harness.providers.catalog import Catalog, Model
 from harness.providers.keys import variables_to_hide
 from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
-from harness.tools import ask_user, edit, glob, grep, invoke_skill, read, shell, todo, write
+from harness.tools import ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, write
 from harness.tools.base import Seen, Tool, definition
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace
@@ -112,6 +113,7 @@ class App:
         self.model = self._catalog.find(self.config.model)
         self._secrets: set[str] = set(self._key_variables())
         self.session = self._open()
+        self.checkpoints = Checkpoints(self.session, self._snapshots())
         try:
             self.agent = self._agent()
         except BaseException:
@@ -234,19 +236,28 @@ class App:
             cache=cache["enabled"],
             ttl=ttl,
             strict_prefix=self._options.strict_prefix,
-            diagnostics=connect.diagnoses(model, provider.base_url),
         )
 
-    def _agent(self) -> Agent:
+    def _snapshots(self) -> SnapshotStore:
+        """Where the files of this workspace are saved; nowhere where the person wants none."""
+        environment, state = self._seam.environment(), state_dir(self._seam.environment())
+        if self._options.no_session or not self.config.snapshots_enabled:
+            off = "--no-session was given" if self._options.no_session else "the setting snapshots.enabled is false"
+            return SnapshotStore(None, state, off, quiet=True)
+        return open_store(self.root, self._seam.home(), state, environment.get("PATH", ""))
+
+    def _agent(self) -> UndoableAgent:
         session = self.session
         channel = self._channel(self.model)
-        return Agent(session, channel, self._runner(), self._context, self._policies())
+        runner, policies = self._runner(), self._policies()
+        return UndoableAgent(session, channel, runner, self._context, policies, checkpoints=self.checkpoints)
 
     def _runner(self) -> ToolRunner:
         session = self.session
         spill = Spill(session.journal.folder / "outputs")
         tools = self._tools(session.seen, spill)
-        return ToolRunner(session, tools, self._gate.permit, spill, lambda used: 2 * (self.model.window - used))
+        permit = self.checkpoints.guard(self._gate.permit)
+        return ToolRunner(session, tools, permit, spill, lambda used: 2 * (self.model.window - used))
 
     def _policies(self) -> Sequence[Policy]:
         policies: list[Policy] = [Repetition()]
@@ -261,6 +272,7 @@ class App:
         rg = find_rg(environment.get("PATH", ""))
         return [
             ask_user.make(self._question),
+            checkpoint.make(workspace, lambda: self.checkpoints),
             edit.make(workspace, seen),
             glob.make(workspace, rg),
             grep.make(workspace, rg),
@@ -296,6 +308,7 @@ class App:
     async def close(self) -> None:
         """Let go of connections and of the session; a session that was not wanted is removed."""
         try:
+            await self.checkpoints.close()
             for provider in (self.agent.channel.provider, *self._left):
                 await provider.close()
             await self.session.sync()

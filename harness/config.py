@@ -62,6 +62,7 @@ class Config:
     idle_timeout: float = 120.0
     max_retries: int = 5
     shell_timeout: float = 120.0
+    snapshots_enabled: bool = True
     providers: Mapping[str, ProviderConfig] = field(default_factory=lambda: MappingProxyType({}))
     sources: tuple[str, ...] = ()
 
@@ -211,6 +212,7 @@ _SETTINGS: Mapping[str, tuple[str, _Check]] = {
     "network.idle_timeout": ("idle_timeout", _seconds),
     "network.max_retries": ("max_retries", _whole(0, 100)),
     "tools.shell_timeout": ("shell_timeout", _seconds),
+    "snapshots.enabled": ("snapshots_enabled", _flag),
 }
 _PROVIDER_SETTINGS: Mapping[str, _Check] = {
     "base_url": _url,
@@ -386,6 +388,8 @@ def _refuse_loosening(project: _Layer, user: _Layer) -> None:
         raise refuse(("providers", provider, next(iter(settings))), "")
     if "allow" in project.values:
         raise refuse(("allow",), "")
+    if project.values.get("snapshots_enabled") is False:
+        raise refuse(("snapshots", "enabled"), " to `false`")
     mode = project.values.get("permission_mode")
     set_by_person = user.values.get("permission_mode", Config().permission_mode)
     if mode is not None and PERMISSION_MODES.index(mode) > PERMISSION_MODES.index(set_by_person):

@@ -38,8 +38,7 @@ class Reply:
     contents: tuple[Content, ...]
     stop_reason: str
     usage: dict[str, Any]
-    diagnostics: Mapping[str, Any]
-    """The field of that name; empty where the vendor leaves it out."""
+    diagnostics: dict[str, Any] | None
 
 
 def message_id(body: bytes) -> str:
@@ -109,7 +108,7 @@ def message(reply: Reply) -> dict[str, Any]:
         "stop_reason": reply.stop_reason,
         "stop_sequence": None,
         "usage": reply.usage,
-        **reply.diagnostics,
+        "diagnostics": reply.diagnostics,
     }
 
 

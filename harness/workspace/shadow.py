@@ -140,6 +140,24 @@ class Shadow:
         """The store without holding it: for what git itself makes safe beside others."""
         return Git(self._git, self._repository, self.root, None)
 
+    def pruned(self) -> str:
+        """The day on which it was last pruned; "" if never."""
+        try:
+            return (self._folder / "pruned").read_text()
+        except OSError:
+            return ""
+
+    def mark_pruned(self, day: str) -> None:
+        """Remember the day.
+
+        Raises:
+            SnapshotFailed: it cannot be written.
+        """
+        try:
+            (self._folder / "pruned").write_text(day)
+        except OSError as error:
+            raise SnapshotFailed(f"cannot write {self._folder}: {files.reason(error)}") from None
+
     def size(self) -> int:
         """Bytes that the store takes. Blocks."""
         total = 0

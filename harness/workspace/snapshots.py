@@ -180,19 +180,23 @@ class Snapshots:
         since = tuple(path for path in done if now.get(path) != expected[path])
         return Restored(before, after, tuple(done), since, tuple(left))
 
+    def stale(self, day: str) -> bool:
+        """Whether nothing was pruned yet that day."""
+        return self._shadow.pruned() != day
+
     async def prune(self, needed: Iterable[str], before: str) -> None:
-        """Remove what no journal needs.
+        """Remove what no journal needs. Runs beside snapshots; git's own grace of a day makes that safe.
 
         Args:
             needed: trees that journals name.
             before: "YYYYMMDD"; snapshots of that day and later stay, for their journals may not name them yet.
         """
         git, keep = self._shadow.free(), set(needed)
+        self._shadow.mark_pruned(before)
         listed = await git.run("for-each-ref", "--format=%(refname)", "refs/snapshots/", worktree=False)
         refs = [line for line in listed.out.decode().splitlines() if _old(line, keep, before)]
         orders = b"".join(b"delete %s\n" % ref.encode() for ref in refs)
         await git.run("update-ref", "--stdin", given=orders, worktree=False)
-        # git's own grace makes this safe beside a snapshot that is being taken.
         await git.run("gc", "--quiet", "--prune=1.day.ago", worktree=False)
 
 

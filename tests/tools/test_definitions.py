@@ -1,4 +1,4 @@
-"""The nine definitions: small, strict, canonical."""
+"""The ten definitions: small, strict, canonical."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 
 from harness.conversation.canonical import encode
-from harness.tools import ask_user, edit, glob, grep, invoke_skill, read, shell, todo, write
+from harness.tools import ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, write
 from harness.tools.base import definition
 
-TOOLS = [ask_user, edit, glob, grep, invoke_skill, read, shell, todo, write]
+TOOLS = [ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, write]
 
 
 def test_all_together_are_small() -> None:

@@ -1,0 +1,92 @@
+"""What a session's turns did to the files, as the journal tells it.
+
+Invariant: a pure fold over `snapshot` and `restored` records, so a resumed session undoes the same. Nothing of it is
+ever sent to a model.
+
+    snapshot  {"turn": seq of the person's words, "when": "before" | "after", "tree": hash, "left_out": [text]}
+    restored  {"kind": "undo" | "redo" | "rewind", "by": "person" | "model", "turns": [seq], "before": tree,
+               "after": tree, "changed": number}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from harness.conversation.canonical import Json
+from harness.conversation.journal import Record
+from harness.workspace.snapshots import Step
+
+
+@dataclass(frozen=True, slots=True)
+class FileTurn:
+    """A change of the files: the turn it belongs to, and the trees around it. after: None until, or unless, known."""
+
+    turn: int
+    before: str
+    after: str | None = None
+
+    @property
+    def step(self) -> Step:
+        """As the snapshots know it."""
+        return Step(self.before, self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What was undone: its turns, and the trees before and after the undoing."""
+
+    turns: tuple[FileTurn, ...]
+    step: Step
+
+
+@dataclass(slots=True)
+class FileHistory:
+    """done: what holds now, oldest first. undone: what the person can redo, the next one last. by_model: likewise."""
+
+    done: list[FileTurn] = field(default_factory=list)
+    undone: list[Undone] = field(default_factory=list)
+    by_model: list[Step] = field(default_factory=list)
+
+    def apply(self, record: Record) -> None:
+        """Take one record in."""
+        data = record.data
+        match record.kind:
+            case "snapshot" if data["when"] == "before":
+                self.done.append(FileTurn(data["turn"], data["tree"]))
+                self.undone.clear()  # what is written from here on, redoing would overwrite
+            case "snapshot":
+                self._after(data["turn"], data["tree"])
+            case "restored":
+                self._restored(data)
+            case _:
+                pass
+
+    def _after(self, turn: int, tree: str) -> None:
+        if not self.done or self.done[-1].turn != turn:
+            return  # the record before it is damaged
+        last = self.done.pop()
+        if last.before != tree:
+            self.done.append(replace(last, after=tree))
+
+    def _restored(self, data: Mapping[str, Json]) -> None:
+        step = Step(data["before"], data["after"])
+        match data["by"], data["kind"]:
+            case "model", "redo":
+                self.by_model = self.by_model[:-1]
+            case "model", _:
+                self.by_model.append(step)
+            case _, "redo":
+                self.done += self.undone.pop().turns if self.undone else ()
+            case _:
+                gone = tuple(one for one in self.done if one.turn in data["turns"])
+                self.done = [one for one in self.done if one not in gone]
+                self.undone.append(Undone(gone, step))
+
+    def since(self, turn: int) -> tuple[FileTurn, ...]:
+        """What holds now of that turn and later ones."""
+        return tuple(one for one in self.done if one.turn >= turn)
+
+    def of(self, turn: int) -> tuple[FileTurn, ...]:
+        """What holds now of that turn."""
+        return tuple(one for one in self.done if one.turn == turn)
