@@ -236,6 +236,7 @@ class App:
             cache=cache["enabled"],
             ttl=ttl,
             strict_prefix=self._options.strict_prefix,
+            diagnostics=connect.diagnoses(model, provider.base_url),
         )
 
     def _snapshots(self) -> SnapshotStore:

@@ -15,7 +15,7 @@ from harness.audit.difference import Difference, first_difference, named
 from harness.audit.verdict import Expectation, Sent, expect
 from harness.conversation.canonical import Json
 from harness.conversation.journal import Blobs, Record
-from harness.conversation.request import Fragment, FrozenPrefix, Request, Ttl
+from harness.conversation.request import Fragment, FrozenPrefix, Line, Request, Ttl
 from harness.conversation.stored import fetch, read_message
 from harness.prompt.prefix import read_prefix
 from harness.prompt.projection import Envelope, Projection
@@ -44,6 +44,18 @@ def expected(session: Session, model: Model, envelope: Envelope, request: Reques
     moved = moved_block(session, model.id, envelope, previous, request)
     cause = f"{found.cause}: {moved.where}: {moved.diff}"
     return replace(found, block=moved.block, where=moved.where, diff=moved.diff, cause=cause)
+
+
+def comparable(session: Session, request_line: Line) -> str:
+    """The id of the answer that a vendor can compare the next request with; "" where there is none.
+
+    The line's last one; on a new line the session's last one at the same server, which tells what a switch changed.
+    """
+    sent, _ = session.sent.get(request_line.key, (None, 0))
+    last = session.last_request
+    if sent is None and (last.get("wire"), last.get("base_url")) == (request_line.wire, request_line.base_url):
+        sent, _ = session.sent.get(last["line"], (None, 0))
+    return sent.answer if sent else ""
 
 
 def warning(found: Expectation, model: Model, ttl: Ttl) -> str:

@@ -77,7 +77,7 @@ class Agent:
                     async for event in events:
                         yield event
                 for words in self.steering():
-                    self.session.add(Message("person", (Text(clean(words)),)))
+                    self.session.add(Message("person", (Text(clean(words)),)), steering=True)
                 await asyncio.sleep(0)
             elif (nudge := _nudge(answer)) and nudges < NUDGES:
                 nudges += 1

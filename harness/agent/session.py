@@ -12,16 +12,17 @@ from pathlib import Path
 
 from harness.agent.family import children, family_ledger, tell_parent
 from harness.agent.file_history import FileHistory
+from harness.agent.renderings import Renderings
 from harness.agent.seen import SeenFiles
 from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.verdict import Sent
-from harness.conversation.blocks import Message, Tag, Usage
+from harness.conversation.blocks import Message, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.history import Entry, History
 from harness.conversation.journal import FORMAT, Blobs, Journal, Record
 from harness.conversation.lines import Reader
-from harness.conversation.request import Fragment, FrozenPrefix, Line
-from harness.conversation.stored import fetch, keep, read_usage, write_message
+from harness.conversation.request import FrozenPrefix, Line
+from harness.conversation.stored import read_usage, write_message
 from harness.errors import JournalError, storage_error
 from harness.prompt.prefix import read_prefix, write_prefix
 from harness.prompt.projection import Projection
@@ -75,7 +76,9 @@ class Session:
         self._prefix: FrozenPrefix | None = None
         self._wire_prefixes: dict[str, FrozenPrefix] = {}
         self._projections: dict[str, Projection] = {}
-        self._renderings: dict[tuple[str, int], tuple[Fragment, ...]] = {}
+        self._renderings = Renderings(journal.blobs)
+        self._refrozen: dict[int, Mapping[str, Json]] = {}
+        self._prompt_at: dict[int, int] = {}
         self._requests: dict[int, Mapping[str, Json]] = {}
 
     @classmethod
@@ -191,23 +194,20 @@ class Session:
             case "session":
                 self.about = dict(data)
                 self.effort = data.get("effort")
+            case "message" if data["tag"] == "answer":
+                self._prompt_at[record.seq] = self.last_prompt
             case "prefix":
                 self._prefix = read_prefix(data, self.journal.blobs)
+            case "refrozen":
+                self._refrozen[record.seq] = data
             case "wire_prefix":
                 self._wire_prefixes[data["profile"]] = read_prefix(data, self.journal.blobs)
             case "epoch":
-                self.epochs.append(data["reason"])
-                self.effort = data.get("effort", self.effort)
-                self.relatives += [data["parent"]] if "parent" in data else []
-                for after in data.get("lost", ()):
-                    self.journal.lose(after, "it could not be read when the session was forked")
+                self._begin_epoch(data)
             case "forked":
                 self.relatives.append(data["child"])
             case "rendering":
-                for seq, fragments in data["messages"]:
-                    self._renderings[data["profile"], seq] = tuple(
-                        Fragment(fetch(text, self.journal.blobs).encode("utf-8"), at) for text, at in fragments
-                    )
+                self._renderings.apply(data)
             case "tool_done":
                 self.seen.apply(data.get("facts") or {})
             case "request":
@@ -224,6 +224,22 @@ class Session:
                     self._billed(request, data)
             case _:
                 pass
+
+    def _begin_epoch(self, data: Mapping[str, Json]) -> None:
+        self.epochs.append(data["reason"])
+        self.effort = data.get("effort", self.effort)
+        self.relatives += [data["parent"]] if "parent" in data else []
+        for after in data.get("lost", ()):
+            self.journal.lose(after, "it could not be read when the session was forked")
+        if "prefix" in data:
+            self._prefix = read_prefix(self._refrozen[data["prefix"]], self.journal.blobs)
+            self._wire_prefixes.clear()
+        if "messages" in data:
+            answers = (e.seq for e in reversed(self.history.entries) if e.message.tag == "answer")
+            # what the next prompt will hold at least; 0 where no bill tells
+            self.last_prompt = next((self._prompt_at.get(seq, 0) for seq in answers), 0)
+        if "prefix" in data or "messages" in data:
+            self._projections.clear()
 
     def _billed(self, request: Mapping[str, Json] | None, bill: Mapping[str, Json]) -> None:
         """Take in what an attempt was billed that began, whether it was answered to the end or not.
@@ -242,19 +258,58 @@ class Session:
             self.sent[request["line"]] = (sent, request["epoch"])
             self.last_prompt = usage.prompt + usage.output if usage else self.last_prompt
 
-    def add(self, message: Message, context: Mapping[str, Json] | None = None, unsent: Sequence[Json] = ()) -> None:
+    def add(
+        self,
+        message: Message,
+        context: Mapping[str, Json] | None = None,
+        unsent: Sequence[Json] = (),
+        *,
+        steering: bool = False,
+    ) -> None:
         """Append a message to the conversation.
 
         Args:
             context: the facts that it tells, for a session context.
             unsent: blocks of a broken answer that are kept for the record only.
+            steering: the person said it while a turn ran; it begins none.
         """
         data = write_message(message, self.journal.blobs)
         if context:
             data["context"] = dict(context)
         if unsent:
             data["unsent"] = list(unsent)
+        if steering:
+            data["steering"] = True
         self.record("message", data)
+
+    def keep(self, message: Message, context: Mapping[str, Json] | None = None) -> int:
+        """Write a message that is part of no conversation until an epoch lists it; gives its record number."""
+        data = write_message(message, self.journal.blobs)
+        return self.record("kept", data | ({"context": dict(context)} if context else {})).seq
+
+    def begin_epoch(
+        self,
+        reason: str,
+        messages: Sequence[int] | None = None,
+        prefix: FrozenPrefix | None = None,
+        effort: str | None = None,
+    ) -> None:
+        """Begin an epoch: one record, so that a crash leaves all of it or nothing.
+
+        Args:
+            reason: begins with one of the words of design section 2.2, then ": detail".
+            messages: record numbers of the conversation from now on; None: it stays.
+            prefix: tools and system blocks from now on; None, or the same bytes: they stay.
+            effort: from now on; None: it stays.
+        """
+        data: dict[str, Json] = {"reason": reason}
+        if messages is not None:
+            data["messages"] = list(messages)
+        if prefix is not None and prefix != self.prefix:
+            data["prefix"] = self.record("refrozen", write_prefix(prefix, self.journal.blobs)).seq
+        if effort is not None:
+            data["effort"] = effort
+        self.record("epoch", data)
 
     def heal(self) -> None:
         """Append results for calls that a crash or an interruption left open: no vendor takes a call without one."""
@@ -274,12 +329,25 @@ class Session:
             projection = Projection(self._prefix_for(profile, provider), provider.envelope)
             self._projections[profile] = projection
         for batch in _batches(self.history.entries[len(projection.messages) :]):
-            new = [entry for entry in batch if (profile, entry.seq) not in self._renderings]
-            for entry in batch:
-                if new and entry is new[0]:
-                    self._render(profile, provider, new, projection.after)
-                projection.add(entry.seq, entry.message, self._renderings.pop((profile, entry.seq)))
+            self._project(projection, profile, provider, batch)
         return projection
+
+    def _project(self, projection: Projection, profile: str, provider: Provider, batch: Sequence[Entry]) -> None:
+        """Add a batch: what of it was rendered before as it was, then the rest, rendered and journaled together."""
+        while batch:
+            group = self._renderings.find(profile, [entry.seq for entry in batch])
+            if group is None:
+                rendered = tuple(provider.render([entry.message for entry in batch], projection.after))
+                # in one record: what was merged must not be found in part after a crash
+                seqs = [entry.seq for entry in batch]
+                self.journal.append("rendering", self._renderings.write(profile, seqs, rendered))
+                # only now: what could not be written is not known
+                self._renderings.add(profile, seqs, rendered)
+            else:
+                rendered = group[1]
+            for entry, fragments in zip(batch, rendered, strict=False):
+                projection.add(entry.seq, entry.message, fragments)
+            batch = batch[len(rendered) :]
 
     def _prefix_for(self, profile: str, provider: Provider) -> FrozenPrefix:
         """The frozen prefix as this profile is sent it: made once, like a rendering, and journaled."""
@@ -291,17 +359,6 @@ class Session:
         # only now: what could not be written is not known
         self._wire_prefixes[profile] = prefix
         return prefix
-
-    def _render(self, profile: str, provider: Provider, batch: Sequence[Entry], after: Tag | None) -> None:
-        """Render and journal, in one record: what was merged must not be found in part after a crash."""
-        blobs, kept = self.journal.blobs, []
-        rendered = provider.render([entry.message for entry in batch], after)
-        for entry, fragments in zip(batch, rendered, strict=True):
-            kept.append([entry.seq, [[keep(f.wire.decode("utf-8"), blobs), f.marker_at] for f in fragments]])
-        self.journal.append("rendering", {"profile": profile, "messages": kept})
-        # only now: what could not be written is not known
-        for entry, fragments in zip(batch, rendered, strict=True):
-            self._renderings[profile, entry.seq] = fragments
 
     async def sync(self) -> None:
         """Everything recorded so far is on the disk."""

@@ -14,9 +14,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.agent.firewall import expected, warning
+from harness.agent.firewall import comparable, expected, warning
 from harness.agent.session import Session
 from harness.audit.cost import cost, price_of_miss
+from harness.audit.diagnostics import said, weigh
 from harness.audit.verdict import Expectation, Verdict, deepest_alive, judge
 from harness.conversation.blocks import Block, Message, Text, Thinking, ToolCall, Usage
 from harness.conversation.canonical import Json
@@ -32,7 +33,7 @@ from harness.providers.retry import RetryPolicy
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """How model calls of a session are made. `settings`: what else a vendor keys its cache on."""
+    """How model calls of a session are made. diagnostics: whether the vendor is asked what it says of a miss."""
 
     provider: Provider
     model: Model
@@ -42,6 +43,7 @@ class Channel:
     cache: bool = True
     ttl: Ttl = "5m"
     strict_prefix: bool = False
+    diagnostics: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ class ModelCall:
         rules = channel.model.rules if channel.cache else replace(channel.model.rules, max_markers=0)
         side = bool(tail)
         markers = place(projection.prefix, messages, alive, rules, channel.ttl, side=side)
-        request = Request(channel.line, projection.prefix, messages, markers, channel.max_tokens, side)
+        compare = comparable(session, channel.line) if channel.diagnostics else None
+        request = Request(channel.line, projection.prefix, messages, markers, channel.max_tokens, side, compare)
         self._expected = self._expect(request)
         if self._expected.reason == "ours" and channel.strict_prefix:
             raise PrefixMoved(f"not sent: {self._expected.cause}; run without --strict-prefix to pay for it")
@@ -179,6 +182,7 @@ class ModelCall:
                 "expected": {"reason": found.reason, "tokens": found.tokens, "cause": found.cause},
             }
             | self._ends(request)
+            | ({"compare": request.compare} if request.compare is not None else {})
             | ({"tail": [message.text for message in self._tail]} if self._tail else {})
         )
 
@@ -282,6 +286,8 @@ class ModelCall:
             thinking, image = missed and self._carries_thinking(), missed and self._first_image()
             told = stream.finished is None or stream.finished.told
             verdict = judge(self._expected, usage, model.rules, thinking=thinking, first_image=image, told=told)
+            if stream.finished and self.request and self.request.compare:
+                verdict = weigh(verdict, said(stream.finished.extra), thinking=thinking)
             price = cost(model, usage)
             self._session.record("response", self._response(stop, usage, verdict, price, error))
             number = self._session.totals.requests
@@ -298,8 +304,6 @@ class ModelCall:
         return any(m.has_image for m in messages[before:]) and not any(m.has_image for m in messages[:before])
 
     def _carries_thinking(self) -> bool:
-        if not self._channel.model.rules.strips_thinking:
-            return False
         blocks = (block for entry in self._session.history.entries for block in entry.message.blocks)
         return any(isinstance(b, Thinking) and b.maker == self._channel.model.id and b.can_be_sent for b in blocks)
 
@@ -325,7 +329,8 @@ class ModelCall:
                 "where": verdict.where,
                 "diff": verdict.diff,
                 "price": price_of_miss(model, verdict.lost, usage) if verdict.lost else 0.0,
-            },
+            }
+            | ({"vendor": {"said": verdict.vendor, "agrees": verdict.agrees}} if verdict.vendor else {}),
             "message_id": stream.began.message_id if stream.began else "",
             "request_id": stream.began.request_id if stream.began else "",
             "stream": self._session.journal.blobs.put(raw) if raw else "",

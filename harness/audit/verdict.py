@@ -57,7 +57,8 @@ class Verdict:
     """After the response. `lost`: tokens that were paid as new though they had been cached; `cause`: one line.
 
     block, where, diff: the first block that moved, counted through tools, system and messages, its name, and its short
-    diff, for "ours".
+    diff, for "ours". vendor: what the vendor itself says became of the prefix, or ""; agrees: whether that is what our
+    bytes say, None where they say nothing of it.
     """
 
     kind: Kind
@@ -68,6 +69,8 @@ class Verdict:
     block: int = -1
     where: str = ""
     diff: str = ""
+    vendor: str = ""
+    agrees: bool | None = None
 
 
 Look = Callable[[str], LedgerEntry | None]

@@ -1,18 +1,21 @@
 """The journal read as a conversation: messages in order, and what is missing from them.
 
 Invariant: a pure fold over records. A live append and a resume go through the same `apply`, so that a session that was
-resumed is the session that was left.
+resumed is the session that was left. An epoch may replace the conversation by a list of record numbers: what it leaves
+out stays in the journal, and a later epoch may list it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import Json
 from harness.conversation.journal import Blobs, Record
 from harness.conversation.stored import read_block, read_message
+from harness.errors import JournalError
 
 INTERRUPTED = "Interrupted: this call was not run."
 MAY_HAVE_RUN = (
@@ -22,10 +25,19 @@ MAY_HAVE_RUN = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message and the journal record that holds it."""
+    """A message and the journal record that holds it. `context`: the session facts that it tells, if any."""
 
     seq: int
     message: Message
+    context: Mapping[str, Json] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTurn:
+    """A turn of the person: the record of its words, and the words."""
+
+    seq: int
+    text: str
 
 
 @dataclass(slots=True)
@@ -38,6 +50,10 @@ class History:
     """The session facts as last told to the model; empty where they never were."""
     dropped: tuple[str, ...] = ()
     """The tools of calls in the last answer that were not kept, so not run."""
+    undone: list[tuple[int, ...]] = field(default_factory=list)
+    """The conversations that undo left, the last one last; a new message of the person forgets them."""
+    _past: list[tuple[int, ...]] = field(default_factory=list)
+    _aside: dict[int, Mapping[str, Json]] = field(default_factory=dict)
     _intents: set[str] = field(default_factory=set)
     _done: dict[str, ToolResult] = field(default_factory=dict)
     _call_ids: set[str] = field(default_factory=set)
@@ -48,6 +64,10 @@ class History:
         match record.kind:
             case "message":
                 self._add(record.seq, data)
+            case "kept":
+                self._aside[record.seq] = data
+            case "epoch" if "messages" in data:
+                self._replace(data["reason"], data["messages"])
             case "request":
                 self.dropped = ()
             case "unsent" if data["stop"] != "refusal":
@@ -62,14 +82,71 @@ class History:
                 pass
 
     def _add(self, seq: int, data: Mapping[str, Json]) -> None:
-        message = read_message(data, self.blobs)
-        self.entries.append(Entry(seq, message))
-        self.context = dict(data.get("context") or self.context)
+        entry = self._read(seq, data)
+        message = entry.message
+        self.entries.append(entry)
+        self._aside[seq] = data
+        self.context = dict(entry.context or self.context)
+        if message.tag == "person":
+            self.undone.clear()
         if message.tag == "answer":
             self.dropped = _tools(data.get("unsent", ()))
             self._intents.clear()
             self._done.clear()
             self._call_ids.update(call.id for call in message.calls)
+
+    def _read(self, seq: int, data: Mapping[str, Json]) -> Entry:
+        return Entry(seq, read_message(data, self.blobs), data.get("context") or {})
+
+    def _replace(self, reason: str, seqs: Sequence[int]) -> None:
+        """Go on with another conversation.
+
+        Raises:
+            JournalError: a message of it is lost; the conversation stays as it was.
+        """
+        if lost := [seq for seq in seqs if seq not in self._aside]:
+            raise JournalError(f"message {lost[0]} of the conversation from here on is lost")
+        left = self.seqs
+        match kind_of(reason):
+            case "undo":
+                self.undone.append(left)
+            case "redo":
+                del self.undone[-1:]
+            case _:
+                self.undone.clear()
+        self._past.append(left)
+        here = {entry.seq: entry for entry in self.entries}
+        self.entries = [here[seq] if seq in here else self._read(seq, self._aside[seq]) for seq in seqs]
+        told = (entry.context for entry in reversed(self.entries) if entry.context)
+        self.context = dict(next(told, {}))
+        self.dropped = ()
+        self._intents.clear()
+        self._done.clear()
+
+    @property
+    def seqs(self) -> tuple[int, ...]:
+        """The conversation as record numbers."""
+        return tuple(entry.seq for entry in self.entries)
+
+    def turns(self) -> tuple[PersonTurn, ...]:
+        """Every turn of the person that is part of the conversation or was before it was replaced, oldest first."""
+        known = sorted({*chain.from_iterable(self._past), *self.seqs})
+        said = ((seq, self._aside[seq]) for seq in known)
+        begun = ((seq, data) for seq, data in said if _begins_turn(data))
+        return tuple(PersonTurn(seq, read_message(data, self.blobs).text) for seq, data in begun)
+
+    def before(self, seq: int) -> tuple[int, ...] | None:
+        """The conversation as it was before a person's words and the facts told with them; None where there are none.
+
+        Of the conversations that held them, the latest.
+        """
+        for seqs in (self.seqs, *reversed(self._past)):
+            if seq in seqs and _begins_turn(self._aside[seq]):
+                end = seqs.index(seq)
+                while end > 0 and self._aside[seqs[end - 1]]["tag"] == "system_injected":
+                    end -= 1
+                return seqs[:end]
+        return None
 
     def knows_call(self, call_id: str) -> bool:
         """Whether a call of this id is already part of the conversation."""
@@ -99,6 +176,16 @@ class History:
             return self._done[call.id]
         text = MAY_HAVE_RUN if call.id in self._intents else INTERRUPTED
         return ToolResult(call.id, (Text(text),), is_error=True)
+
+
+def kind_of(reason: str) -> str:
+    """The first word of an epoch's reason: start, fork, settings, rewind, undo, redo, compaction, clear, refreeze."""
+    return reason.partition(":")[0].partition(" ")[0]
+
+
+def _begins_turn(data: Mapping[str, Json]) -> bool:
+    """Whether a message record is where a person's turn begins: what they said while one ran is part of that one."""
+    return bool(data["tag"] == "person" and not data.get("steering"))
 
 
 def _tools(unsent: Sequence[Mapping[str, Json]]) -> tuple[str, ...]:

@@ -178,7 +178,11 @@ class FrozenPrefix:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """All that goes over the wire for one call."""
+    """All that goes over the wire for one call.
+
+    compare: the id of an earlier answer whose request the vendor is asked to compare this one with; "" where there is
+    none yet; None: it is not asked. Part of the envelope, so it belongs neither to a block nor to the line.
+    """
 
     line: Line
     prefix: FrozenPrefix
@@ -186,6 +190,7 @@ class Request:
     markers: tuple[Marker, ...]
     max_tokens: int
     side: bool = False
+    compare: str | None = None
 
     @property
     def blocks(self) -> int:

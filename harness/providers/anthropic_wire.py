@@ -72,6 +72,8 @@ def body(request: Request) -> bytes:
         "system": (b"[", b",".join(system), b"]"),
         "tools": (b"[", b",".join(request.prefix.tools), b"]"),
     }
+    if request.compare is not None:
+        fixed["diagnostics"] = (encode({"previous_message_id": request.compare or None}),)
     return body_of(fixed, request.line.settings)
 
 
@@ -115,8 +117,9 @@ class Decoder:
             case "message_start":
                 self.began = True
                 self._usage.update(event["message"].get("usage") or {})
-                if diagnostics := event["message"].get("diagnostics"):
-                    self._extra["diagnostics"] = diagnostics
+                if "diagnostics" in event["message"]:
+                    # null says something too: asked to compare, the vendor found nothing that changed
+                    self._extra["diagnostics"] = event["message"]["diagnostics"]
                 yield Began(event["message"].get("id", ""), request_id, usage(self._usage))
             case "content_block_start":
                 block = event["content_block"]

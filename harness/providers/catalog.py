@@ -255,6 +255,7 @@ class Catalog:
             changes=self._changes(row),
             images=row["images"] and (profile is None or profile.images),
             binds_thinking=row.get("binds_thinking", False),
+            diagnostics=tuple(row.get("diagnostics", ())),
             price=price,
             long=long,
             long_above=above,

@@ -126,6 +126,7 @@ MODEL: Form = {
     "reasoning_contexts": _texts,
     "images": _flag,
     "binds_thinking": _flag,
+    "diagnostics": _texts,
     "caching": _text,
     "cache": _CACHING,
     "changes": _text,

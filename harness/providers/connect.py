@@ -7,6 +7,7 @@ Invariant: only the wire that is used is imported. Address, key and headers of o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from harness.config import ProviderConfig
 from harness.conversation.canonical import Json
@@ -104,6 +105,13 @@ def ttl_for(model: Model, wanted: Ttl) -> Ttl:
     if model.profile is not None and model.profile.markers == "prompt_cache_breakpoint":
         return "30m"
     return model.rules.ttl_for(wanted)
+
+
+def diagnoses(model: Model, base_url: str) -> bool:
+    """Whether what answers at this address is known to say, when asked, why a prefix could not be reused."""
+    if model.wire == "openai-chat":
+        return False
+    return "*" in model.diagnostics or urlsplit(base_url).hostname in model.diagnostics
 
 
 def settings(model: Model, effort: str | None, cache_key: str, ttl: Ttl) -> dict[str, Json]:

@@ -142,7 +142,8 @@ class Model:
     where it is not known. long: the price of a whole request whose prompt is longer than `long_above` tokens. efforts:
     None where not known, empty where the model has none. thinking: "adaptive" is asked for, "always" is on unasked,
     "none" is not asked for. rejects: what is answered with 400. binds_thinking: thinking is signed together with all
-    that is before it, so an edit there is an error and not only a miss.
+    that is before it, so an edit there is an error and not only a miss. diagnostics: hosts that, asked, say why a
+    prefix could not be reused; "*": whatever answers.
     """
 
     provider: str
@@ -161,6 +162,7 @@ class Model:
     changes: tuple[Change, ...] = ()
     images: bool = False
     binds_thinking: bool = False
+    diagnostics: tuple[str, ...] = ()
     price: Price | None = None
     long: Price | None = None
     long_above: int = 0

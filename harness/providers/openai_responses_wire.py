@@ -117,7 +117,11 @@ def body(request: Request) -> bytes:
         "stream": (b"true",),
         "tools": (b"[", b",".join(request.prefix.tools), b"]"),
     }
-    return body_of(fixed, request.line.settings)
+    settings = dict(request.line.settings)
+    if request.compare:
+        options = settings.get("prompt_cache_options") or {}
+        settings["prompt_cache_options"] = {**options, "comparison_response_id": request.compare}
+    return body_of(fixed, settings)
 
 
 @dataclass(slots=True)

@@ -36,6 +36,20 @@ def diagnose(earlier: Received | None, now: Understood) -> dict[str, Any] | None
     return None
 
 
+def told(found: dict[str, Any] | None, how: str) -> dict[str, Any]:
+    """The field of the message, as the rule `diagnostics` has it."""
+    match how:
+        case "absent":
+            return {}
+        case "malformed":
+            return {"diagnostics": {"cache_miss_reason": [None, {"type": 7}]}}
+        case "contradicting":
+            wrong = {"cache_miss_reason": {"type": "system_changed", "cache_missed_input_tokens": 1}}
+            return {"diagnostics": wrong if found is None else None}
+        case _:
+            return {"diagnostics": found}
+
+
 def _reason(old: tuple[Block, ...], new: tuple[Block, ...], at: int) -> str:
     """The first level that differs: the lower of the two blocks at the divergence."""
     levels = {block.level for block in (*old[at : at + 1], *new[at : at + 1])}

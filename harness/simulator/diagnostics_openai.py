@@ -45,6 +45,20 @@ def diagnose(earlier: Received | None, now: Understood) -> dict[str, Any]:
     }
 
 
+def told(found: dict[str, Any], how: str) -> dict[str, Any]:
+    """The field of the response, as the rule `diagnostics` has it."""
+    match how:
+        case "absent":
+            return {}
+        case "malformed":
+            return {"prompt_cache_diagnostics": ["cache_miss", {"reason": 7}]}
+        case "contradicting":
+            wrong = {"type": "cache_miss", "reason": "verbosity_changed", "cache_missed_tokens": 1}
+            return {"prompt_cache_diagnostics": wrong if found["type"] == "cache_hit" else {"type": "cache_hit"}}
+        case _:
+            return {"prompt_cache_diagnostics": found}
+
+
 def _setting_changed(earlier: Received, now: Understood) -> str:
     model, _, text = earlier.line.partition(" ")
     old: Mapping[str, Any] = json.loads(text) if text else {}

@@ -42,6 +42,9 @@ class Rules:
     body_limit: int = 32 * 1024 * 1024
     """A6 errors: bytes of a request above which 413 request_too_large is answered."""
 
+    diagnostics: Literal["right", "absent", "malformed", "contradicting"] = "right"
+    """A5, B Diagnostics: what is told where a comparison is asked for; only "right" is documented."""
+
     # From here on: the OpenAI wires. Rows are those of sections B, C and F of the notes.
     profile: Literal["openai", "openrouter", "deepseek", "ollama", "llamacpp", "vllm", "sglang", "generic"] = "openai"
     """C: which vendor or engine answers on the OpenAI wires."""
@@ -110,6 +113,7 @@ _CHOICES = {
     "binding": ("all", "models", "none"),
     "foreign_thinking": ("drop", "reject"),
     "profile": ("openai", "openrouter", "deepseek", "ollama", "llamacpp", "vllm", "sglang", "generic"),
+    "diagnostics": ("right", "absent", "malformed", "contradicting"),
     "contract": ("model", "breakpoints", "steps", "units", "blocks", "slots", "none"),
     "breakpoint_lookback": ("latest80", "first2_latest50"),
     "cache_key": ("optional", "required"),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.simulator import wire_anthropic_reply as replies
-from harness.simulator.diagnostics import diagnose
+from harness.simulator.diagnostics import diagnose, told
 from harness.simulator.faults import Dialect, Fault, sse
 from harness.simulator.records import Refused
 from harness.simulator.rules import Rules
@@ -72,7 +72,7 @@ class AnthropicWire:
             contract="anthropic",
             prompt=known.prompt,
             stream=bool(request.get("stream")),
-            speak=lambda speech: _speak(request, known, speech),
+            speak=lambda speech: _speak(request, known, rules, speech),
             silent=request["max_tokens"] == 0,  # A5 pre-warm
             compare_with=asked.get("previous_message_id") if isinstance(asked, dict) else None,
         )
@@ -99,7 +99,7 @@ def count_tokens(request: dict[str, Any], headers: Mapping[str, str], rules: Rul
     return understand(request, headers, facts, rules, workspace).prompt.total
 
 
-def _speak(request: Mapping[str, Any], known: Understood, speech: Speech) -> Spoken:
+def _speak(request: Mapping[str, Any], known: Understood, rules: Rules, speech: Speech) -> Spoken:
     asked = request.get("diagnostics")
     compares = isinstance(asked, dict) and asked.get("previous_message_id") is not None
     reply = replies.Reply(
@@ -108,7 +108,7 @@ def _speak(request: Mapping[str, Any], known: Understood, speech: Speech) -> Spo
         contents=replies.contents_of(speech.answer, speech.body, known.facts.name, known.prefix()),
         stop_reason="max_tokens" if request["max_tokens"] == 0 else speech.answer.stop_reason,
         usage=replies.usage_of(speech.bill, speech.answer),
-        diagnostics=diagnose(speech.earlier, known) if compares else None,
+        diagnostics=told(diagnose(speech.earlier, known), rules.diagnostics) if compares else {"diagnostics": None},
     )
     return Spoken(
         id=reply.message_id,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.simulator import wire_responses_reply as replies
-from harness.simulator.diagnostics_openai import diagnose
+from harness.simulator.diagnostics_openai import diagnose, told
 from harness.simulator.faults import Fault
 from harness.simulator.openai_fields import need
 from harness.simulator.openai_models import facts_for, heard, profile_of
@@ -100,7 +100,7 @@ def _speak(request: Mapping[str, Any], known: Understood, rules: Rules, speech: 
     options = request.get("prompt_cache_options") or {}
     extras: dict[str, Any] = {}
     if options.get("comparison_response_id") is not None:
-        extras["prompt_cache_diagnostics"] = diagnose(speech.earlier, known)
+        extras |= told(diagnose(speech.earlier, known), rules.diagnostics)
     if known.withheld:
         extras["input_transformations"] = list(known.withheld)
     encrypted = rules.encrypted_content == "always" or "reasoning.encrypted_content" in (request.get("include") or ())

@@ -38,7 +38,8 @@ class Reply:
     contents: tuple[Content, ...]
     stop_reason: str
     usage: dict[str, Any]
-    diagnostics: dict[str, Any] | None
+    diagnostics: Mapping[str, Any]
+    """The field of that name; empty where the vendor leaves it out."""
 
 
 def message_id(body: bytes) -> str:
@@ -108,7 +109,7 @@ def message(reply: Reply) -> dict[str, Any]:
         "stop_reason": reply.stop_reason,
         "stop_sequence": None,
         "usage": reply.usage,
-        "diagnostics": reply.diagnostics,
+        **reply.diagnostics,
     }
 
 

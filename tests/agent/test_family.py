@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.agent.renderings import Renderings
 from harness.agent.session import Session
 from harness.conversation.blocks import Block, Message, Tag, Text
 from harness.conversation.request import Fragment
@@ -127,14 +128,19 @@ def test_another_version_sends_what_was_rendered_and_words_only_what_is_new(spea
     assert texts[1:] == ["One?", "One.!", "Two?!"]
 
 
+def forget_what_was_sent(session: Session) -> None:
+    """What a bug of ours would do: the conversation in memory is rendered anew, and otherwise."""
+    session._projections.clear()
+    session._renderings = Renderings(session.journal.blobs)
+
+
 @pytest.mark.moves_prefix(reason="a byte is moved on purpose", times=1)
 def test_a_moved_byte_is_ours_and_the_journal_has_block_diff_and_price(speaker: Begin) -> None:
     person = speaker(Script("One.", "Two."))
     person.say("One?")
     session = person.app.session
     before = len(person.mainline[0].blocks)
-    # what a bug of ours would do: the conversation in memory is rendered anew, and otherwise
-    session._projections.clear()
+    forget_what_was_sent(session)
     person.app.agent.channel = replace(person.app.agent.channel, provider=reworded(person))
     person.say("Two?")
 
@@ -151,7 +157,7 @@ def test_a_moved_byte_is_ours_and_the_journal_has_block_diff_and_price(speaker: 
 def test_a_moved_byte_is_not_sent_where_that_was_asked(speaker: Begin) -> None:
     person = speaker(Script("One.", "Two."))
     person.say("One?")
-    person.app.session._projections.clear()
+    forget_what_was_sent(person.app.session)
     person.app.agent.channel = replace(person.app.agent.channel, provider=reworded(person), strict_prefix=True)
     with pytest.raises(Exception, match="does not extend its line: message 1 block 1: "):
         person.say("Two?")

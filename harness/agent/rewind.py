@@ -1,0 +1,74 @@
+"""Going back in the conversation: rewind, undo, redo. Each begins an epoch; files are another matter (snapshots).
+
+Invariant: nothing is edited or lost. What is left stays in the journal and can be gone back to; the next request reads
+the deepest position that is still alive of what stays.
+"""
+
+from __future__ import annotations
+
+from harness.agent.session import Session
+from harness.conversation.history import PersonTurn
+from harness.errors import JournalError, UsageError
+
+
+def turns(session: Session) -> tuple[PersonTurn, ...]:
+    """The turns of the conversation as it is, oldest first: what undo steps over."""
+    here = set(session.history.seqs)
+    return tuple(turn for turn in session.history.turns() if turn.seq in here)
+
+
+def rewind(session: Session, seq: int) -> PersonTurn:
+    """Go back to before a turn of the person, be it part of the conversation or of what a rewind or compaction left.
+
+    Args:
+        seq: the record of the person's words.
+
+    Raises:
+        UsageError: there is no such turn.
+        JournalError: the journal is damaged, so nobody can tell what the conversation was then.
+    """
+    _check_whole(session)
+    turn = next((turn for turn in session.history.turns() if turn.seq == seq), None)
+    messages = session.history.before(seq)
+    if turn is None or messages is None:
+        raise UsageError(f"there is no turn {seq} to go back to")
+    session.begin_epoch(f"rewind: to before record {seq}", messages)
+    return turn
+
+
+def undo(session: Session) -> PersonTurn:
+    """Go back to before the last turn; gives that turn.
+
+    Raises:
+        UsageError: there is none.
+        JournalError: as `rewind`.
+    """
+    _check_whole(session)
+    last = next(reversed(turns(session)), None)
+    messages = session.history.before(last.seq) if last else None
+    if last is None or messages is None:
+        raise UsageError("there is no turn to undo")
+    session.begin_epoch(f"undo: turn {last.seq}", messages)
+    return last
+
+
+def redo(session: Session) -> PersonTurn:
+    """Take the last undo back; gives the turn that is there again.
+
+    Raises:
+        UsageError: nothing was undone, or something was said since.
+        JournalError: as `rewind`.
+    """
+    _check_whole(session)
+    if not session.history.undone:
+        raise UsageError("there is nothing to redo: no turn was undone since you last said something")
+    session.begin_epoch("redo", session.history.undone[-1])
+    return turns(session)[-1]
+
+
+def _check_whole(session: Session) -> None:
+    if session.journal.damage:
+        line = session.journal.damage[0].line
+        raise JournalError(
+            f"line {line} of this session is damaged, so what was said when is not sure; go on from here instead"
+        )
