@@ -5,6 +5,7 @@ Invariant: a forked run is a process like any other (own pid, signals, descripto
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -14,7 +15,10 @@ from typing import Any
 
 from harness.cli import run
 
-importlib.import_module("harness.commands.oneshot")  # the second that is shared
+# the second that is shared; a run imports the vendor's SDK late
+for module in ("harness.commands.oneshot", "harness.providers.anthropic"):
+    importlib.import_module(module)
+gc.freeze()
 
 
 def child(order: dict[str, Any]) -> int:
