@@ -17,7 +17,6 @@ from harness.agent.checkpoints import Checkpoints, SnapshotStore, open_store
 from harness.agent.gate import Gate
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
-from harness.agent.store import Store
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
 from harness.agent.undoable import UndoableAgent
@@ -37,6 +36,7 @@ from harness.providers.catalog import Catalog, Model
 from harness.providers.keys import variables_to_hide
 from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
+from harness.sessions.store import Store
 from harness.tools import ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, write
 from harness.tools.base import Seen, Tool, definition
 from harness.tools.output import Spill
@@ -102,7 +102,9 @@ class App:
         default_mode = "ask" if ask_permission else "edit"
         self.config = load(environment, options.cwd, self.root, flags, default_mode)
         self._config_dir = config_dir(environment)
-        self._workspace = Workspace(self.root, options.add_dirs, options.cwd, seam.home())
+        self.home, self.state = seam.home(), state_dir(environment)
+        self.store = Store(self.state)
+        self._workspace = Workspace(self.root, options.add_dirs, options.cwd, self.home)
         mode = cast("Mode", self.config.permission_mode)
         self._gate = Gate(mode, parse_rules(self.config.allow), self._workspace, ask_permission)
         self._temporary: Path | None = None
@@ -133,14 +135,12 @@ class App:
         return settings + [self._catalog.profile(name).key_env for name in self._catalog.profiles()]
 
     def _open(self) -> Session:
-        options, seam = self._options, self._seam
-        state = state_dir(seam.environment())
-        store = Store(state)
+        options, seam, store = self._options, self._seam, self.store
         if not options.continue_last and options.resume is None:
             self._check_price()
             self._reach(self.model)
             return Session.create(self._new_folder(store), seam, self._freeze(), self._about())
-        folder = store.latest(self.root) if options.resume is None else store.named(options.resume)
+        folder = store.latest(self.root) if options.resume is None else store.to_go_on(options.resume)
         if options.fork:
             # never owned: it may be in use
             session = Session.fork_of(folder, store.folder(seam.new_id()), seam)

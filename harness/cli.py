@@ -17,6 +17,7 @@ from harness.errors import HarnessError, UsageError
 from harness.seam import Seam
 
 COMMANDS = {
+    "sessions": "the sessions that are kept: list, search, show, rename, export, delete",
     "demo": "a real task against a simulated vendor: no key, no network, seconds",
     "simulate": "the simulated vendor alone, as a server",
     "models": "the models that are known: windows, prices, how they cache",

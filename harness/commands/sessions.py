@@ -1,0 +1,134 @@
+"""`harness sessions`: the sessions that are kept, and what can be done with them.
+
+Invariant: nothing of a session reaches the terminal unescaped; only `rename` writes to a journal, and only by adding.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from harness.commands.arguments import Parser
+from harness.commands.sessions_list import list_command, search_command
+from harness.commands.sessions_show import figures_of, show_command
+from harness.config import state_dir
+from harness.errors import UsageError
+from harness.seam import Seam
+from harness.sessions import export, index
+from harness.sessions.rename import rename
+from harness.sessions.store import Store
+from harness.ui.plain import one_line
+
+_ABOUT = """\
+harness sessions [list]            those of this workspace; --all: of every folder
+harness sessions search WORDS…     what was said; each argument must occur in one message
+harness sessions show ID           the conversation, with epochs and verdicts
+harness sessions rename ID TITLE
+harness sessions export ID         --format md|json|html, --output FILE
+harness sessions delete ID…        to the trash
+harness sessions restore ID…       back from it
+harness sessions trash             what is in it
+harness sessions empty-trash       removes it for good
+harness sessions reindex           makes the index anew (it is also done when needed)
+
+ID is the id of a session, or how the id of only one begins. Each command has --help."""
+
+
+def main(arguments: Sequence[str], seam: Seam) -> int:
+    """Run the command; the exit code."""
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("list", ())
+    if name in ("-h", "--help", "help"):
+        print(_ABOUT)
+        return 0
+    if name.startswith("-"):
+        name, rest = "list", arguments
+    command = _COMMANDS.get(name)
+    if command is None:
+        raise UsageError(f"no command `{name:.80}`; harness sessions {'|'.join(_COMMANDS)}")
+    return command(rest, seam, Store(state_dir(seam.environment())))
+
+
+def _rename(arguments: Sequence[str], seam: Seam, store: Store) -> int:
+    parser = Parser(prog="harness sessions rename", allow_abbrev=False)
+    parser.add_argument("id", metavar="ID")
+    parser.add_argument("title", metavar="TITLE", nargs="+")
+    flags = parser.parse_args(arguments)
+    folder = store.named(flags.id)
+    print(f"session {folder.name} is now called: {one_line(rename(folder, ' '.join(flags.title), seam))}")
+    return 0
+
+
+def _export(arguments: Sequence[str], seam: Seam, store: Store) -> int:
+    parser = Parser(prog="harness sessions export", allow_abbrev=False)
+    parser.add_argument("id", metavar="ID")
+    parser.add_argument("--format", choices=tuple(export.FORMATS), help="md by default, or what FILE ends in")
+    parser.add_argument("--output", metavar="FILE", help="a new file, private to you; stdout by default")
+    flags = parser.parse_args(arguments)
+    folder = store.named(flags.id)
+    figures = figures_of(folder, store, state_dir(seam.environment()))
+    if flags.output is None:
+        for piece in export.pieces(folder, figures, flags.format or "md"):
+            sys.stdout.write(piece)
+        return 0
+    path = seam.cwd() / flags.output
+    export.write(folder, figures, flags.format or export.form_of(path), path)
+    sys.stderr.write(f"{one_line(str(path))}\n")
+    return 0
+
+
+def _delete(arguments: Sequence[str], seam: Seam, store: Store) -> int:
+    for folder in [store.named(name) for name in _ids("delete", arguments)]:
+        store.delete(folder, seam)
+        print(f"session {folder.name} is in the trash; bring it back: harness sessions restore {folder.name}")
+    return 0
+
+
+def _restore(arguments: Sequence[str], _: Seam, store: Store) -> int:
+    for name in _ids("restore", arguments):
+        print(f"session {store.restore(name).name} is back")
+    return 0
+
+
+def _ids(name: str, arguments: Sequence[str]) -> list[str]:
+    parser = Parser(prog=f"harness sessions {name}", allow_abbrev=False)
+    parser.add_argument("ids", metavar="ID", nargs="+")
+    ids: list[str] = parser.parse_args(arguments).ids
+    return list(dict.fromkeys(ids))
+
+
+def _trash(arguments: Sequence[str], seam: Seam, store: Store) -> int:
+    return list_command(arguments, seam, store, trash=True)
+
+
+def _empty_trash(arguments: Sequence[str], _: Seam, store: Store) -> int:
+    Parser(prog="harness sessions empty-trash", allow_abbrev=False).parse_args(arguments)
+    print(f"{store.empty_trash()} sessions removed for good")
+    return 0
+
+
+def _reindex(arguments: Sequence[str], seam: Seam, store: Store) -> int:
+    Parser(prog="harness sessions reindex", allow_abbrev=False).parse_args(arguments)
+    state, folders = state_dir(seam.environment()), store.all()
+    index.remove(state)
+
+    def read(opened: index.Index) -> None:
+        opened.figures(folders)
+        opened.read_texts(folders)
+
+    index.use(state, read)
+    print(f"{len(folders)} sessions read")
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str], Seam, Store], int]] = {
+    "list": list_command,
+    "search": search_command,
+    "show": show_command,
+    "rename": _rename,
+    "export": _export,
+    "delete": _delete,
+    "restore": _restore,
+    "trash": _trash,
+    "empty-trash": _empty_trash,
+    "reindex": _reindex,
+}

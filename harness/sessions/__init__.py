@@ -1,0 +1,1 @@
+"""The sessions that are kept: finding, listing, searching, reading, exporting and deleting them."""

@@ -1,0 +1,168 @@
+"""Where sessions are: one folder each, found by id or by the folder they worked in; deleted ones in the trash beside.
+
+Invariant: looking never owns, locks or changes a session; a session in use is never moved, and no journal is edited.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from harness.conversation.journal import read_records
+from harness.conversation.lock import Lock
+from harness.errors import JournalError, NoSuchSession, storage_error
+from harness.seam import Seam
+
+_NAMED = 3
+"""Sessions that a message about an ambiguous id names."""
+
+
+class Store:
+    """The sessions of one state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self._folder = state / "sessions"
+        self._trash = state / "trash"
+
+    def folder(self, session_id: str) -> Path:
+        """Where a session of that id lives, or would."""
+        return self._folder / session_id
+
+    def latest(self, root: Path) -> Path:
+        """The session that was last used in a workspace.
+
+        Raises:
+            NoSuchSession: there is none.
+        """
+        begun = [folder for folder in self.all() if (folder / "journal.jsonl").is_file()]
+        for folder in sorted(begun, key=_last_used, reverse=True):
+            if _root_of(folder) == str(root):
+                return folder
+        raise NoSuchSession(
+            f"no session to continue in {root}; start one without -c, or choose one: harness sessions --all"
+        )
+
+    def named(self, session_id: str) -> Path:
+        """The session of that id, or of the only id that begins so.
+
+        Raises:
+            NoSuchSession: none, or several.
+        """
+        try:
+            return _only(self.all(), session_id, "session", "harness sessions --all")
+        except NoSuchSession:
+            if len(deleted := _beginning(self.trashed(), session_id)) == 1:
+                name = deleted[0].name
+                raise NoSuchSession(
+                    f"session {name} is in the trash; bring it back: harness sessions restore {name}"
+                ) from None
+            raise
+
+    def to_go_on(self, session_id: str) -> Path:
+        """As `named`, of those that have a journal.
+
+        Raises:
+            JournalError: it has none.
+        """
+        folder = self.named(session_id)
+        if not (folder / "journal.jsonl").is_file():
+            raise JournalError(
+                f"session {folder.name} has no journal: it ended before it began; remove it: harness sessions delete"
+            )
+        return folder
+
+    def all(self) -> Sequence[Path]:
+        """Every session, begun or not, damaged or not; by id, so oldest first."""
+        return _folders(self._folder)
+
+    def trashed(self) -> Sequence[Path]:
+        """The deleted ones, by id."""
+        return _folders(self._trash)
+
+    def delete(self, folder: Path, seam: Seam) -> None:
+        """Move a session to the trash.
+
+        Raises:
+            JournalBusy: a process works in it.
+            JournalError: it cannot be moved.
+        """
+        try:
+            lock = Lock.take(folder, seam)
+        except OSError as error:
+            raise storage_error(error, folder) from error
+        try:
+            _move(folder, self._trash / folder.name)
+        finally:
+            lock.release()
+
+    def restore(self, session_id: str) -> Path:
+        """Bring a session back from the trash; gives its folder.
+
+        Raises:
+            NoSuchSession: the trash has none that begins so, or several.
+            JournalError: it cannot be moved.
+        """
+        found = _only(self.trashed(), session_id, "session in the trash", "harness sessions restore")
+        _move(found, self._folder / found.name)
+        return self._folder / found.name
+
+    def empty_trash(self) -> int:
+        """Remove what is in the trash for good; gives the number of sessions.
+
+        Raises:
+            StorageFull: one cannot be removed.
+        """
+        found = self.trashed()
+        for folder in found:
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise storage_error(error, folder) from error
+        return len(found)
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def _beginning(folders: Sequence[Path], session_id: str) -> list[Path]:
+    found = [folder for folder in folders if folder.name.startswith(session_id)]
+    exact = [folder for folder in found if folder.name == session_id]
+    return exact or found
+
+
+def _only(folders: Sequence[Path], session_id: str, what: str, listing: str) -> Path:
+    found = _beginning(folders, session_id)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NoSuchSession(f"no {what} begins with `{session_id:.80}`; see `{listing}`")
+    names = ", ".join(folder.name for folder in found[-_NAMED:])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    raise NoSuchSession(f"several begin with `{session_id:.80}`: {names}{more}; give more of the id")
+
+
+def _move(folder: Path, to: Path) -> None:
+    if to.exists():
+        raise JournalError(f"{to} is in the way; move it away first")
+    try:
+        to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.rename(to)
+    except OSError as error:
+        raise storage_error(error, to) from error
+
+
+def _last_used(folder: Path) -> tuple[float, str]:
+    return (folder / "journal.jsonl").stat().st_mtime, folder.name
+
+
+def _root_of(folder: Path) -> str | None:
+    """The workspace of a session; None where it cannot be read or ended (a kill) before it began."""
+    try:
+        first = list(islice(read_records(folder / "journal.jsonl"), 3))
+    except OSError:
+        return None
+    begun = [record.kind for record in first] == ["session", "prefix", "epoch"]
+    return str(first[0].data.get("root")) if begun else None
