@@ -6,22 +6,66 @@ command is an entry of `slash_table`, not a method here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
-from harness.app import App
+from harness.app import App, Options
 from harness.audit.report import Summary
 from harness.conversation.events import Event, ResponseDone
+from harness.errors import LimitReached
 
 
 class AppConversation:
-    """An app, as `harness.ui.conversation.Conversation`."""
+    """An app, as `harness.ui.conversation.Conversation`; another app may take its place.
 
-    def __init__(self, app: App) -> None:
-        self.app = app
+    Args:
+        open_app: opens the app of other options, on the same screen.
+    """
+
+    def __init__(self, options: Options, app: App, open_app: Callable[[Options], App]) -> None:
+        self.options = options
+        self._open_app = open_app
         self._queue: list[str] = []
         self.responses: list[ResponseDone] = []
+        self._enter(app)
+
+    def _enter(self, app: App) -> None:
+        self.app = app
+        self._cost_before = app.session.totals.cost
+        self.responses.clear()
         app.agent.steering = self.take_queued
+
+    async def go_on_with(self, session_id: str) -> None:
+        """Leave this session for another one; where that cannot be opened, this one goes on.
+
+        It keeps its own model and effort; what is left of --max-cost is left for it.
+
+        Raises:
+            HarnessError: it cannot be opened, or this one cannot be closed.
+        """
+        options = replace(
+            self.options,
+            resume=session_id,
+            continue_last=False,
+            fork=False,
+            no_session=False,
+            model=None,
+            effort=None,
+            max_cost=self._left_to_spend(),
+        )
+        opened, left = self._open_app(options), self.app
+        self.options = options
+        self._enter(opened)
+        await left.close()
+
+    def _left_to_spend(self) -> float | None:
+        if self.options.max_cost is None:
+            return None
+        spent, before = self.app.session.totals.cost, self._cost_before
+        if spent is None or before is None or (left := self.options.max_cost - spent + before) <= 0:
+            raise LimitReached(f"nothing of --max-cost {self.options.max_cost:g} is left for another session")
+        return left
 
     @property
     def session_id(self) -> str:

@@ -16,6 +16,7 @@ from harness.app import App, Options
 from harness.commands import slash_table
 from harness.commands.conversation import AppConversation
 from harness.commands.options import options
+from harness.commands.slash_sessions import gone_on
 from harness.commands.taken import ask_before, opened
 from harness.config import state_dir
 from harness.seam import Seam
@@ -38,13 +39,17 @@ def main(flags: argparse.Namespace, seam: Seam) -> int:
 
 async def _talk(options: Options, seam: Seam) -> int:
     terminal = Terminal(None if options.no_session else state_dir(seam.environment()) / HISTORY, seam.monotonic)
-    app = opened(options, lambda options: App(options, seam, terminal.ask, terminal.ask_permission), ask_before)
-    conversation = AppConversation(app)
+
+    def make(options: Options) -> App:
+        return App(options, seam, terminal.ask, terminal.ask_permission)
+
+    conversation = AppConversation(options, opened(options, make, ask_before), make)
     try:
-        code = await terminal.run(conversation, slash_table.table(conversation), list(_opening(app, options)))
+        opening = list(_opening(conversation.app, options))
+        code = await terminal.run(conversation, slash_table.table(conversation), opening)
     finally:
-        await app.close()
-    _farewell(conversation, resumable=not options.no_session)
+        await conversation.app.close()
+    _farewell(conversation, resumable=not conversation.options.no_session)
     return code
 
 
@@ -64,11 +69,6 @@ def _farewell(conversation: AppConversation, *, resumable: bool) -> None:
 def _opening(app: App, options: Options) -> Iterator[str]:
     """What the person should know before they begin."""
     yield f"harness {__version__} · {one_line(app.model.id)} · {one_line(str(options.cwd))} · /help"
-    if requests := app.session.totals.requests:
-        yield f"session {app.session.journal.id} goes on; requests so far: {requests}"
-    for warning in app.session.journal.warnings():
-        yield f"! {warning}"
+    yield from gone_on(app)
     if options.no_session:
         yield "! --no-session: nothing of this session is kept"
-    if not app.model.known:
-        yield f"! {app.model.id} is not in the catalog: careful defaults, unknown price"

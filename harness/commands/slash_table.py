@@ -9,22 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from harness.commands import slash_sessions
 from harness.commands.conversation import AppConversation
 from harness.ui import figures
 from harness.ui.plain import one_line
-from harness.ui.slash import Command, Table
+from harness.ui.slash import Command, Stream, Table
+
+Shown = Sequence[str] | Stream
 
 
 def table(session: AppConversation) -> Table:
     """The commands of an open session, in the order of `/help`."""
 
-    def on(function: Callable[[AppConversation, str], Sequence[str]]) -> Callable[[str], Sequence[str]]:
+    def on(function: Callable[[AppConversation, str], Shown]) -> Callable[[str], Shown]:
         return partial(function, session)
 
+    kept = slash_sessions.Kept(session)
     return {
         "model": Command("/model [NAME]", "show the model, or go on with another one", on(_model), "with argument"),
         "cost": Command("/cost", "what the session cost", on(_cost)),
         "cache": Command("/cache", "what was read from cache, and why not more", on(_cache)),
+        "sessions": Command("/sessions", "the last sessions here", kept.show, "always"),
+        "resume": Command(
+            "/resume [N|ID]", "go on with another session: its number there, or its id", kept.go_on, "always"
+        ),
+        "rename": Command("/rename TITLE", "give this session a title", on(slash_sessions.rename)),
+        "export": Command("/export FILE", "this session as .md, .json or .html", on(slash_sessions.export), "always"),
     }
 
 
