@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.agent.file_history import FileTurn
+from harness.agent.rewind import turns
 from harness.agent.session import Session
 from harness.agent.tool_runner import Permit
 from harness.conversation.canonical import digest
@@ -114,8 +115,8 @@ class Checkpoints:
             yield end
 
     def _last_words(self) -> int | None:
-        entries = reversed(self.session.history.entries)
-        return next((entry.seq for entry in entries if entry.message.tag == "person"), None)
+        here = turns(self.session)
+        return here[-1].seq if here else None
 
     async def _before(self) -> None:
         turn = self._turn
@@ -193,21 +194,21 @@ class Checkpoints:
         undone = self.session.files.undone
         if not undone or (turn is not None and all(one.turn != turn for one in undone[-1].turns)):
             return None
-        turns = [one.turn for one in undone[-1].turns]
-        return await self._restore("redo", "person", turns, [undone[-1].step])
+        again = [one.turn for one in undone[-1].turns]
+        return await self._restore("redo", "person", again, [undone[-1].step])
 
-    async def _undo(self, kind: str, by: str, turns: Sequence[FileTurn]) -> Restored | None:
-        if not turns:
+    async def _undo(self, kind: str, by: str, done: Sequence[FileTurn]) -> Restored | None:
+        if not done:
             return None
-        return await self._restore(kind, by, [one.turn for one in turns], [one.step for one in turns])
+        return await self._restore(kind, by, [one.turn for one in done], [one.step for one in done])
 
-    async def _restore(self, kind: str, by: str, turns: Sequence[int], steps: Sequence[Step]) -> Restored:
+    async def _restore(self, kind: str, by: str, about: Sequence[int], steps: Sequence[Step]) -> Restored:
         if self.store.snapshots is None:
             raise SnapshotFailed(f"no file was put back: {self.store.off}")
         restored = await self.store.snapshots.restore(steps, self._day)
         trees = {"before": restored.before.tree, "after": restored.after.tree}
-        about = {"kind": kind, "by": by, "turns": sorted(set(turns)), "changed": len(restored.changed)}
-        self.session.record("restored", {**about, **trees})
+        what = {"kind": kind, "by": by, "turns": sorted(set(about)), "changed": len(restored.changed)}
+        self.session.record("restored", {**what, **trees})
         await self.session.sync()
         return restored
 
@@ -222,7 +223,7 @@ class Checkpoints:
         if (snapshots := self.store.snapshots) is None:
             raise SnapshotFailed(f"no file is saved: {self.store.off}")
         found: list[Changed] = []
-        words = {entry.seq: entry.message.text for entry in self.session.history.entries}
+        words = {turn.seq: turn.text for turn in self.session.history.turns()}
         for one in self.session.files.done[-LISTED:]:
             step = one.step
             if step.after is None:

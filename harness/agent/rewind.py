@@ -27,7 +27,7 @@ def rewind(session: Session, seq: int) -> PersonTurn:
         UsageError: there is no such turn.
         JournalError: the journal is damaged, so nobody can tell what the conversation was then.
     """
-    _check_whole(session)
+    check_whole(session)
     turn = next((turn for turn in session.history.turns() if turn.seq == seq), None)
     messages = session.history.before(seq)
     if turn is None or messages is None:
@@ -43,7 +43,7 @@ def undo(session: Session) -> PersonTurn:
         UsageError: there is none.
         JournalError: as `rewind`.
     """
-    _check_whole(session)
+    check_whole(session)
     last = next(reversed(turns(session)), None)
     messages = session.history.before(last.seq) if last else None
     if last is None or messages is None:
@@ -59,14 +59,19 @@ def redo(session: Session) -> PersonTurn:
         UsageError: nothing was undone, or something was said since.
         JournalError: as `rewind`.
     """
-    _check_whole(session)
+    check_whole(session)
     if not session.history.undone:
         raise UsageError("there is nothing to redo: no turn was undone since you last said something")
     session.begin_epoch("redo", session.history.undone[-1])
     return turns(session)[-1]
 
 
-def _check_whole(session: Session) -> None:
+def check_whole(session: Session) -> None:
+    """Refuse where nobody can tell what the conversation was.
+
+    Raises:
+        JournalError: the journal is damaged.
+    """
     if session.journal.damage:
         line = session.journal.damage[0].line
         raise JournalError(

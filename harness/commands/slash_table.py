@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from harness.commands import slash_sessions
+from harness.commands import going_back, slash_sessions
 from harness.commands.conversation import AppConversation
 from harness.ui import figures
 from harness.ui.plain import one_line
@@ -27,6 +27,13 @@ def table(session: AppConversation) -> Table:
     kept = slash_sessions.Kept(session)
     return {
         "model": Command("/model [NAME]", "show the model, or go on with another one", on(_model), "with argument"),
+        "undo": Command(
+            "/undo", "undo the last turn, in the conversation and in the files", on(going_back.undo), "always"
+        ),
+        "redo": Command("/redo", "take the last undo back", on(going_back.redo), "always"),
+        "rewind": Command(
+            "/rewind [N] [conversation|files]", "the turns, or go back to before one", on(going_back.back), "always"
+        ),
         "cost": Command("/cost", "what the session cost", on(_cost)),
         "cache": Command("/cache", "what was read from cache, and why not more", on(_cache)),
         "sessions": Command("/sessions", "the last sessions here", kept.show, "always"),
