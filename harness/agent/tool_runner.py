@@ -17,7 +17,7 @@ from jsonschema.exceptions import best_match
 from harness.agent.session import Session
 from harness.conversation.blocks import Image, Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import clean
-from harness.conversation.events import Event, ToolFinished, ToolStarted
+from harness.conversation.events import Event, Notice, ToolFinished, ToolStarted
 from harness.conversation.stored import write_block
 from harness.tools.base import Outcome, Tool, error
 from harness.tools.output import Spill, bound
@@ -73,6 +73,8 @@ class ToolRunner:
                 async for item, outcome, seconds in finished:
                     results[item.call.id] = self._record(item.call, outcome, share)
                     yield ToolFinished(item.call.id, item.call.name, outcome.shown, outcome.is_error, seconds)
+                    while self._spill.lost:
+                        yield Notice(self._spill.lost.pop())
         self._session.add(Message("results", tuple(results[call.id] for call in calls)))
         await self._session.sync()
 

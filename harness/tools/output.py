@@ -7,7 +7,7 @@ missing), and depends only on its input.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.workspace import files
@@ -27,6 +27,8 @@ class Spill:
     """Where whole outputs are kept: a private folder, made when the first one comes."""
 
     folder: Path
+    lost: list[str] = field(default_factory=list)
+    """Why outputs could not be kept, for the person; whoever tells them takes it."""
 
     def keep(self, data: bytes) -> Path:
         """Stores `data` under the name of its content.
@@ -34,7 +36,11 @@ class Spill:
         Raises:
             OSError: no room, no right.
         """
-        return files.store(self.folder, data)
+        try:
+            return files.store(self.folder, data)
+        except OSError as error:
+            self.lost.append(f"a whole output could not be kept: {files.reason(error)}")
+            raise
 
 
 def visible(text: str) -> str:

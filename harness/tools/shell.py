@@ -84,6 +84,8 @@ def make(
 def _outcome(finished: process.Finished, spill: Spill, seconds: int) -> Outcome:
     output = finished.output
     path = output.path
+    if output.problem:
+        spill.lost.append(output.problem)
     if path is None and output.total > BYTES and not output.problem:
         # Still whole in memory, but more than the model gets.
         with contextlib.suppress(OSError):

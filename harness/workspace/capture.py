@@ -84,8 +84,10 @@ class Capture:
             try:
                 count = os.write(self._fd, view)
             except OSError as error:
-                self._problem = f"only the first {self._kept:,} bytes could be kept: {files.reason(error)}"
-                self._close()
+                # half of it helps less than the room that it takes from the session's journal
+                self._problem = f"the whole output could not be kept: {files.reason(error)}"
+                self.drop()
+                self._part, self._kept = None, 0
                 return
             self._hash.update(view[:count])
             self._kept += count

@@ -190,14 +190,16 @@ class Forks:
         env: Mapping[str, str | None] | None = None,
         cwd: Path | None = None,
         stdin: Path = Path(os.devnull),
+        file_limit: int | None = None,
     ) -> Fork:
-        """Begin a run."""
+        """Begin a run. `file_limit`: no file of it may grow beyond that many bytes, as if the disk were full then."""
         out, err = lab.folder / "stdout", lab.folder / "stderr"
         order = {
             "arguments": arguments,
             "cwd": str(cwd or lab.project),
             "environment": lab.environment(env),
             "stdin": str(stdin),
+            "file_limit": file_limit,
             "stdout": str(out),
             "stderr": str(err),
         }

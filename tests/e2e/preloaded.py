@@ -9,6 +9,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import sys
 import time
 from typing import Any
@@ -24,6 +25,8 @@ gc.freeze()
 def child(order: dict[str, Any]) -> int:
     """The run itself."""
     os.chdir(order["cwd"])
+    if order["file_limit"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_limit"], resource.RLIM_INFINITY))
     os.environ.clear()
     os.environ.update(order["environment"])
     os.dup2(os.open(order["stdin"], os.O_RDONLY), 0)
