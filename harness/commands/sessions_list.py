@@ -74,7 +74,7 @@ def search_command(arguments: Sequence[str], seam: Seam, store: Store) -> int:
     def search(opened: index.Index) -> tuple[list[Figures], int, list[Found]]:
         figures = opened.figures(store.all())
         here = in_order(figures, root)
-        folders = [store.folder(one.id) for one in figures if one in here]
+        folders = [store.folder(one.id) for one in here]
         return here, len(figures) - len(here), list(opened.search(folders, words))
 
     here, elsewhere, found = index.use(state_dir(seam.environment()), search)
