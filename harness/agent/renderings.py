@@ -7,47 +7,52 @@ itself stays, and is what a redo sends again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Blobs
+from harness.conversation.journal import Blobs, Journal, Record
 from harness.conversation.request import Fragment
 from harness.conversation.stored import fetch, keep
+from harness.errors import JournalError
 
 Group = tuple[tuple[int, ...], tuple[tuple[Fragment, ...], ...]]
 """Record numbers of the messages, and the fragments of each."""
 
 
 class Renderings:
-    """All renderings of one session, by profile and first message."""
+    """Where in the journal the renderings of one session are, by profile and first message; read when asked for."""
 
-    def __init__(self, blobs: Blobs) -> None:
-        self._blobs = blobs
-        self._groups: dict[tuple[str, int], list[Group]] = {}
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._groups: dict[tuple[str, int], list[tuple[tuple[int, ...], int]]] = {}
 
-    def apply(self, data: Mapping[str, Json]) -> None:
+    def apply(self, record: Record) -> None:
         """Take in one journaled group."""
-        seqs = [seq for seq, _ in data["messages"]]
-        self.add(data["profile"], seqs, [_fragments(kept, self._blobs) for _, kept in data["messages"]])
+        seqs = tuple(seq for seq, _ in record.data["messages"])
+        self._groups.setdefault((record.data["profile"], seqs[0]), []).append((seqs, record.seq))
 
     def write(self, profile: str, seqs: Sequence[int], rendered: Sequence[tuple[Fragment, ...]]) -> dict[str, Json]:
-        """The record of what was just rendered, to be journaled before `add`."""
+        """The record of what was just rendered, to be journaled before `apply`."""
         kept = [
-            [seq, [[keep(f.wire.decode("utf-8"), self._blobs), f.marker_at] for f in fragments]]
+            [seq, [[keep(f.wire.decode("utf-8"), self._journal.blobs), f.marker_at] for f in fragments]]
             for seq, fragments in zip(seqs, rendered, strict=True)
         ]
         return {"profile": profile, "messages": kept}
 
-    def add(self, profile: str, seqs: Sequence[int], rendered: Sequence[tuple[Fragment, ...]]) -> None:
-        """Take in a group that is in the journal."""
-        self._groups.setdefault((profile, seqs[0]), []).append((tuple(seqs), tuple(rendered)))
-
     def find(self, profile: str, batch: Sequence[int]) -> Group | None:
-        """The longest group that a batch begins with; None where its first message must be rendered."""
-        whole = (
-            group for group in self._groups.get((profile, batch[0]), ()) if group[0] == tuple(batch[: len(group[0])])
-        )
-        return max(whole, key=lambda group: len(group[0]), default=None)
+        """The longest group that a batch begins with; None where its first message must be rendered.
+
+        A group whose record or blobs are lost is rendered anew; should that give other bytes, the firewall tells.
+        """
+        groups = self._groups.get((profile, batch[0]), [])
+        fitting = [group for group in groups if group[0] == tuple(batch[: len(group[0])])]
+        for seqs, record in sorted(fitting, key=lambda group: -len(group[0])):
+            try:
+                messages = self._journal.read(record).data["messages"]
+                return seqs, tuple(_fragments(kept, self._journal.blobs) for _, kept in messages)
+            except JournalError:
+                groups.remove((seqs, record))
+        return None
 
 
 def _fragments(kept: Sequence[Json], blobs: Blobs) -> tuple[Fragment, ...]:

@@ -58,7 +58,7 @@ class Session:
     def __init__(self, journal: Journal, seam: Seam) -> None:
         self.journal = journal
         self.seam = seam
-        self.history = History(journal.blobs)
+        self.history = History(journal.blobs, lambda seq: journal.read(seq).data)
         self.ledger = Ledger()
         self.seen = SeenFiles(journal.blobs)
         self.files = FileHistory()
@@ -76,7 +76,7 @@ class Session:
         self._prefix: FrozenPrefix | None = None
         self._wire_prefixes: dict[str, FrozenPrefix] = {}
         self._projections: dict[str, Projection] = {}
-        self._renderings = Renderings(journal.blobs)
+        self._renderings = Renderings(journal)
         self._refrozen: dict[int, Mapping[str, Json]] = {}
         self._prompt_at: dict[int, int] = {}
         self._requests: dict[int, Mapping[str, Json]] = {}
@@ -207,7 +207,7 @@ class Session:
             case "forked":
                 self.relatives.append(data["child"])
             case "rendering":
-                self._renderings.apply(data)
+                self._renderings.apply(record)
             case "tool_done":
                 self.seen.apply(data.get("facts") or {})
             case "request":
@@ -340,9 +340,8 @@ class Session:
                 rendered = tuple(provider.render([entry.message for entry in batch], projection.after))
                 # in one record: what was merged must not be found in part after a crash
                 seqs = [entry.seq for entry in batch]
-                self.journal.append("rendering", self._renderings.write(profile, seqs, rendered))
-                # only now: what could not be written is not known
-                self._renderings.add(profile, seqs, rendered)
+                # `record`: what could not be written is not known
+                self.record("rendering", self._renderings.write(profile, seqs, rendered))
             else:
                 rendered = group[1]
             for entry, fragments in zip(batch, rendered, strict=False):

@@ -7,9 +7,10 @@ out stays in the journal, and a later epoch may list it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Literal
 
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import Json
@@ -21,6 +22,10 @@ INTERRUPTED = "Interrupted: this call was not run."
 MAY_HAVE_RUN = (
     "Interrupted: this call may have run, in part or in full; its result is lost. Look before you run it again."
 )
+
+
+Place = Literal["turn", "injected", "within"]
+"""Where a message stands in a turn: it begins one, is told with the words that do, or belongs to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,13 @@ class PersonTurn:
 
 @dataclass(slots=True)
 class History:
-    """The messages of this branch, and the fate of each call of the last answer."""
+    """The messages of this branch, and the fate of each call of the last answer.
+
+    fetch: the data of a message or `kept` record by its number: what is not part of the conversation now is not held.
+    """
 
     blobs: Blobs
+    fetch: Callable[[int], Mapping[str, Json]]
     entries: list[Entry] = field(default_factory=list)
     context: dict[str, Json] = field(default_factory=dict)
     """The session facts as last told to the model; empty where they never were."""
@@ -53,7 +62,7 @@ class History:
     undone: list[tuple[int, ...]] = field(default_factory=list)
     """The conversations that undo left, the last one last; a new message of the person forgets them."""
     _past: list[tuple[int, ...]] = field(default_factory=list)
-    _aside: dict[int, Mapping[str, Json]] = field(default_factory=dict)
+    _places: dict[int, Place] = field(default_factory=dict)
     _intents: set[str] = field(default_factory=set)
     _done: dict[str, ToolResult] = field(default_factory=dict)
     _call_ids: set[str] = field(default_factory=set)
@@ -65,7 +74,7 @@ class History:
             case "message":
                 self._add(record.seq, data)
             case "kept":
-                self._aside[record.seq] = data
+                self._places[record.seq] = _place(data)
             case "epoch" if "messages" in data:
                 self._replace(data["reason"], data["messages"])
             case "request":
@@ -85,7 +94,7 @@ class History:
         entry = self._read(seq, data)
         message = entry.message
         self.entries.append(entry)
-        self._aside[seq] = data
+        self._places[seq] = _place(data)
         self.context = dict(entry.context or self.context)
         if message.tag == "person":
             self.undone.clear()
@@ -104,8 +113,10 @@ class History:
         Raises:
             JournalError: a message of it is lost; the conversation stays as it was.
         """
-        if lost := [seq for seq in seqs if seq not in self._aside]:
+        if lost := [seq for seq in seqs if seq not in self._places]:
             raise JournalError(f"message {lost[0]} of the conversation from here on is lost")
+        here = {entry.seq: entry for entry in self.entries}
+        entries = [here[seq] if seq in here else self._read(seq, self.fetch(seq)) for seq in seqs]
         left = self.seqs
         match kind_of(reason):
             case "undo":
@@ -115,8 +126,7 @@ class History:
             case _:
                 self.undone.clear()
         self._past.append(left)
-        here = {entry.seq: entry for entry in self.entries}
-        self.entries = [here[seq] if seq in here else self._read(seq, self._aside[seq]) for seq in seqs]
+        self.entries = entries
         told = (entry.context for entry in reversed(self.entries) if entry.context)
         self.context = dict(next(told, {}))
         self.dropped = ()
@@ -131,9 +141,8 @@ class History:
     def turns(self) -> tuple[PersonTurn, ...]:
         """Every turn of the person that is part of the conversation or was before it was replaced, oldest first."""
         known = sorted({*chain.from_iterable(self._past), *self.seqs})
-        said = ((seq, self._aside[seq]) for seq in known)
-        begun = ((seq, data) for seq, data in said if _begins_turn(data))
-        return tuple(PersonTurn(seq, read_message(data, self.blobs).text) for seq, data in begun)
+        begun = (seq for seq in known if self._places[seq] == "turn")
+        return tuple(PersonTurn(seq, read_message(self.fetch(seq), self.blobs).text) for seq in begun)
 
     def before(self, seq: int) -> tuple[int, ...] | None:
         """The conversation as it was before a person's words and the facts told with them; None where there are none.
@@ -141,9 +150,9 @@ class History:
         Of the conversations that held them, the latest.
         """
         for seqs in (self.seqs, *reversed(self._past)):
-            if seq in seqs and _begins_turn(self._aside[seq]):
+            if seq in seqs and self._places[seq] == "turn":
                 end = seqs.index(seq)
-                while end > 0 and self._aside[seqs[end - 1]]["tag"] == "system_injected":
+                while end > 0 and self._places[seqs[end - 1]] == "injected":
                     end -= 1
                 return seqs[:end]
         return None
@@ -183,9 +192,11 @@ def kind_of(reason: str) -> str:
     return reason.partition(":")[0].partition(" ")[0]
 
 
-def _begins_turn(data: Mapping[str, Json]) -> bool:
-    """Whether a message record is where a person's turn begins: what they said while one ran is part of that one."""
-    return bool(data["tag"] == "person" and not data.get("steering"))
+def _place(data: Mapping[str, Json]) -> Place:
+    """What a message is to a turn: what a person said while one ran is part of that one."""
+    if data["tag"] == "system_injected":
+        return "injected"
+    return "turn" if data["tag"] == "person" and not data.get("steering") else "within"
 
 
 def _tools(unsent: Sequence[Mapping[str, Json]]) -> tuple[str, ...]:

@@ -11,12 +11,23 @@ import asyncio
 import errno
 import os
 import shutil
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.conversation.blobs import BLOB_FROM, Blobs, sync_path
 from harness.conversation.canonical import Json
-from harness.conversation.lines import MAX_LINE, Damage, Reader, Record, format_line, line_digest, read_records
+from harness.conversation.lines import (
+    MAX_LINE,
+    Damage,
+    Reader,
+    Record,
+    format_line,
+    line_digest,
+    parse_line,
+    read_records,
+)
 from harness.conversation.lock import Lock
 from harness.errors import JournalError, storage_error
 from harness.seam import Seam
@@ -51,6 +62,8 @@ class Journal:
         self._loaded = False
         self._half = False
         self._torn_at = 0
+        self._seqs = array("Q")
+        self._places = array("Q")
 
     @property
     def id(self) -> str:
@@ -117,7 +130,11 @@ class Journal:
         """
         reader = Reader(self._path)
         try:
-            yield from reader
+            for record in reader:
+                self._seqs.append(record.seq)
+                self._places.append(reader.place)
+                self._end = reader.end
+                yield record
             if reader.size and not reader.end:
                 raise JournalError(
                     f"nothing in {self._path} is a record of a session ({reader.size:,} bytes, left as they are); "
@@ -214,6 +231,8 @@ class Journal:
         except OSError as error:
             raise storage_error(error, self._path) from error
         self._half = False
+        self._seqs.append(record.seq)
+        self._places.append(self._end)
         self._end += len(line)
         self._previous = line_digest(line[:-1])
         self._next = record.seq + 1
@@ -246,6 +265,27 @@ class Journal:
                 f"{self._path} was moved, removed or replaced while its session was open: what is said now would be "
                 "lost; put it back, or leave and start a new session"
             )
+
+    def read(self, seq: int) -> Record:
+        """One record again, by its number: memory holds where each is, not what it says.
+
+        Raises:
+            JournalError: there is none, or it cannot be read any more.
+        """
+        at = bisect_left(self._seqs, seq)
+        if at == len(self._seqs) or self._seqs[at] != seq:
+            raise JournalError(f"record {seq} of session {self.id} is lost")
+        place = self._places[at]
+        end = self._places[at + 1] if at + 1 < len(self._places) else self._end
+        try:
+            # damaged lines may lie between two records
+            line = os.pread(self._file, end - place, place).partition(b"\n")[0]
+        except OSError as error:
+            raise storage_error(error, self._path) from error
+        parsed = parse_line(line)
+        if isinstance(parsed, str):
+            raise JournalError(f"record {seq} of session {self.id} cannot be read any more: {parsed}")
+        return parsed[0]
 
     def records(self) -> Iterator[Record]:
         """All records, from the file."""

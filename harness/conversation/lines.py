@@ -72,7 +72,8 @@ class Reader:
     """One pass over a journal file; iterate it once. What it found besides records is told after the last one.
 
     damage: places in the middle where records are missing. end: offset behind the last line that is a record. size:
-    bytes that were read; what lies between both is a torn tail. previous, next: digest and number to go on with.
+    bytes that were read; what lies between both is a torn tail. previous, next: digest and number to go on with. place:
+    offset of the record that was given last.
 
     Args:
         limit: bytes from the start beyond which nothing is read.
@@ -86,6 +87,7 @@ class Reader:
         self.size = 0
         self.previous = ""
         self.next = 0
+        self.place = 0
         self._last = -1
 
     def __iter__(self) -> Iterator[Record]:
@@ -101,6 +103,7 @@ class Reader:
             self.damage += bad
             bad = []
             self.end = self.size
+            self.place = self.end - len(line)
             if record.seq < self.next:
                 reason = "its number was used before; another process may have written it"
                 self.damage.append(Damage(number, reason, self._last))

@@ -131,7 +131,7 @@ def test_another_version_sends_what_was_rendered_and_words_only_what_is_new(spea
 def forget_what_was_sent(session: Session) -> None:
     """What a bug of ours would do: the conversation in memory is rendered anew, and otherwise."""
     session._projections.clear()
-    session._renderings = Renderings(session.journal.blobs)
+    session._renderings = Renderings(session.journal)
 
 
 @pytest.mark.moves_prefix(reason="a byte is moved on purpose", times=1)

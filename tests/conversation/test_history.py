@@ -21,7 +21,7 @@ class Fold:
 
     def __init__(self, folder: Path) -> None:
         self.blobs = Blobs(folder)
-        self.history = History(self.blobs)
+        self.history = History(self.blobs, lambda seq: self.records[seq].data)
         self.records: list[Record] = []
 
     def take(self, kind: str, data: Any) -> None:
@@ -80,7 +80,7 @@ def test_a_resume_knows_what_the_session_knew(tmp_path: Path) -> None:
     fold.say(Message("system_injected", (Text("[Session context: …]"),)), context={"today": "2026-05-13"})
     fold.say(Message("answer", CALLS, partial=False))
     fold.take("intent", {"call_id": "c2"})
-    again = History(fold.blobs)
+    again = History(fold.blobs, lambda seq: fold.records[seq].data)
     for record in fold.records:
         again.apply(record)
 

@@ -127,6 +127,24 @@ def test_what_lies_beyond_damage_is_not_one_chain_with_what_lies_before(tmp_path
     assert [journal.whole(*pair) for pair in [(0, 1), (3, 4), (0, 3), (1, 4)]] == [True, True, False, False]
 
 
+def test_any_record_can_be_read_again_by_its_number(tmp_path: Path) -> None:
+    path = make(tmp_path / "s", 0, 1, 2, 3)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], b"garbage\n", *lines[3:], b"torn"]))
+    journal = Journal.open(tmp_path / "s", Seam())
+    records = list(journal.load())
+    records.append(journal.append("note", {"n": 4}))
+
+    assert [journal.read(record.seq) for record in records] == records
+    for missing in (2, 5, 1 << 40):
+        with pytest.raises(JournalError, match="is lost"):
+            journal.read(missing)
+    path.write_bytes(path.read_bytes().replace(b'"n":4', b'"n":5'))
+    with pytest.raises(JournalError, match="cannot be read any more: its checksum is wrong"):
+        journal.read(4)
+    journal.close()
+
+
 def test_many_damaged_lines_are_one_warning(tmp_path: Path) -> None:
     path = make(tmp_path / "s", *range(50))
     lines = path.read_bytes().splitlines(keepends=True)
