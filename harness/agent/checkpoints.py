@@ -25,7 +25,7 @@ from harness.errors import SnapshotFailed, UsageError
 from harness.tools.checkpoint import Changed, Report
 from harness.workspace.listing import LeftOut, told
 from harness.workspace.permissions import Subject
-from harness.workspace.shadow import find_git
+from harness.workspace.shadow import GitStuck, find_git
 from harness.workspace.snapshots import Restored, Snapshots, Step, why_not
 
 LISTED = 10
@@ -76,6 +76,7 @@ class Checkpoints:
     _notices: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
     _pruning: asyncio.Task[None] | None = None
+    _stuck: bool = False
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     # ------------------------------------------------------------------------------------------- saving
@@ -120,7 +121,7 @@ class Checkpoints:
 
     async def _before(self) -> None:
         turn = self._turn
-        if turn is None or turn.seq is None or turn.asked:
+        if turn is None or turn.seq is None or turn.asked or self._stuck:
             return
         turn.asked = True
         if self.store.snapshots is None:
@@ -140,7 +141,9 @@ class Checkpoints:
         try:
             snapshot = await snapshots.take(self._day)
         except SnapshotFailed as failure:
-            self._say(f"what this turn changes in the files cannot be undone: {failure}")
+            self._stuck = isinstance(failure, GitStuck)
+            what = "what this session changes from here on" if self._stuck else "what this turn changes"
+            self._say(f"{what} in the files cannot be undone: {failure}")
             return False
         self._say_left_out(snapshot.left_out)
         left_out = told(snapshot.left_out)

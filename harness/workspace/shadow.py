@@ -23,10 +23,14 @@ from harness.workspace import files
 PATIENCE = 180.0
 """Seconds that one git command may take; the first snapshot of a large tree is the longest."""
 
+SUSPICIOUS = 5.0
+"""Seconds after which we look whether git waits for something that never comes."""
+
 WAIT = 60.0
 """Seconds to wait for another session that works on the same store."""
 
 _POLL = 0.02
+_RULES = frozenset({".gitignore", ".gitattributes"})
 _EXCLUDES = Path(".git/info/exclude")
 
 # Given on the command line, these win over every file; `safe.bareRepository` is read from nowhere else.
@@ -79,6 +83,10 @@ class GitFailed(SnapshotFailed):
     def full(self) -> bool:
         """Whether there was no room."""
         return bool(_FULL.search(self.told))
+
+
+class GitStuck(SnapshotFailed):
+    """A git command does not end; trying it again would only take as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +234,12 @@ class Git:
             worktree: whether it works on the workspace's files.
 
         Raises:
-            GitFailed: another exit code, or it took too long.
+            GitFailed: another exit code.
+            GitStuck: it took too long.
         """
         process = await self._start(words, worktree=worktree)
         try:
-            async with asyncio.timeout(PATIENCE):
-                out, errors = await process.communicate(given)
-        except TimeoutError:
-            raise GitFailed(f"git {_name(words)} took longer than {PATIENCE:g} s") from None
+            out, errors = await self._patiently(process, given, _name(words))
         finally:
             await _ended(process)
         told = errors.decode("utf-8", "replace").strip()
@@ -243,6 +249,20 @@ class Git:
             last = told.splitlines()[-1] if told else f"exit code {process.returncode}"
             raise GitFailed(f"git {_name(words)}: {last}", told)
         return Output(process.returncode, out, told)
+
+    async def _patiently(self, process: asyncio.subprocess.Process, given: bytes, name: str) -> tuple[bytes, bytes]:
+        talk = asyncio.ensure_future(process.communicate(given))
+        try:
+            done, _ = await asyncio.wait({talk}, timeout=SUSPICIOUS)
+            if not done and (found := await asyncio.to_thread(_trap, self._root)):
+                raise GitStuck(f"git waits for ever for {found}, which is no plain file: remove it")
+            async with asyncio.timeout(PATIENCE):
+                return await talk
+        except TimeoutError:
+            raise GitStuck(f"git {name} took longer than {PATIENCE:g} s") from None
+        finally:
+            talk.cancel()
+            await asyncio.gather(talk, return_exceptions=True)
 
     @contextlib.asynccontextmanager
     async def reader(self) -> AsyncIterator[Reader]:
@@ -323,6 +343,17 @@ class Reader:
 
 def _name(words: Sequence[str | bytes]) -> str:
     return words[0] if isinstance(words[0], str) else os.fsdecode(words[0])
+
+
+def _trap(root: Path) -> str:
+    """A file of rules that git would open and read without end; "" where there is none."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name != ".git"]
+        for name in _RULES.intersection(names):
+            path = Path(folder) / name
+            if files.kind(path) not in ("a regular file", "a directory", ""):
+                return str(path.relative_to(root))
+    return ""
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

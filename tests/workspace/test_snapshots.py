@@ -225,6 +225,16 @@ def test_the_person_s_own_exclude_file_counts_and_a_strange_one_blocks_nothing(s
     assert space.take() != before
 
 
+@pytest.mark.parametrize("name", [".gitignore", ".gitattributes"])
+def test_rules_that_never_end_stop_nobody_for_long(space: Space, name: str) -> None:
+    space.write("sub/a", "1")
+    os.mkfifo(space.root / "sub" / name)
+    with pytest.raises(SnapshotFailed, match=f"git waits for ever for sub/{name}, which is no plain file: remove it"):
+        space.take()
+    (space.root / "sub" / name).unlink()
+    assert space.take().left_out == ()
+
+
 def test_large_files_are_left_out_and_told(space: Space) -> None:
     space.write("small", "1")
     large = space.write("large", b"")
