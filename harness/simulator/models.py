@@ -27,6 +27,10 @@ class ModelFacts:
     rejects_prefill: bool = True
     system_messages: bool = False
     """`{"role": "system"}` is allowed inside `messages`."""
+    effort_messages: bool = False
+    """Such a message may carry `output_config.effort`, behind its beta."""
+    later: bool = False
+    """Newer than what the documentation of those messages lists."""
     strips_thinking: bool = False
     """A user message that is not only tool results removes earlier thinking from the prompt."""
 
@@ -36,6 +40,7 @@ class ModelFacts:
 # unpublished: 512, as Fable 5.1.
 # Windows: A7 (1M context, 128k output; Haiku 4.5 200k and 64k).
 # Bound thinking: A4 scope. Forced tools, disabled thinking: A4. Sampling and prefill: A1. System role: A5.
+# Effort in a message: A5, which lists Fable and Mythos 5.1, Opus 5 and 5.5, Sonnet 5.5, and not the later 5.2.
 # Stripping of earlier thinking: A3 (platform.claude.com/docs/en/build-with-claude/thinking).
 _FABLE_BOUND = {
     "binds_thinking": True,
@@ -46,22 +51,23 @@ _FABLE_BOUND = {
 }
 _FABLE = {**_FABLE_BOUND, "binds_thinking": False}
 _MYTHOS = {"rejects_sampling": True, "system_messages": True}
+_EFFORT = {"effort_messages": True}
 
 _ROWS = (
-    ModelFacts("claude-fable-5-2", 512, **_FABLE_BOUND),
-    ModelFacts("claude-fable-5-1", 512, **_FABLE_BOUND),
+    ModelFacts("claude-fable-5-2", 512, later=True, **_FABLE_BOUND),
+    ModelFacts("claude-fable-5-1", 512, **_FABLE_BOUND, **_EFFORT),
     ModelFacts("claude-fable-5", 512, **_FABLE),
-    ModelFacts("claude-mythos-5-2", 512, binds_thinking=True, **_MYTHOS),
-    ModelFacts("claude-mythos-5-1", 512, **_MYTHOS),
+    ModelFacts("claude-mythos-5-2", 512, later=True, binds_thinking=True, **_MYTHOS),
+    ModelFacts("claude-mythos-5-1", 512, **_MYTHOS, **_EFFORT),
     ModelFacts("claude-mythos-5", 512, **_MYTHOS),
     ModelFacts("claude-mythos-preview", 2_048, rejects_sampling=True),
-    ModelFacts("claude-opus-5-5", 512, **_FABLE_BOUND),
-    ModelFacts("claude-opus-5", 512, rejects_sampling=True, system_messages=True),
+    ModelFacts("claude-opus-5-5", 512, **_FABLE_BOUND, **_EFFORT),
+    ModelFacts("claude-opus-5", 512, rejects_sampling=True, system_messages=True, **_EFFORT),
     ModelFacts("claude-opus-4-8", 1_024, rejects_sampling=True, system_messages=True),
     ModelFacts("claude-opus-4-7", 2_048, rejects_sampling=True),
     ModelFacts("claude-opus-4-6", 4_096),
     ModelFacts("claude-opus-4-5", 4_096, rejects_prefill=False),
-    ModelFacts("claude-sonnet-5-5", 512, binds_thinking=True, rejects_sampling=True, system_messages=True),
+    ModelFacts("claude-sonnet-5-5", 512, binds_thinking=True, rejects_sampling=True, system_messages=True, **_EFFORT),
     ModelFacts("claude-sonnet-5", 1_024, rejects_sampling=True),
     ModelFacts("claude-sonnet-4-6", 1_024),
     ModelFacts("claude-sonnet-4-5", 1_024, rejects_prefill=False, strips_thinking=True),

@@ -16,7 +16,7 @@ from typing import Any
 from harness.simulator.contracts import Text
 from harness.simulator.openai_models import OpenAIFacts, Profile
 from harness.simulator.prefix_cache import Prompt
-from harness.simulator.records import Block, Level, Ttl
+from harness.simulator.records import Block, Level, Ttl, trailing_settings
 from harness.simulator.rules import Rules
 
 MARKS = frozenset({"prompt_cache_breakpoint", "cache_control"})
@@ -143,4 +143,5 @@ def _marked(blocks: Sequence[Block], salt: str, facts: OpenAIFacts, request: Map
         endings=tuple(index for index, block in enumerate(counted) if block.eligible),
         explicit_only=options.get("mode") == "explicit",
         lead=ends[-1] if ends else -1,
+        trailing=trailing_settings(counted),
     )

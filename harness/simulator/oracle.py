@@ -1,8 +1,8 @@
 """The perfect cache: what a request could have read if every earlier request had put its breakpoints ideally.
 
-Invariant: it never looks at where markers stand. A prefix can be read when it is the tail of an earlier
-mainline request of the same line, or one of the system ends of any earlier request, and that entry would
-still be alive.
+Invariant: it never looks at where markers stand, only at where they may. A prefix can be read when it is the tail
+of an earlier mainline request of the same line, or one of the system ends of any earlier request, and that entry
+would still be alive.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Oracle:
         for index in prompt.system_ends:
             if index > perfect.index and prompt.tokens[index] >= prompt.minimum:
                 self._ends[prompt.digests[index]] = _Life(ttl, at)
-        last = len(prompt.digests) - 1
+        last = len(prompt.digests) - 1 - prompt.trailing
         if mainline and last > perfect.index and prompt.tokens[last] >= prompt.minimum:
             self._tails[(line, prompt.digests[last])] = _Life(ttl, at)
 

@@ -41,6 +41,8 @@ class Prompt:
     """B Control: `mode: explicit`, no implicit breakpoint."""
     lead: int = -1
     """B Lookback: last block of the initial developer messages."""
+    trailing: int = 0
+    """Blocks at its end that can carry no breakpoint: settings."""
 
     @property
     def total(self) -> int:

@@ -7,6 +7,7 @@ order.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,6 +37,11 @@ class Block:
     """False for thinking that the vendor left out of the prompt."""
     eligible: bool = False
     """OpenAI: the end of a message or tool output at which an implicit breakpoint may stand (B Lookback)."""
+
+    @property
+    def sets(self) -> bool:
+        """Whether it only changes a setting, so that no breakpoint can stand on it."""
+        return self.kind in ("output_config", "configuration_update")
 
     @property
     def size(self) -> int:
@@ -85,6 +91,8 @@ class Received:
     """Tokens of paid cache writes."""
     contract: str = "anthropic"
     """The caching contract that accounted for it."""
+    effort: str | None = None
+    """The effort that was in force for the answer, wherever it was set; None: the model's default."""
 
     @property
     def markers(self) -> tuple[int, ...]:
@@ -99,6 +107,11 @@ class Received:
             old.canonical == new.canonical and old.level == new.level and old.role == new.role
             for old, new in zip(earlier.blocks, self.blocks, strict=False)
         )
+
+
+def trailing_settings(blocks: Sequence[Block]) -> int:
+    """How many blocks at the end only change a setting."""
+    return next((count for count, block in enumerate(reversed(blocks)) if not block.sets), len(blocks))
 
 
 class Refused(Exception):

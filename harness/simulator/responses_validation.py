@@ -209,7 +209,7 @@ def _check_item(where: str, given: object, facts: OpenAIFacts, profile: Profile,
             f.one_of(f"{where}.role", f.need(where, item, "role", str), ("developer",))
             check_tools(f"{where}.tools", f.need(where, item, "tools", list), strict=not profile.lenient)
         case "configuration_update":
-            _check_update(where, item, facts)
+            _check_update(where, item, facts, rules)
         case _:
             pass  # every type of _ITEMS is above
 
@@ -270,8 +270,11 @@ def _check_reasoning(where: str, item: Mapping[str, Any], facts: OpenAIFacts, pr
         )
 
 
-def _check_update(where: str, item: Mapping[str, Any], facts: OpenAIFacts) -> None:
+def _check_update(where: str, item: Mapping[str, Any], facts: OpenAIFacts, rules: Rules) -> None:
     """B Cache-safe: a change of effort or text.format inside the conversation."""
+    taken = {"breakpoints": facts.breakpoints, "all": True, "none": False}[rules.configuration_updates]
+    if not taken:
+        raise f.unsupported(f"{where}.configuration_update")
     reasoning = f.typed(f"{where}.reasoning", item.get("reasoning") or {}, dict)
     f.only(f"{where}.reasoning", reasoning, {"effort"})
     f.check_effort(f"{where}.reasoning.effort", reasoning.get("effort"), facts)

@@ -34,7 +34,9 @@ class Rules:
     settings_level: Literal["messages", "system", "tools"] = "messages"
     """A3 "model-specific": the first level that a change of thinking parameters or effort invalidates."""
     betas_in_key: bool = False
-    """Whether the beta header takes part in the cache key (documented nowhere)."""
+    """Whether the beta header takes part in the cache key (documented nowhere); if so, it is part of the line."""
+    effort_messages: Literal["listed", "later", "none"] = "listed"
+    """A5 Effort change: models that take it as a message: those listed, later ones too, or none (as at a gateway)."""
     binding: Literal["all", "models", "none"] = "models"
     """A4 scope: whose signatures are bound to the prefix: every model's, the listed models', nobody's."""
     foreign_thinking: Literal["drop", "reject"] = "drop"
@@ -78,6 +80,8 @@ class Rules:
     """B Stateless: asked for by `include`, or always sent, as openai 3.54.0 says of reasoning items."""
     foreign_reasoning: Literal["reject", "remove"] = "reject"
     """B Stateless: another model's reasoning item is refused, or withheld and named in input_transformations."""
+    configuration_updates: Literal["breakpoints", "all", "none"] = "breakpoints"
+    """B Cache-safe: which models take configuration_update items: from 5.6 on, all, or none (it is not published)."""
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -112,6 +116,7 @@ _CHOICES = {
     "settings_level": ("messages", "system", "tools"),
     "binding": ("all", "models", "none"),
     "foreign_thinking": ("drop", "reject"),
+    "effort_messages": ("listed", "later", "none"),
     "profile": ("openai", "openrouter", "deepseek", "ollama", "llamacpp", "vllm", "sglang", "generic"),
     "diagnostics": ("right", "absent", "malformed", "contradicting"),
     "contract": ("model", "breakpoints", "steps", "units", "blocks", "slots", "none"),
@@ -123,6 +128,7 @@ _CHOICES = {
     "reasoning_echo": ("profile", "required", "all", "forbidden", "free"),
     "encrypted_content": ("include", "always"),
     "foreign_reasoning": ("reject", "remove"),
+    "configuration_updates": ("breakpoints", "all", "none"),
 }
 _FLAGS = {"collapse_tool_runs", "readable_after_start", "betas_in_key", "strict_alternation"}
 

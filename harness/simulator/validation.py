@@ -15,11 +15,15 @@ from harness.simulator import fields as f
 from harness.simulator.models import ModelFacts, facts_of
 from harness.simulator.pairing import check_pairs
 from harness.simulator.records import Refused
+from harness.simulator.rules import Rules
 
 NEW_VERSION = "2026-10-21"
 VERSIONS = (NEW_VERSION, "2023-06-01")  # A1
 _SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": None}
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"  # A4
+EFFORT_BETA = "mid-conversation-output-config-2026-07-01"  # A5
+_EFFORTS = (None, "low", "medium", "high", "xhigh", "max")
+_EFFORT_TEXT = "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'"
 _MEDIA = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
@@ -32,7 +36,9 @@ def check_version(headers: Mapping[str, str]) -> None:
         raise Refused(f'anthropic-version: "{version}" is not a valid version')
 
 
-def check_request(request: Mapping[str, Any], headers: Mapping[str, str], *, counting: bool = False) -> ModelFacts:
+def check_request(
+    request: Mapping[str, Any], headers: Mapping[str, str], rules: Rules, *, counting: bool = False
+) -> ModelFacts:
     """Refuse what the vendor refuses; returns the facts of the model. `counting`: a count_tokens request."""
     f.only("", request, f.COUNT_REQUEST if counting else f.REQUEST)
     name = f.need("", request, "model", str)
@@ -51,7 +57,12 @@ def check_request(request: Mapping[str, Any], headers: Mapping[str, str], *, cou
     if not counting and request["max_tokens"] == 0:
         _check_prewarm(request)
     _check_system(request)
-    _check_messages(f.need("", request, "messages", list), facts, version)
+    takes_effort = facts.effort_messages or (rules.effort_messages == "later" and facts.later)
+    if EFFORT_BETA not in headers.get("anthropic-beta", ""):
+        says_effort = "without its beta"
+    else:
+        says_effort = "yes" if takes_effort and rules.effort_messages != "none" else "no"
+    _check_messages(f.need("", request, "messages", list), facts, version, says_effort)
     return facts
 
 
@@ -128,8 +139,8 @@ def _check_settings(request: Mapping[str, Any]) -> None:
         if not isinstance(output, dict):
             raise Refused("output_config: Input should be a valid dictionary")
         f.only("output_config", output, frozenset({"effort", "format"}))
-        if output.get("effort") not in (None, "low", "medium", "high", "xhigh", "max"):
-            raise Refused("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")
+        if output.get("effort") not in _EFFORTS:
+            raise Refused(_EFFORT_TEXT)
     if request.get("speed") not in (None, "standard", "fast"):
         raise Refused("speed: Input should be 'standard' or 'fast'")
     diagnostics = request.get("diagnostics")
@@ -205,7 +216,7 @@ def _check_system(request: Mapping[str, Any]) -> None:
         _check_text("system", f"system.{place}", block)
 
 
-def _check_messages(messages: list[Any], facts: ModelFacts, version: str) -> None:
+def _check_messages(messages: list[Any], facts: ModelFacts, version: str, says_effort: str) -> None:
     if not messages:
         raise Refused("messages: at least one message is required")
     previous = ""
@@ -213,8 +224,9 @@ def _check_messages(messages: list[Any], facts: ModelFacts, version: str) -> Non
         where = f"messages.{place}"
         if not isinstance(message, dict):
             raise Refused(f"{where}: Input should be a valid dictionary")
-        f.only(where, message, frozenset({"role", "content"}))
         role = message.get("role")
+        sets = role == "system" and says_effort != "without its beta"
+        f.only(where, message, frozenset({"role", "content"} | ({"output_config"} if sets else set())))
         if role == "system":
             _check_system_role(where, previous, facts)
         elif role not in ("user", "assistant"):
@@ -223,6 +235,11 @@ def _check_messages(messages: list[Any], facts: ModelFacts, version: str) -> Non
             raise Refused(f"{where}: a `system` message must be last or be followed by an assistant message")
         if place == 0 and role != "user":
             raise Refused('messages: first message must use the "user" role')
+        if sets and message.get("output_config") is not None:
+            _check_effort_message(where, message["output_config"], says_effort)
+            if message.get("content") == []:
+                previous = str(role)
+                continue
         _check_content(where, str(role), message.get("content"), version, last=place == len(messages) - 1)
         previous = str(role)
     if previous == "assistant" and facts.rejects_prefill:
@@ -238,6 +255,17 @@ def _check_system_role(where: str, previous: str, facts: ModelFacts) -> None:
         raise Refused(f"{where}: role 'system' is not supported on this model")  # A5
     if previous != "user":
         raise Refused(f"{where}: a `system` message must follow a user message")
+
+
+def _check_effort_message(where: str, output: object, says_effort: str) -> None:
+    """A5 Effort change. The text of the refusal is not public; its form is that of the role's."""
+    if says_effort == "no":
+        raise Refused(f"{where}: `output_config` is not supported on this model")
+    if not isinstance(output, dict):
+        raise Refused(f"{where}.output_config: Input should be a valid dictionary")
+    f.only(f"{where}.output_config", output, frozenset({"effort"}))
+    if output.get("effort") is None or output["effort"] not in _EFFORTS:
+        raise Refused(f"{where}.{_EFFORT_TEXT}")
 
 
 def _check_content(where: str, role: str, content: object, version: str, *, last: bool) -> None:

@@ -296,6 +296,7 @@ class Vendor:
             read=bill.read,
             written=sum(bill.written.values()),
             contract=known.contract,
+            effort=known.effort,
         )
 
         def began() -> None:

@@ -62,7 +62,7 @@ class AnthropicWire:
 
     def accept(self, request: dict[str, Any], headers: Mapping[str, str], rules: Rules, workspace: str) -> Accepted:
         """As `Wire`."""
-        known = understand(request, headers, check_request(request, headers), rules, workspace)
+        known = understand(request, headers, check_request(request, headers, rules), rules, workspace)
         asked = request.get("diagnostics")
         return Accepted(
             model=request["model"],
@@ -75,6 +75,7 @@ class AnthropicWire:
             speak=lambda speech: _speak(request, known, rules, speech),
             silent=request["max_tokens"] == 0,  # A5 pre-warm
             compare_with=asked.get("previous_message_id") if isinstance(asked, dict) else None,
+            effort=known.effort,
         )
 
     def no_key(self, key: str) -> Refused:
@@ -95,7 +96,7 @@ class AnthropicWire:
 
 def count_tokens(request: dict[str, Any], headers: Mapping[str, str], rules: Rules, workspace: str) -> int:
     """Input tokens of a count_tokens request: the same checks (A4: signatures too), no caching."""
-    facts = check_request(request, headers, counting=True)
+    facts = check_request(request, headers, rules, counting=True)
     return understand(request, headers, facts, rules, workspace).prompt.total
 
 

@@ -38,6 +38,7 @@ class ChatWire(OpenAIErrors):
             contract=facts.contract,
             prompt=known.prompt,
             stream=bool(request.get("stream")),
+            effort=request.get("reasoning_effort"),
             speak=lambda speech: _speak(request, known, rules, speech),
         )
 

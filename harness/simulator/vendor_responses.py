@@ -93,6 +93,7 @@ class ResponsesWire(OpenAIErrors):
             speak=lambda speech: _speak(request, known, rules, speech),
             silent=bool(options.get("prewarm")),
             compare_with=options.get("comparison_response_id"),
+            effort=known.effort,
         )
 
 

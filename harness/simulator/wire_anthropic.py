@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.simulator.models import ModelFacts
 from harness.simulator.prefix_cache import Prompt
-from harness.simulator.records import LEVELS, Block, Level, Refused, Ttl
+from harness.simulator.records import LEVELS, Block, Level, Refused, Ttl, trailing_settings
 from harness.simulator.rules import Rules
 from harness.simulator.signatures import THINKING_KINDS, PrefixDigest, judge, judge_redacted
 
@@ -33,6 +33,8 @@ class Understood:
     line: str
     prefix: Callable[[], PrefixDigest] = field(repr=False)
     """Makes the digest of the whole request, which the thinking of the answer is bound to."""
+    effort: str | None
+    """The effort in force for the answer: the last that a message sets, or the request's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,22 @@ def understand(
     window = rules.context_window or facts.context_window
     if prompt.total > window:
         raise Refused(f"prompt is too long: {prompt.total} tokens > {window} maximum")
-    return Understood(facts, blocks, prompt, line_of(request, headers, facts), lambda: _digest(parts))
+    line = line_of(request, headers, facts, rules)
+    return Understood(facts, blocks, prompt, line, lambda: _digest(parts), _effort(request))
 
 
-def line_of(request: Mapping[str, Any], headers: Mapping[str, str], facts: ModelFacts) -> str:
+def _effort(request: Mapping[str, Any]) -> str | None:
+    """A5: a message's effort holds until the next one."""
+    said = (message.get("output_config") or {} for message in request["messages"])
+    top = (request.get("output_config") or {}).get("effort")
+    return next((effort for effort in reversed([output.get("effort") for output in said]) if effort), top)
+
+
+def line_of(request: Mapping[str, Any], headers: Mapping[str, str], facts: ModelFacts, rules: Rules) -> str:
     """Model and every setting whose change loses some level of the cache (A3); a default is as omitted."""
     settings = _settings(request, facts)
     betas = sorted(beta.strip() for beta in headers.get("anthropic-beta", "").split(",") if beta.strip())
-    if betas:
+    if betas and rules.betas_in_key:
         settings["betas"] = betas
     return f"{facts.name} {json.dumps(settings, sort_keys=True)}" if settings else facts.name
 
@@ -125,8 +135,14 @@ def _parts(request: Mapping[str, Any]) -> Iterator[_Part]:
         yield _part("system", "system", -1, place, block)
     for index, message in enumerate(request["messages"]):
         content = message["content"]
-        for place, block in enumerate([content] if isinstance(content, str) else content):
+        listed = [content] if isinstance(content, str) else content
+        for place, block in enumerate(listed):
             yield _part("messages", message["role"], index, place, block)
+        if message.get("output_config"):
+            # A5: what it costs is not told; it is counted as sent
+            setting = {"output_config": message["output_config"]}
+            made = _part("messages", message["role"], index, len(listed), setting)
+            yield replace(made, kind="output_config")
 
 
 def _part(level: Level, role: str, message: int, place: int, block: dict[str, Any] | str) -> _Part:
@@ -158,7 +174,11 @@ def _place_automatic(parts: list[_Part], control: Mapping[str, Any] | None) -> N
         return
     for index in range(len(parts) - 1, -1, -1):
         part = parts[index]
-        if part.kind in THINKING_KINDS or (part.kind == "text" and not part.bindable.get("text")):
+        if (
+            part.kind in THINKING_KINDS
+            or part.kind == "output_config"
+            or (part.kind == "text" and not part.bindable.get("text"))
+        ):
             continue
         if part.marker is not None and part.marker != ttl:
             raise Refused(
@@ -333,4 +353,5 @@ def _prompt(blocks: tuple[Block, ...], salts: Mapping[Level, str], facts: ModelF
         markers=tuple(markers),
         system_ends=tuple(ends),
         minimum=facts.min_cacheable if rules.minimum is None else rules.minimum,
+        trailing=trailing_settings(blocks),
     )

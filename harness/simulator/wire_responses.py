@@ -36,6 +36,8 @@ class Understood:
     """The effective reasoning.context."""
     withheld: tuple[dict[str, str], ...]
     """`input_transformations`: reasoning items left out of the prompt, and why."""
+    effort: str | None
+    """The effort in force for the answer: that of the last configuration_update, or the request's own."""
 
 
 def understand(
@@ -57,7 +59,10 @@ def understand(
     settings = settings_of(facts, profile, request, headers, _values(request))
     prompt = prompt_of(blocks, settings, facts, request, rules, workspace)
     f.check_window(prompt.total, facts, rules.context_window)
-    return Understood(facts, profile, blocks, prompt, settings, context, tuple(withheld.values()))
+    given = [request, *(item for item in items if kind_of(item) == "configuration_update")]
+    efforts = [(one.get("reasoning") or {}).get("effort") for one in given]
+    effort = next((effort for effort in reversed(efforts) if effort), None)
+    return Understood(facts, profile, blocks, prompt, settings, context, tuple(withheld.values()), effort)
 
 
 def _values(request: Mapping[str, Any]) -> dict[str, Any]:

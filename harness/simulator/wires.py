@@ -62,6 +62,8 @@ class Accepted:
     """A pre-warming request: no answer is made."""
     compare_with: str | None = None
     """Id of an earlier answer that this one is to be compared with."""
+    effort: str | None = None
+    """The effort in force for the answer; None: the model's default."""
 
 
 class Wire(Protocol):

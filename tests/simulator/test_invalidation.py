@@ -65,7 +65,7 @@ def test_a3_row_4_model_specific_levels_are_an_option(start: Any, text: Any, too
 
 
 def test_the_line_names_the_settings(start: Any) -> None:
-    call = start()
+    call = start(betas_in_key=True)
     hello = [{"role": "user", "content": "hi"}]
     call.headers = {"anthropic-beta": "b,a"}
     call(hello, output_config={"effort": "low"}, thinking={"type": "adaptive"})
