@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from harness import __version__
+from harness.agent import settings
 from harness.agent.checkpoints import Checkpoints, SnapshotStore, open_store
+from harness.agent.fallback import Fallback
 from harness.agent.gate import Gate
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
@@ -23,7 +25,7 @@ from harness.agent.undoable import UndoableAgent
 from harness.config import config_dir, load, state_dir
 from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json, digest
-from harness.conversation.events import Ask, AskPermission, Question
+from harness.conversation.events import Ask, AskPermission, Event, Notice, Question
 from harness.conversation.request import FrozenPrefix, Line
 from harness.errors import StorageFull, UsageError
 from harness.knowledge import project, skills
@@ -31,7 +33,7 @@ from harness.prompt.context import Facts, context_message
 from harness.prompt.layers import Layer, session_text, static_text
 from harness.prompt.prefix import assemble
 from harness.providers import connect
-from harness.providers.base import Access, Provider
+from harness.providers.base import Access
 from harness.providers.catalog import Catalog, Model
 from harness.providers.keys import variables_to_hide
 from harness.providers.retry import RetryPolicy
@@ -63,6 +65,7 @@ class Options:
     from_elsewhere: bool = False
     no_session: bool = False
     model: str | None = None
+    fallback_model: str | None = None
     effort: str | None = None
     permission_mode: str | None = None
     allow: tuple[str, ...] = ()
@@ -95,6 +98,7 @@ class App:
         self.root = project.find_root(options.cwd)
         flags = {
             "model": options.model,
+            "fallback_model": options.fallback_model,
             "effort": options.effort,
             "permission_mode": options.permission_mode,
             "allow": options.allow or None,
@@ -108,16 +112,21 @@ class App:
         mode = cast("Mode", self.config.permission_mode)
         self._gate = Gate(mode, parse_rules(self.config.allow), self._workspace, ask_permission)
         self._temporary: Path | None = None
-        self._left: list[Provider] = []
+        self._channels: dict[str, Channel] = {}
         self._ask = ask
+        self._person = ask_permission is not None
         # what needs no session first: a wrong model or a missing key leaves no trace
         self._catalog = Catalog.load(self._config_dir)
         self.model = self._catalog.find(self.config.model)
         self._secrets: set[str] = set(self._key_variables())
+        self._fallback_model = self._catalog.find(self.config.fallback_model) if self.config.fallback_model else None
         self.session = self._open()
         self.checkpoints = Checkpoints(self.session, self._snapshots())
         try:
             self.agent = self._agent()
+            self._fallback = Fallback(self.agent, self._fallback_model.id if self._fallback_model else "", self._use)
+            self.agent.call = self._fallback.call
+            self._begin()
         except BaseException:
             self._let_go()
             raise
@@ -147,9 +156,10 @@ class App:
         else:
             session = Session.resume(folder, seam, from_elsewhere=options.from_elsewhere)
         try:
-            # without the flag, a session keeps the model it last spoke to
+            # without the flag, a session keeps the person's model, whatever stood in for it
             if session.last_model and options.model is None:
-                self.model = self._catalog.find(session.last_model)
+                last = session.fallback["model"] if session.fallback else session.last_model
+                self.model = self._catalog.find(last)
             self._check_price()
             self._reach(self.model)
         except BaseException:
@@ -193,20 +203,72 @@ class App:
         return assemble(tools, static_text(), session_text(layers))
 
     def _check_price(self) -> None:
-        if self._options.max_cost is not None and self.model.price is None:
-            raise UsageError(
-                f"--max-cost cannot be kept: the price of {self.model.id} is unknown; choose another --model"
-            )
+        for model in (self.model, self._fallback_model):
+            if self._options.max_cost is not None and model is not None and model.price is None:
+                raise UsageError(
+                    f"--max-cost cannot be kept: the price of {model.id} is unknown; choose another --model"
+                )
 
-    def _effort(self) -> str | None:
-        """The session's effort; another one given now is a settings change, which begins an epoch."""
-        before = self.session.effort
-        if self._options.effort in (None, before):
-            return before
-        if self.session.last_model:
-            reason = f"settings: effort {before or 'default'} to {self._options.effort}"
-            self.session.record("epoch", {"reason": reason, "effort": self._options.effort})
-        return self._options.effort
+    def _begin(self) -> None:
+        """What the flags change in a session that goes on, and what is wrong with them before anything is sent."""
+        if self._fallback_model is not None:
+            self._reach(self._fallback_model)
+        if self._options.model is not None:
+            self._fallback.end("--model was given")
+        self._effort_asked = self._options.effort if self.session.last_model else None
+        if self._effort_asked is not None:
+            settings.check(self.model, self._effort_asked)
+
+    async def before_turn(self) -> AsyncIterator[Event]:
+        """What comes before a turn of the person: a change that waits for their word, a model that stood in."""
+        for line in self._fallback.begin_turn():
+            yield Notice(line)
+        if self._effort_asked is not None:
+            level, self._effort_asked = self._effort_asked, None
+            if line := await self.change_effort(level):
+                yield Notice(line)
+
+    async def change_effort(self, level: str) -> str:
+        """Go on with another effort, in the way that costs least; what is paid for is asked first, where a person is.
+
+        Gives one line that says what was done; "" where there was nothing to do.
+
+        Raises:
+            UsageError: the model in use does not have it.
+        """
+        session, channel = self.session, self.agent.channel
+        model = channel.model
+        settings.check(model, level)
+        found = settings.effect(session, channel, level)
+        match found.kind:
+            case "same":
+                settings.change_later(session, level)
+                return ""
+            case "told":
+                settings.change_later(session, level)
+                return f"effort {level} for {model.id}: told inside the conversation, the cache stays"
+            case "free":
+                settings.change_now(session, model, level)
+                return f"effort {level} for {model.id}: nothing is cached, so it costs nothing"
+            case "waits":
+                answer: str | None = settings.LATER
+            case "paid":
+                # without a person, the flag is their word
+                answer = await self._ask(settings.question(model, level, found)) if self._person else settings.NOW
+        if answer == settings.NOW:
+            settings.change_now(session, model, level)
+            return f"effort {level} for {model.id}: {found.cost}"
+        if answer == settings.LATER:
+            settings.change_later(session, level)
+            return f"effort {level} for {model.id}: from the next compaction on"
+        return f"the effort of {model.id} stays as it is"
+
+    @property
+    def effort(self) -> str:
+        """The effort of the model in use, and what is wanted besides."""
+        found, wanted = settings.in_force(self.session, self.model), self.session.efforts.wanted
+        waits = f"; {wanted} from the next compaction on" if wanted not in (None, found) else ""
+        return (found or "the model's own") + waits
 
     def switch(self, name: str) -> None:
         """Go on with another model, between two turns; the model left behind keeps its line, and its cache lives on.
@@ -214,10 +276,15 @@ class App:
         Raises:
             HarnessError: the model, its provider or its key is not there; nothing has changed then.
         """
+        self._use(name)
+        self._fallback.end("the person chose a model")
+
+    def _use(self, name: str) -> None:
         model = self._catalog.find(name)
-        channel = self._channel(model)
+        channel = self._channels.get(model.id) or self._channel(model)
+        left = self.agent.channel
+        self._channels |= {left.model.id: left, model.id: channel}
         self.model = model
-        self._left.append(self.agent.channel.provider)
         self.agent.channel = channel
         self.agent.runner = self._runner()  # another key to hide from its tools
 
@@ -226,11 +293,11 @@ class App:
         cache, cache_key = about["cache"], about.get("cache_key", "")
         provider = connect.provider(model, self._reach(model), cache_key, self._seam, config.idle_timeout)
         ttl = connect.ttl_for(model, cache["ttl"])
-        settings = connect.settings(model, self._effort(), cache_key, ttl)
+        born_with = connect.settings(model, self.session.efforts.of_line(model.id), cache_key, ttl)
         return Channel(
             provider=provider,
             model=model,
-            line=Line(model.wire, provider.base_url, model.name, settings),
+            line=Line(model.wire, provider.base_url, model.name, born_with),
             max_tokens=min(model.max_output, config.max_output_tokens or DEFAULT_OUTPUT),
             retry=RetryPolicy(retries=config.max_retries),
             cache=cache["enabled"],
@@ -310,8 +377,8 @@ class App:
         """Let go of connections and of the session; a session that was not wanted is removed."""
         try:
             await self.checkpoints.close()
-            for provider in (self.agent.channel.provider, *self._left):
-                await provider.close()
+            for channel in {**self._channels, self.model.id: self.agent.channel}.values():
+                await channel.provider.close()
             await self.session.sync()
         finally:
             self._let_go()

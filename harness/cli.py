@@ -55,6 +55,11 @@ def parser() -> argparse.ArgumentParser:
         "--fork", action="store_true", help="with -c or -r: in a copy; the session itself stays as it is"
     )
     flags.add_argument("--model", metavar="NAME", help="provider/model or an alias (sonnet, opus, haiku)")
+    flags.add_argument(
+        "--fallback-model",
+        metavar="NAME",
+        help="goes on where the model fails for good: overload, limits, no way to it",
+    )
     flags.add_argument("--effort", choices=("low", "medium", "high", "xhigh", "max"), help="how hard the model tries")
     flags.add_argument("--cwd", metavar="DIR", help="work there")
     flags.add_argument("--add-dir", metavar="DIR", action="append", default=[], help="may edit there too")

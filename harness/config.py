@@ -53,6 +53,7 @@ class Config:
     """
 
     model: str = "anthropic/claude-sonnet-5-5"
+    fallback_model: str | None = None
     permission_mode: str = "edit"
     allow: tuple[str, ...] = ()
     effort: str | None = None
@@ -203,6 +204,7 @@ _Check = Callable[[object], object]
 # Setting as written in a file -> (field of Config, check).
 _SETTINGS: Mapping[str, tuple[str, _Check]] = {
     "model": ("model", _text),
+    "fallback_model": ("fallback_model", _text),
     "permission_mode": ("permission_mode", _one_of(*PERMISSION_MODES)),
     "allow": ("allow", _texts),
     "effort": ("effort", _one_of(*EFFORTS)),
@@ -226,6 +228,7 @@ _CHECK_OF_FIELD = dict(_SETTINGS.values())
 
 _VARIABLES: Mapping[str, str] = {
     "HARNESS_MODEL": "model",
+    "HARNESS_FALLBACK_MODEL": "fallback_model",
     "HARNESS_PERMISSION_MODE": "permission_mode",
     "HARNESS_EFFORT": "effort",
     "HARNESS_CACHE_TTL": "cache_ttl",

@@ -15,9 +15,9 @@ from typing import Any
 
 from harness.agent.turn import side_request
 from harness.app import App, Options
-from harness.conversation.events import Event, Question, TurnEnded
+from harness.conversation.events import Event, Permission, Question, TurnEnded
 from harness.conversation.journal import Record, read_records
-from harness.providers.openai_chat_wire import NO_ANSWER
+from harness.providers.handoff import NO_ANSWER
 from harness.providers.retry import RetryPolicy
 from harness.simulator import PROFILES, Received, Simulator, said
 from tests.property.world import SharedClock
@@ -73,10 +73,14 @@ class Speaker:
         self.seam = SharedClock(simulator.clock, environment)
         self.options = Options(cwd=self.project, model=model)
         self._runner = asyncio.Runner()
+        self.answers: list[str] | None = None
+        """What the person answers to questions, from the next opening on; None: nobody is there."""
+        self.asked: list[Question] = []
         self.app = self._open(self.options)
 
     def _open(self, options: Options) -> App:
-        app = App(options, self.seam, _nobody)
+        asks = () if self.answers is None else (_no_permission,)
+        app = App(options, self.seam, self._ask, *asks)
         app.agent.channel = replace(app.agent.channel, retry=RetryPolicy(retries=2, first=0.0))
         return app
 
@@ -87,13 +91,21 @@ class Speaker:
         return self._runner.run(self._say(words, until, injected))
 
     async def _say(self, words: str, until: Callable[[Event], bool] | None, injected: Sequence[str]) -> list[Event]:
-        seen = []
+        seen = [event async for event in self.app.before_turn()]
         async with aclosing(self.app.agent.turn(words, injected=injected)) as events:
             async for event in events:
                 seen.append(event)
                 if until is not None and until(event):
                     break
         return seen
+
+    async def _ask(self, question: Question) -> str | None:
+        self.asked.append(question)
+        return self.answers.pop(0) if self.answers else None
+
+    def change_effort(self, level: str) -> str:
+        """What `/effort` does, and says."""
+        return self._runner.run(self.app.change_effort(level))
 
     def answer(self, words: str) -> str:
         """What the model answered in the end."""
@@ -151,5 +163,6 @@ class Speaker:
         self._runner.close()
 
 
-async def _nobody(_question: Question) -> None:
-    """Nobody is there."""
+async def _no_permission(_permission: Permission) -> str:
+    """No."""
+    return "no"

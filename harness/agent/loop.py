@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
 from harness.agent.policies import Policy
 from harness.agent.session import Session
@@ -25,9 +26,28 @@ ContextSource = Callable[[Mapping[str, Json]], tuple[Message, Mapping[str, Json]
 """The session context to tell now and its facts, given those last told; None where nothing changed."""
 
 
+class Call(Protocol):
+    """One model call: iterate `run`, then read `answer`."""
+
+    @property
+    def answer(self) -> Answer:
+        """What it gave."""
+
+    def run(self) -> AsyncGenerator[Event]:
+        """Make it. Raises HarnessError where it failed before anything was shown."""
+
+
+def plain_call(agent: Agent) -> Call:
+    """A call to the agent's model, as it is."""
+    return ModelCall(agent.session, agent.channel)
+
+
 @dataclass(slots=True)
 class Agent:
-    """All that a turn needs. `steering` gives what the person typed since it was last asked."""
+    """All that a turn needs.
+
+    steering: gives what the person typed since it was last asked. call: makes the next model call.
+    """
 
     session: Session
     channel: Channel
@@ -35,6 +55,7 @@ class Agent:
     context: ContextSource
     policies: Sequence[Policy] = ()
     steering: Callable[[], Sequence[str]] = tuple
+    call: Callable[[Agent], Call] = plain_call
 
     def begin(self, text: str, tag: Tag = "person", injected: Sequence[str] = ()) -> None:
         """Append what a turn begins with: results for calls left open, then context, then the words themselves."""
@@ -65,7 +86,7 @@ class Agent:
             if stop := next((why for p in self.policies if (why := p.stop(self.session, calls_made))), ""):
                 yield TurnEnded("limit", self._last_text(), stop)
                 return
-            call = ModelCall(self.session, self.channel)
+            call = self.call(self)
             async with aclosing(call.run()) as events:
                 async for event in events:
                     yield event

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.agent.efforts import Efforts
 from harness.agent.family import children, family_ledger, tell_parent
 from harness.agent.file_history import FileHistory
 from harness.agent.renderings import Renderings
@@ -72,7 +73,9 @@ class Session:
         self.last_model = ""
         self.last_request: Mapping[str, Json] = {}
         """The journaled form of the last mainline request, on whatever line."""
-        self.effort: str | None = None
+        self.efforts = Efforts()
+        self.fallback: Mapping[str, Json] | None = None
+        """That another model stands in for the person's, as `agent.fallback` journals it."""
         self._prefix: FrozenPrefix | None = None
         self._wire_prefixes: dict[str, FrozenPrefix] = {}
         self._projections: dict[str, Projection] = {}
@@ -190,10 +193,10 @@ class Session:
         data = record.data
         self.history.apply(record)
         self.files.apply(record)
+        self.efforts.apply(record)
         match record.kind:
             case "session":
                 self.about = dict(data)
-                self.effort = data.get("effort")
             case "message" if data["tag"] == "answer":
                 self._prompt_at[record.seq] = self.last_prompt
             case "prefix":
@@ -208,6 +211,10 @@ class Session:
                 self.relatives.append(data["child"])
             case "rendering":
                 self._renderings.apply(record)
+            case "fallback":
+                self.fallback = data
+            case "fallback_over":
+                self.fallback = None
             case "tool_done":
                 self.seen.apply(data.get("facts") or {})
             case "request":
@@ -227,7 +234,6 @@ class Session:
 
     def _begin_epoch(self, data: Mapping[str, Json]) -> None:
         self.epochs.append(data["reason"])
-        self.effort = data.get("effort", self.effort)
         self.relatives += [data["parent"]] if "parent" in data else []
         for after in data.get("lost", ()):
             self.journal.lose(after, "it could not be read when the session was forked")
@@ -300,7 +306,7 @@ class Session:
             reason: begins with one of the words of design section 2.2, then ": detail".
             messages: record numbers of the conversation from now on; None: it stays.
             prefix: tools and system blocks from now on; None, or the same bytes: they stay.
-            effort: from now on; None: it stays.
+            effort: of every line from now on; None: each keeps its own.
         """
         data: dict[str, Json] = {"reason": reason}
         if messages is not None:

@@ -96,7 +96,7 @@ class ModelCall:
         self._started = 0.0
         self._expected = Expectation("first")
         self._done: ResponseDone | None = None
-        self.answer = Answer(None, "")
+        self.answer: Answer = Answer(None, "")
         self.request: Request | None = None
 
     async def run(self) -> AsyncGenerator[Event]:

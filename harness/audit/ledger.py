@@ -57,6 +57,11 @@ class Ledger:
         """An entry of a line, alive or expired."""
         return self._lines.get(line, {}).get(digest)
 
+    def held(self, line: str, now: float) -> int | None:
+        """The tokens up to the deepest entry of a line that can be read at `now`; 0: none can; None: no bill tells."""
+        alive = [entry for entry in self._lines.get(line, {}).values() if entry.alive(now)]
+        return max((entry.tokens for entry in alive if entry.tokens), default=None if alive else 0)
+
     def billed(self, line: str, positions: Sequence[Position], usage: Usage, started: float, refresh: Refresh) -> None:
         """Take in what one request was billed.
 

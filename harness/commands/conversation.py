@@ -90,6 +90,8 @@ class AppConversation:
 
     async def run(self, text: str) -> AsyncGenerator[Event]:
         """See `Conversation`."""
+        async for event in self.app.before_turn():
+            yield event
         async with aclosing(self.app.agent.turn(text)) as events:
             async for event in events:
                 if isinstance(event, ResponseDone):

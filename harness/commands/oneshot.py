@@ -145,6 +145,8 @@ class OneShot:
             yield Notice(warning)
         if not self._app.model.known:
             yield Notice(f"{self._app.model.id} is not in the catalog: careful defaults, unknown price")
+        async for event in self._app.before_turn():
+            yield event
         if self._schema is None:
             async for event in self._app.agent.turn(task):
                 yield event

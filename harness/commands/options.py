@@ -31,6 +31,7 @@ def options(flags: argparse.Namespace, seam: Seam) -> Options:
         fork=flags.fork,
         no_session=flags.no_session,
         model=flags.model,
+        fallback_model=flags.fallback_model,
         effort=flags.effort,
         permission_mode=flags.permission_mode,
         allow=tuple(flags.allow),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.commands.arguments import Parser
 from harness.config import state_dir
-from harness.conversation.blocks import Block, Image, Text, Thinking, ToolCall, ToolResult
+from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult
 from harness.seam import Seam
 from harness.sessions import index, wording
 from harness.sessions.figures import Figures
@@ -96,3 +96,5 @@ def _block(block: Block, item: Said, mark: str, *, full: bool) -> Iterator[str]:
             yield from (f"│ {line}" for line in shown)
             if len(shown) < len(lines):
                 yield f"… {len(lines) - len(shown):,} more lines: --full"
+        case Setting():
+            yield f"# {one_line(wording.setting(block))}"

@@ -27,6 +27,12 @@ def table(session: AppConversation) -> Table:
     kept = slash_sessions.Kept(session)
     return {
         "model": Command("/model [NAME]", "show the model, or go on with another one", on(_model), "with argument"),
+        "effort": Command(
+            "/effort [LEVEL]",
+            "show how hard the model tries, or change it: asks first where the cache would not survive it",
+            on(_effort),
+            "with argument",
+        ),
         "undo": Command(
             "/undo", "undo the last turn, in the conversation and in the files", on(going_back.undo), "always"
         ),
@@ -52,6 +58,16 @@ def _model(session: AppConversation, name: str) -> Sequence[str]:
     model = session.app.model
     known = "" if model.known else "; it is not in the catalog: careful defaults, unknown price"
     return [f"going on with {one_line(model.id)}{known}"]
+
+
+def _effort(session: AppConversation, level: str) -> Shown:
+    if not level:
+        return [f"{session.app.effort}; another one: /effort LEVEL"]
+    return _change_effort(session, level)
+
+
+async def _change_effort(session: AppConversation, level: str) -> Stream:
+    yield one_line(await session.app.change_effort(level) or f"effort {level} it is already")
 
 
 def _cost(session: AppConversation, _: str) -> Sequence[str]:

@@ -71,11 +71,23 @@ class ToolResult:
     is_error: bool = False
 
 
-Block = Text | Image | Thinking | ToolCall | ToolResult
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that one model is told inside the conversation, so that its cache stays; no other model gets it.
 
-Tag = Literal["person", "program", "system_injected", "results", "answer"]
+    name: "effort". model: "provider/name".
+    """
+
+    name: str
+    value: str
+    model: str
+
+
+Block = Text | Image | Thinking | ToolCall | ToolResult | Setting
+
+Tag = Literal["person", "program", "system_injected", "results", "answer", "setting"]
 """Who speaks: a person; the program in a person's stead (a repair, a goal); facts the program injects, which are no
-turn and never carry a marker; tool results; the model."""
+turn and never carry a marker; tool results; the model; a `Setting`, alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +99,15 @@ class Message:
     partial: bool = False
 
     @property
-    def role(self) -> Literal["user", "assistant"]:
-        """The role every wire knows."""
-        return "assistant" if self.tag == "answer" else "user"
+    def role(self) -> Literal["user", "assistant", "system"]:
+        """The role every wire knows; "system" only for what is no text."""
+        match self.tag:
+            case "answer":
+                return "assistant"
+            case "setting":
+                return "system"
+            case _:
+                return "user"
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:

@@ -103,10 +103,15 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the model asks the person. `options` may be empty: then any text answers."""
+    """What the person is asked, by the model where the title does not say otherwise.
+
+    options: may be empty: then any text answers. own_words: whether it does where there are some.
+    """
 
     text: str
     options: tuple[str, ...] = ()
+    title: str = "The model asks:"
+    own_words: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.conversation.blocks import Block, Image, Message, Text, Thinking, ToolCall, ToolResult, Usage
+from harness.conversation.blocks import Block, Image, Message, Setting, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.conversation.canonical import Json, decode, encode
 from harness.conversation.journal import BLOB_FROM, Blobs
 
@@ -49,6 +49,8 @@ def write_block(block: Block, blobs: Blobs) -> dict[str, Json]:
         case ToolResult(call_id, content, is_error):
             parts = [write_block(part, blobs) for part in content]
             return {"is": "result", "call_id": call_id, "content": parts, "is_error": is_error}
+        case Setting(name, value, model):
+            return {"is": "setting", "name": name, "value": value, "model": model}
 
 
 def read_block(data: Mapping[str, Json], blobs: Blobs) -> Block:
@@ -67,6 +69,8 @@ def read_block(data: Mapping[str, Json], blobs: Blobs) -> Block:
             parts = tuple(read_block(part, blobs) for part in data["content"])
             content = tuple(part for part in parts if isinstance(part, Text | Image))
             return ToolResult(data["call_id"], content, data["is_error"])
+        case "setting":
+            return Setting(data["name"], data["value"], data["model"])
         case other:
             raise ValueError(f"unknown block {other!r}")
 

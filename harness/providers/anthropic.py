@@ -18,10 +18,12 @@ from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
 from harness.providers import anthropic_wire as wire
 from harness.providers.base import Part, Recorder
+from harness.providers.facts import Change
 from harness.providers.transport import Refusal, Sdk, Transport, client_for, connection, refusal, timeouts
 from harness.seam import Seam
 
 URL, KEY = "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"
+BETAS = "anthropic-beta"
 
 
 class Anthropic:
@@ -29,12 +31,21 @@ class Anthropic:
 
     Args:
         idle: seconds without a byte after which the stream is given up.
+        effort: how the model takes a change of effort.
     """
 
     def __init__(
-        self, model: str, base_url: str | None, key: str, seam: Seam, idle: float, headers: Mapping[str, str]
+        self,
+        model: str,
+        base_url: str | None,
+        key: str,
+        seam: Seam,
+        idle: float,
+        headers: Mapping[str, str],
+        effort: Change | None = None,
     ) -> None:
         self._model = model
+        self._effort = effort
         self._client = client_for(
             lambda: AsyncAnthropic(
                 api_key=key, base_url=base_url, max_retries=0, timeout=timeouts(idle), default_headers=dict(headers)
@@ -52,8 +63,11 @@ class Anthropic:
 
     def render(self, batch: Sequence[Message], after: Tag | None) -> Sequence[tuple[Fragment, ...]]:
         """See `Provider`: this vendor takes neighbouring messages of one role."""
-        del after
-        return [wire.render(message, self._model) for message in batch]
+        rendered = []
+        for message in batch:
+            rendered.append(wire.render(message, self._model, after))
+            after = message.tag if rendered[-1] else after
+        return rendered
 
     def envelope(self, role: str, blocks: tuple[bytes, ...]) -> bytes:
         """See `Provider`."""
@@ -72,11 +86,16 @@ class Anthropic:
         return self._transport.stream(body, record, wire.Decoder(self._model))
 
     async def _post(self, body: bytes) -> httpx2.Response:
+        headers = {"content-type": "application/json"}
+        if self._effort and self._effort.beta and (self._effort.from_birth or wire.SETTING in body):
+            # beside what the person sends with every request
+            always = self._client.default_headers.get(BETAS)
+            headers[BETAS] = f"{always},{self._effort.beta}" if always else self._effort.beta
         stream = await self._client.post(
             "/v1/messages",
             cast_to=object,
             content=body,
-            options={"headers": {"content-type": "application/json"}},
+            options={"headers": headers},
             stream=True,
             stream_cls=AsyncStream[object],
         )

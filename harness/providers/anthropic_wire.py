@@ -10,23 +10,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from harness.conversation.blocks import Block, Image, Message, Text, Thinking, ToolCall, ToolResult, Usage
+from harness.conversation.blocks import Block, Image, Message, Setting, Tag, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.conversation.canonical import Json, clean, decode, encode
 from harness.conversation.request import Fragment, Marker, Request
 from harness.errors import Overloaded, ProviderError, RateLimited, StreamBroken
 from harness.providers.base import Began, BlockBroken, BlockDone, Finished, Part, TextPart, ThinkingPart
 from harness.providers.calls import parse_call
-from harness.providers.handoff import ANTHROPIC_ID, for_model, wire_id
+from harness.providers.handoff import ANTHROPIC_ID, NO_ANSWER, for_model, wire_id
 from harness.providers.splice import FIRST, body_of, placed
 
+SETTING = b'{"content":[],"output_config":'
+"""How a message begins that is nothing but a setting."""
 
-def render(message: Message, model: str) -> tuple[Fragment, ...]:
-    """The content blocks of one message, as `model` ("anthropic/…") is sent them."""
-    # "cache_control" sorts before every other key of a block, and goes into any but thinking
-    return tuple(
-        Fragment(encode(_wire(block)), -1 if isinstance(block, Thinking) else FIRST)
+_STAND_IN = b'{"content":[' + encode({"type": "text", "text": NO_ANSWER}) + b'],"role":"assistant"}'
+
+
+def render(message: Message, model: str, after: Tag | None = None) -> tuple[Fragment, ...]:
+    """The content blocks of one message, as `model` ("anthropic/…") is sent them.
+
+    Behind a setting this vendor takes an answer only. Where there was none, because the call failed, the message's
+    first block is a stand-in for it, which `envelope` knows.
+
+    Args:
+        after: what the last message is of which this model was sent something.
+    """
+    # "cache_control" sorts before every other key of a block, and goes into any but thinking and settings
+    fragments = tuple(
+        Fragment(encode(_wire(block)), -1 if isinstance(block, Thinking | Setting) else FIRST)
         for block in for_model(message, model)
     )
+    if fragments and after == "setting" and message.tag != "answer":
+        return (Fragment(_STAND_IN), *fragments)
+    return fragments
 
 
 def _wire(block: Block) -> Json:
@@ -48,10 +63,16 @@ def _wire(block: Block) -> Json:
                 "content": [_wire(part) for part in content],
             }
             return result | {"is_error": True} if is_error else result
+        case Setting(_, value):
+            return {"effort": value}
 
 
 def envelope(role: str, blocks: tuple[bytes, ...]) -> bytes:
-    """One message of the body."""
+    """One message of the body; two where its first block is the stand-in."""
+    if blocks[0] == _STAND_IN:
+        return _STAND_IN + b"," + envelope(role, blocks[1:])
+    if role == "system":
+        return SETTING + blocks[0] + b',"role":"system"}'
     return b'{"content":[' + b",".join(blocks) + b'],"role":"' + role.encode("ascii") + b'"}'
 
 

@@ -111,7 +111,13 @@ _CACHING: Form = {
     "collapse_tool_runs": _flag,
 }
 _PRICE: Form = {"input": _price, "output": _price, "read": _price, "write_*": _price}
-_CHANGE: Form = {"loses": _one_of(facts.Level), "how": _one_of(facts.How), "form": _maybe_text, "beta": _maybe_text}
+_CHANGE: Form = {
+    "loses": _one_of(facts.Level),
+    "how": _one_of(facts.How),
+    "form": _maybe_text,
+    "beta": _maybe_text,
+    "from_birth": _flag,
+}
 MODEL: Form = {
     "source": _texts,
     "family": _text,

@@ -78,7 +78,9 @@ def provider(model: Model, reached: Access, cache_key: str, seam: Seam, idle: fl
         case "anthropic":
             from harness.providers.anthropic import Anthropic
 
-            return Anthropic(model.id, reached.base_url, reached.key, seam, idle, reached.headers)
+            return Anthropic(
+                model.id, reached.base_url, reached.key, seam, idle, reached.headers, model.change("effort")
+            )
         case "openai-responses":
             from harness.providers.openai_responses import OpenAIResponses
 
@@ -112,6 +114,20 @@ def diagnoses(model: Model, base_url: str) -> bool:
     if model.wire == "openai-chat":
         return False
     return "*" in model.diagnostics or urlsplit(base_url).hostname in model.diagnostics
+
+
+def effort_of(settings: Mapping[str, Json]) -> str | None:
+    """The effort in the settings of a line; None where none is sent: the vendor's default."""
+    for table in ("output_config", "reasoning"):
+        if table in settings:
+            found: str | None = settings[table].get("effort")
+            return found
+    return settings.get("reasoning_effort")
+
+
+def says_effort(model: Model) -> bool:
+    """Whether a change of effort can be told to the model inside the conversation, so that its cache stays."""
+    return model.wire in ("anthropic", "openai-responses") and model.change("effort").how == "safe"
 
 
 def settings(model: Model, effort: str | None, cache_key: str, ttl: Ttl) -> dict[str, Json]:

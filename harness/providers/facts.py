@@ -124,7 +124,8 @@ class Change:
 
     loses: the first level that is lost, with all after it ("tools" is everything). how: "safe", by `form`, which loses
     nothing; "deferred" to the next epoch; "confirmed" by the person, with its price; "vendor": it cannot be avoided and
-    has its own verdict. beta: the header that the form needs.
+    has its own verdict. beta: the header that the form needs. from_birth: it goes with every request from the first
+    one on, and not only once the form is used: whether a header is part of what a cache is keyed on is not published.
     """
 
     setting: str
@@ -132,6 +133,7 @@ class Change:
     how: How
     form: str = ""
     beta: str = ""
+    from_birth: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 
-from harness.conversation.blocks import Block, Message, Text, Thinking
+from harness.conversation.blocks import Block, Message, Setting, Text, Thinking
 from harness.conversation.canonical import digest
 
 ANTHROPIC_ID = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 """platform.claude.com/docs/en/api/messages: tool_use.id."""
+
+NO_ANSWER = "(no answer)"
+"""Stands where a server wants an answer between two messages, and there was none."""
 
 RESPONSES_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """developers.openai.com/api/docs/api-reference/responses: call_id has at most 64 characters."""
@@ -33,8 +36,9 @@ def wire_id(call_id: str, allowed: re.Pattern[str]) -> str:
 def for_model(message: Message, model: str) -> tuple[Block, ...]:
     """The blocks of a message that `model` ("provider/name") can be sent.
 
-    Thinking that another model made, or that was never signed, is left out; so is text without a visible character. An
-    answer never ends with thinking: no vendor takes one, and a stream that broke may have left it so.
+    Thinking that another model made, or that was never signed, and a setting of another's are left out; so is text
+    without a visible character. An answer never ends with thinking: no vendor takes one, and a stream that broke may
+    have left it so.
     """
     blocks = [block for block in message.blocks if _for(block, model)]
     while message.tag == "answer" and blocks and isinstance(blocks[-1], Thinking):
@@ -48,5 +52,7 @@ def _for(block: Block, model: str) -> bool:
             return bool(text.strip())
         case Thinking():
             return block.maker == model and block.can_be_sent
+        case Setting():
+            return block.model == model
         case _:
             return True

@@ -14,11 +14,8 @@ from harness.conversation.blocks import Image, Message, Tag, Text, Thinking, Too
 from harness.conversation.canonical import Json, decode, encode
 from harness.conversation.request import Fragment, FrozenPrefix, Marker, Request
 from harness.providers.facts import Profile
-from harness.providers.handoff import CHAT_ID, LONGEST_NAME, RESPONSES_ID, for_model, wire_id
+from harness.providers.handoff import CHAT_ID, LONGEST_NAME, NO_ANSWER, RESPONSES_ID, for_model, wire_id
 from harness.providers.splice import body_of, joined, key_place, last_part, placed
-
-NO_ANSWER = "(no answer)"
-"""Stands where a server wants an answer between two messages, and there was none."""
 
 NO_IMAGES = "[an image is left out: this model takes none]"
 
@@ -88,6 +85,8 @@ class Renderer:
                 calls = tuple(block for block in blocks if isinstance(block, ToolCall))
                 echo = next((b.item for b in blocks if isinstance(b, Thinking)), "")
                 return [_Unit("assistant", texts, calls=calls, echo=echo)] if texts or calls else []
+            case "setting":
+                return []  # this wire has no form for it
             case "results":
                 return self._results([block for block in blocks if isinstance(block, ToolResult)])
             case _:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.conversation.blocks import Block, Image, Message, Text, Thinking, ToolCall, ToolResult, Usage
+from harness.conversation.blocks import Block, Image, Message, Setting, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.conversation.canonical import Json, clean, decode, encode
 from harness.conversation.request import Fragment, FrozenPrefix, Marker, Request
 from harness.errors import ContextOverflow, Overloaded, ProviderError, QuotaExhausted, RateLimited, StreamBroken
@@ -95,6 +95,8 @@ def _item(block: Block) -> Fragment:
             parts += [_part(part) for part in content]
             head = b'{"call_id":' + encode(wire_id(call_id, RESPONSES_ID)) + b',"output":['
             return _with_parts(head, parts, b'],"type":"function_call_output"}')
+        case Setting(_, value):
+            return Fragment(encode({"type": "configuration_update", "reasoning": {"effort": value}}))
         case Image():
             raise TypeError("an image is no item of its own")
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from harness.conversation.blocks import Block, Image, Text, Thinking, ToolCall, ToolResult
+from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult
 from harness.sessions import wording
 from harness.sessions.figures import Figures
 from harness.sessions.transcript import Billed, EpochBegan, Item, Problem, Said
@@ -104,6 +104,8 @@ def _block(block: Block, item: Said) -> str:
             images = "".join(_image(part) for part in content if isinstance(part, Image))
             head = f"<b>{_line(name)}</b> {'failed: ' if is_error else ''}{_line(text, 120)}"
             return _folded(head, f"<pre>{_text(text)}</pre>{images}", "failed" if is_error else "")
+        case Setting():
+            return f"<p>{_line(wording.setting(block))}</p>\n"
 
 
 def _prose(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from harness.audit.report import hit_rate
-from harness.conversation.blocks import Block, Image, Text, Thinking, ToolCall, ToolResult, Usage
+from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.sessions.figures import Figures
 from harness.sessions.transcript import Billed, EpochBegan, Item, Problem, Said
 
@@ -93,6 +93,8 @@ def _block(block: Block) -> dict[str, Any]:
         case ToolResult(call_id, content, is_error):
             parts = [_block(part) for part in content]
             return {"type": "result", "call_id": call_id, "is_error": is_error, "content": parts}
+        case Setting(name, value, model):
+            return {"type": "setting", "name": name, "value": value, "model": model}
 
 
 def _usage(usage: Usage) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from harness.conversation.blocks import Block, Image, Text, Thinking, ToolCall, ToolResult
+from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult
 from harness.sessions import wording
 from harness.sessions.figures import Figures
 from harness.sessions.transcript import Billed, EpochBegan, Item, Problem, Said
@@ -56,6 +56,8 @@ def _block(block: Block, item: Said, *, raw: bool) -> str:
         case ToolResult(call_id, content, is_error):
             name = _inline(item.calls.get(call_id, "an unknown call"))
             return f"**{name}**{' failed' if is_error else ''}\n\n{fenced(wording.result_text(content))}"
+        case Setting():
+            return f"*{_inline(wording.setting(block))}*"
 
 
 def fenced(text: str) -> str:

@@ -9,7 +9,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from harness.audit.report import hit_rate, money, percent, tokens
-from harness.conversation.blocks import Message, Text, ToolCall
+from harness.conversation.blocks import Message, Setting, Text, ToolCall
 from harness.conversation.canonical import encode
 from harness.sessions.figures import Figures
 from harness.sessions.transcript import Billed, EpochBegan
@@ -22,6 +22,7 @@ SPEAKERS = {
     "system_injected": "Context",
     "results": "Results",
     "answer": "Answer",
+    "setting": "Setting",
 }
 
 
@@ -91,6 +92,11 @@ def result_text(content: tuple[object, ...]) -> str:
 def speaker(message: Message) -> str:
     """Who says it."""
     return SPEAKERS.get(message.tag, message.tag) + (" (incomplete)" if message.partial else "")
+
+
+def setting(said: Setting) -> str:
+    """A change of a setting, as the model was told it."""
+    return f"{said.name}: {said.value}, told to {said.model}"
 
 
 def counted(count: int, what: str) -> str:

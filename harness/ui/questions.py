@@ -82,13 +82,15 @@ def permission_panel(permission: Permission) -> Panel:
 
 
 def question_panel(question: Question) -> Panel:
-    """The model wants to know something."""
+    """Something is to be known."""
     options = [one_line(option, 400) for option in question.options]
     listed = "".join(f"\n{number}. {option}" for number, option in enumerate(options, 1))
     # a tenth has no key of its own: it can be written
-    choices = tuple(Choice(str(number), option, str(number)) for number, option in enumerate(question.options[:9], 1))
-    body = spelled(question.text) + ("\n" + listed if listed else "")
-    return Panel("The model asks:", body, choices, words=True, escape=None)
+    words = question.own_words or not options
+    labels = [str(number) if words else option for number, option in enumerate(options[:9], 1)]
+    choices = tuple(Choice(str(number), question.options[number - 1], label) for number, label in enumerate(labels, 1))
+    body = spelled(question.text) + ("\n" + listed if listed and words else "")
+    return Panel(question.title, body, choices, words=words, escape=None)
 
 
 @dataclass(slots=True)

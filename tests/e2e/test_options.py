@@ -324,14 +324,32 @@ def test_another_model_is_another_line(lab: Lab, vendor: Start) -> None:
     assert sim.requests[3].usage["cache_read_input_tokens"] > 0
 
 
-def test_effort_is_a_settings_change_and_stays(lab: Lab, vendor: Start) -> None:
+def test_effort_is_told_inside_the_conversation_and_stays(lab: Lab, vendor: Start) -> None:
     sim = vendor(Script("one", "two", "three"))
     assert lab.run("-p", "hello").code == 0
-    assert lab.run("-c", "-p", "harder", "--effort", "high").code == 0
+    ran = lab.run("-c", "-p", "harder", "--effort", "high")
+    assert (ran.code, "told inside the conversation" in ran.err) == (0, True)
     assert lab.run("-c", "-p", "and on").code == 0
 
-    efforts = [request.json.get("output_config", {}).get("effort") for request in sim.requests]
-    assert efforts == [None, "high", "high"]
+    assert [request.effort for request in sim.requests] == [None, "high", "high"]
+    assert {request.line for request in sim.requests} == {"claude-sonnet-5-5 " + '{"thinking": {"type": "adaptive"}}'}
+    assert [r.data["reason"] for r in lab.records() if r.kind == "epoch"] == ["start"]
+
+
+def test_where_no_message_can_tell_it_effort_is_a_settings_change_with_a_price(lab: Lab, vendor: Start) -> None:
+    sim = vendor(Script("one", "two", "three"))
+    assert lab.run("-p", "hello", "--model", "claude-opus-4-8").code == 0
+    ran = lab.run("-c", "-p", "harder", "--effort", "high")
+    assert ran.code == 0
+    assert re.search(
+        r"effort high for anthropic/claude-opus-4-8: [\d,]+ cached tokens are written again: about \$0", ran.err
+    )
+    assert lab.run("-c", "-p", "and on").code == 0
+    assert lab.run("-c", "-p", "more", "--effort", "huge").code == 2
+    ran = lab.run("-c", "-p", "more", "--effort", "high")
+    assert "effort high" not in ran.err
+
+    assert [request.effort for request in sim.requests] == [None, "high", "high", "high"]
     assert [r.data["reason"] for r in lab.records() if r.kind == "epoch"] == [
         "start",
         "settings: effort default to high",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.conversation.blocks import Image, Message, Tag, Text, Thinking, ToolCall, ToolResult
+from harness.conversation.blocks import Image, Message, Setting, Tag, Text, Thinking, ToolCall, ToolResult
 
 MODEL = "anthropic/claude-sonnet-5-5"
 CONTEXT = "[Session context: Today is 2026-05-13, Wednesday.]"
@@ -88,6 +88,14 @@ CONVERSATIONS: dict[str, list[Message]] = {
         answered(call(1)),
         Message("results", (result(1),)),
         said("Also look at the other one."),
+    ],
+    "effort_told": [
+        said("Think."),
+        Message("setting", (Setting("effort", "low", MODEL),)),
+        answered(Text("So.")),
+        said("And?"),
+        Message("setting", (Setting("effort", "high", MODEL),)),
+        said("No answer came."),
     ],
     "nothing_to_send_of_an_answer": [
         said("Think."),

@@ -139,7 +139,7 @@ def body(name: str, *, side: bool = False, alive: int | None = None, ttl: Any = 
     prefix = assemble([TOOL], "The static block.", "The session block.")
     projection = Projection(prefix, wire.envelope)
     for seq, message in enumerate(CONVERSATIONS[name]):
-        projection.add(seq, message, wire.render(message, MODEL))
+        projection.add(seq, message, wire.render(message, MODEL, projection.after))
     instruction = said("[Side request] Sum up.", "system_injected")
     tail = [projection.render(-1, instruction, wire.render(instruction, MODEL))] if side else []
     messages = projection.with_tail(tail)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx2
 import pytest
 
-from harness.conversation.blocks import Block, Message, Thinking
+from harness.conversation.blocks import Block, Message, Setting, Thinking
 from harness.conversation.canonical import encode
 from harness.conversation.request import LedgerEntry, Line, Rendered, Request
 from harness.prompt.markers import place
@@ -84,6 +84,8 @@ def made_by(model: Model, message: Message) -> Message:
 
 
 def _made_by(model: Model, block: Block) -> Block:
+    if isinstance(block, Setting) and connect.says_effort(model):
+        return replace(block, model=model.id)
     if not isinstance(block, Thinking) or block.maker != MODEL:
         return block
     item: Any = {"encrypted_content": "b3BhcXVl", "id": "rs_1", "summary": [], "type": "reasoning"}

@@ -205,7 +205,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(effort=st.sampled_from(EFFORTS))
     def effort_changes(self, effort: str) -> None:
-        self.world.reopen(effort=effort)
+        if effort in (self.world.app.model.efforts or ()):
+            self.world.reopen(effort=effort)
 
     @precondition(lambda self: len(self.world.branches) < 4)
     @rule()

@@ -189,6 +189,8 @@ class World:
 
     async def _events(self, words: str, stop: Callable[[Event], bool] | None, style: str) -> None:
         task = asyncio.current_task()
+        async for _ in self.app.before_turn():
+            pass
         async with aclosing(self.app.agent.turn(words)) as events:
             async for event in events:
                 if stop is not None and stop(event):
@@ -319,8 +321,8 @@ def check_markers(request: Received) -> None:
         assert block.kind not in ("thinking", "redacted_thinking")
         assert CONTEXT.encode() not in block.canonical[:60], "a session context carries a marker"
     if request.kind == "mainline":
-        last = request.json["messages"][-1]["content"][-1]
-        assert "cache_control" in last, "the last block of a mainline request is its write"
+        last = next(message for message in reversed(request.json["messages"]) if message["role"] != "system")
+        assert "cache_control" in last["content"][-1], "the last block of a mainline request is its write"
 
 
 def check_messages(request: Received, contexts: int) -> None:
@@ -350,8 +352,8 @@ def check_messages(request: Received, contexts: int) -> None:
 
 
 def is_context(message: Mapping[str, Any]) -> bool:
-    first = message["content"][0]
-    return message["role"] == "user" and str(first.get("text", "")).startswith(CONTEXT)
+    first = message["content"][0] if message["role"] == "user" else {}
+    return str(first.get("text", "")).startswith(CONTEXT)
 
 
 async def _nobody(_question: Question) -> None:

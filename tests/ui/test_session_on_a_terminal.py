@@ -309,3 +309,60 @@ def test_a_missing_key_is_one_line(tmp_path: Path) -> None:
 
     assert it.glass.text.startswith("harness: ")
     assert len(it.glass.text.splitlines()) <= 3
+
+
+def test_effort_is_told_where_the_model_takes_it(simulator: Start, sit: Sit) -> None:
+    vendor = simulator(Script("one", "two"))
+    it = sit(vendor, columns=120)
+    it.type("hi\r")
+    it.until("one\n")
+    it.type("/effort\r")
+    it.until("the model's own; another one: /effort LEVEL")
+    it.type("/effort huge\r")
+    it.until("knows no effort `huge`; it has: low, medium, high, xhigh, max")
+    it.type("/effort low\r")
+    it.until("effort low for anthropic/claude-sonnet-5-5: told inside the conversation, the cache stays")
+    it.type("go on\r")
+    it.until("two\n")
+    it.type("/quit\r")
+
+    assert it.end() == 0
+    assert [request.effort for request in vendor.requests] == [None, "low"]
+    assert vendor.requests[1].extends(vendor.requests[0])
+    assert vendor.requests[1].read == vendor.requests[1].perfect_read > 0
+
+
+def test_effort_asks_where_it_costs(simulator: Start, sit: Sit) -> None:
+    vendor = simulator(Script("one", "two", "three", "four"))
+    it = sit(vendor, "--permission-mode", "yolo", "--model", "claude-opus-4-8", columns=120)
+    it.type("hi\r")
+    it.until("one\n")
+    it.type("/effort max\r")
+    it.until("? A change that the cache does not survive:")
+    it.until(
+        lambda it: re.search(r"│ effort max for .*: [\d,]+ cached tokens are written again: about \$0\.", it.glass.text)
+    )
+    it.until("1 now · 2 at the next compaction · 3 no")
+    it.listen(0.6)
+    it.type("3")
+    it.until("the effort of anthropic/claude-opus-4-8 stays as it is")
+    it.type("go on\r")
+    it.until("two\n")
+    it.type("/effort max\r")
+    it.until(lambda it: it.shown("1 now"))
+    it.listen(0.6)
+    it.type("\x03")
+    it.until("✗ stopped")
+    it.type("go on\r")
+    it.until("three\n")
+    it.type("/effort max\r")
+    it.until(lambda it: it.shown("1 now"))
+    it.listen(0.6)
+    it.type("1")
+    it.until("→ now")
+    it.type("go on\r")
+    it.until("four\n")
+    it.type("/quit\r")
+
+    assert it.end() == 0
+    assert [request.effort for request in vendor.requests] == [None, None, None, "max"]
