@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": "a real task against a simulated vendor: no key, no network, seconds",
     "simulate": "the simulated vendor alone, as a server",
     "models": "the models that are known: windows, prices, how they cache",
+    "cache": "what a session read from cache, why not more, and what that cost",
     "bench": "measure this program on this machine",
     "doctor": "is everything here that it needs? and does caching work on this route?",
 }

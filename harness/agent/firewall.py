@@ -72,15 +72,35 @@ def moved_block(session: Session, profile: str, envelope: Envelope, previous: Se
     """The first block in which a request differs from what its line was sent before."""
     journal = session.journal
     journaled = _Journaled(journal.blobs, profile)
+    lost = LOST
     for record in journal.records():
         if record.seq >= previous.seq:
+            lost = _by_markers(record.data, request) if record.seq == previous.seq else LOST
             break
         journaled.apply(record)
     before = journaled.projection(envelope)
     if before is None:
-        return LOST
+        return lost
     blocks = list(named(before.prefix, before.messages))[: len(before.prefix.tools) + previous.blocks]
-    return first_difference(blocks, list(named(request.prefix, request.messages))) or LOST
+    return first_difference(blocks, list(named(request.prefix, request.messages))) or lost
+
+
+def _by_markers(sent: Mapping[str, Json], request: Request) -> Difference:
+    """Where a request moved, as nearly as the digests at the earlier one's markers tell: its blocks are lost."""
+    for marker in sent["markers"]:
+        match marker["role"]:
+            case "static":
+                where, digest = "tools or static system", request.prefix.static_digest
+            case "session":
+                where, digest = "session system", request.prefix.session_digest
+            case _:
+                at = marker["message"]
+                digests = request.messages[at].digests if at < len(request.messages) else ()
+                where = f"a block of the first {at + 1} messages"
+                digest = digests[marker["block"]] if marker["block"] < len(digests) else ""
+        if digest != marker["digest"]:
+            return replace(LOST, where=where)
+    return LOST
 
 
 class _Journaled:

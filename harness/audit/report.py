@@ -5,6 +5,7 @@ Invariant: hit rates are weighted by tokens and count what was read, never reque
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from harness.conversation.blocks import Usage
@@ -30,6 +31,14 @@ def money(usd: float | None) -> str:
 def tokens(count: int) -> str:
     """Like "12,345"."""
     return f"{count:,}"
+
+
+def clock(at: float) -> str:
+    """Local time of a moment in seconds since the epoch; "?" for one that no calendar has."""
+    try:
+        return dt.datetime.fromtimestamp(at).astimezone().strftime("%m-%d %H:%M:%S")
+    except (OverflowError, OSError, ValueError):
+        return "?"
 
 
 @dataclass(frozen=True, slots=True)

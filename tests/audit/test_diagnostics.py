@@ -126,15 +126,24 @@ def test_what_moved_is_confirmed(model: str, speaker: Begin) -> None:
     assert last(person)["cause"].endswith("(the vendor confirms: the tools changed)")
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_changed_setting_is_confirmed(model: str, speaker: Begin) -> None:
-    person = asking(speaker, model, "One.", "Two.")
+def test_a_changed_setting_is_confirmed_where_the_vendor_has_a_word_for_it() -> None:
+    declared = Verdict("declared", 0, 5, 50, "settings: effort default to low")
+    miss = {"type": "cache_miss", "reason": "reasoning_effort_changed"}
+    found = weigh(declared, said({"prompt_cache_diagnostics": miss}))
+
+    assert found.agrees
+    assert found.cause == (
+        "settings: effort default to low (the vendor confirms: a setting changed (reasoning_effort))"
+    )
+
+
+def test_a_changed_setting_for_which_the_vendor_has_no_word_stays_as_it_is(speaker: Begin) -> None:
+    person = asking(speaker, MODELS[0], "One.", "Two.")
     person.say("One?")
     person.come_back(effort="low")
     person.say("Two?")
 
-    words = "" if "claude" in model else " (the vendor confirms: a setting changed (reasoning_effort))"
-    assert last(person)["cause"] == f"settings: effort default to low{words}"
+    assert last(person)["cause"] == "settings: effort default to low"
 
 
 def test_a_switch_is_confirmed(speaker: Begin) -> None:

@@ -149,6 +149,20 @@ def test_what_a_later_record_says_is_not_taken_for_what_was_sent(speaker: Begin)
     check(person, model, "ours", f"tool {tools_of(person)[0]}", 0)
 
 
+@pytest.mark.moves_prefix(reason="planted", times=2)
+def test_what_was_sent_and_never_journaled_is_narrowed_down_by_its_markers(speaker: Begin) -> None:
+    """The planted bytes were sent; after a resume the right ones are, and nobody knows the planted ones any more."""
+    person = begin(speaker, "claude-opus-4-8", "One.", "Two.", "Three.")
+    person.say("One?")
+    plants.plant(person, tool=plants.changed_tool)
+    person.say("Two?")
+    person.come_back()
+    person.say("Three?")
+
+    verdict = check(person, "claude-opus-4-8", "ours", "tools or static system")
+    assert "what was sent is no longer in the journal" in verdict["cause"]
+
+
 # ------------------------------------------------------------------------------------- ours: a marker too far
 
 
@@ -229,7 +243,7 @@ def test_model_switch_to_another_vendor_has_a_cause_and_no_made_up_price(speaker
     assert (last(person)["lost"], last(person)["price"]) == (0, 0.0)
 
 
-@pytest.mark.parametrize("model", ["claude-opus-4-8", "openai/gpt-6.1-sol"])
+@pytest.mark.parametrize("model", ["claude-opus-4-8", "openai/gpt-5.4"])
 def test_setting_change(model: str, speaker: Begin) -> None:
     person = begin(speaker, model, "One.", "Two.")
     person.say("One?")

@@ -1,0 +1,217 @@
+"""`harness cache`: what a session read from cache, why not more, and what that cost.
+
+Invariant: looks only; the session may be damaged, or open in another process, and stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.audit.book import Book, Row, read_book
+from harness.audit.report import clock, hit_rate, money, percent, tokens
+from harness.commands.arguments import Parser
+from harness.config import config_dir, state_dir
+from harness.conversation.lines import Reader
+from harness.errors import NoSuchSession, StorageFull, UsageError
+from harness.knowledge.project import find_root
+from harness.providers.catalog import Catalog
+from harness.seam import Seam
+from harness.sessions.store import Store
+from harness.ui.cache_page import page
+from harness.ui.plain import one_line
+
+FORMAT = 1
+"""Version of the JSON form."""
+
+COLUMNS = ("#", "time", "prompt", "read", "written", "uncached", "USD", "verdict", "model", "cause")
+LONGEST_CAUSE = 200
+
+
+def main(arguments: Sequence[str], seam: Seam) -> int:
+    """Run the command; the exit code."""
+    parser = Parser(
+        prog="harness cache",
+        description="What a session read from cache, why not more, and what that cost.",
+        epilog="The time is this machine's. A perfect cache reads all that was still alive; its bill is that of the "
+        "prompts alone, as is ours beside it.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("id", nargs="?", metavar="ID", help="default: the session last used in this workspace")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print it as JSON (docs/cache.md)")
+    forms.add_argument("--html", metavar="FILE", help="write a picture of it as one page without scripts or network")
+    parser.add_argument("--misses", action="store_true", help="list only the requests that read less than they could")
+    flags = parser.parse_args(arguments)
+    folder = _folder(flags.id, seam)
+    reader = Reader(folder / "journal.jsonl")
+    book = read_book(reader, Catalog.load(config_dir(seam.environment())).find)
+    damage = len(reader.damage) + book.unreadable
+    if flags.json:
+        sys.stdout.write(json.dumps(as_json(folder.name, book, damage), ensure_ascii=True) + "\n")
+    elif flags.html:
+        _write(Path(flags.html), page(folder.name, book, damage))
+        sys.stdout.write(f"{one_line(flags.html)}: {len(book.rows)} requests of session {folder.name}\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in table(folder.name, book, damage, misses=flags.misses)))
+    return 0
+
+
+def _folder(session: str | None, seam: Seam) -> Path:
+    store = Store(state_dir(seam.environment()))
+    if session is not None:
+        return store.to_go_on(session)
+    root = find_root(seam.cwd().resolve())
+    try:
+        return store.latest(root)
+    except NoSuchSession:
+        raise NoSuchSession(f"no session in {root} yet; name one of another workspace: harness cache ID") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the page whole, for its owner alone: it tells what a session was about."""
+    temporary = path.with_name(f".{path.name}.part")
+    if path.is_dir():
+        raise UsageError(f"--html {path}: it is a folder; name a file")
+    try:
+        with open(temporary, "w", encoding="utf-8", opener=lambda name, how: os.open(name, how, 0o600)) as file:
+            file.write(text)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageFull(f"cannot write {path}: {error.strerror}") from error
+
+
+# ------------------------------------------------------------------------------------------------------- text
+
+
+def table(session: str, book: Book, damage: int, *, misses: bool = False) -> Iterator[str]:
+    """The lines of the text form."""
+    shown = [row for row in book.rows if not misses or row.lost or row.verdict not in ("hit", "")]
+    rows = {row.number: _cells(row) for row in shown}
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows.values(), strict=True)]
+    yield _joined(COLUMNS, widths)
+    epochs = [epoch for epoch in book.epochs if epoch.reason != "start"]
+    for row in shown:
+        while epochs and epochs[0].before <= row.number:
+            yield f"-- epoch: {one_line(epochs.pop(0).reason, LONGEST_CAUSE)}"
+        yield _joined(rows[row.number], widths)
+    for epoch in epochs:
+        yield f"-- epoch: {one_line(epoch.reason, LONGEST_CAUSE)}"
+    yield ""
+    yield from totals(book)
+    if damage:
+        yield f"! {damage} records cannot be read; what they held is missing here"
+    yield f"session {session}"
+
+
+def totals(book: Book) -> Iterator[str]:
+    """What the requests add up to, a line for each thing."""
+    usage = book.usage
+    side = sum(row.side for row in book.rows)
+    also = f", {side} of them side requests" if side else ""
+    yield f"{len(book.rows)} requests{also} · {tokens(usage.prompt)} tokens in · {money(book.cost)}"
+    yield f"hit rate          {percent(hit_rate(usage))} of all prompt tokens ({tokens(usage.read)})"
+    yield f"a perfect cache   {percent(book.perfect / usage.prompt if usage.prompt else None)} ({tokens(book.perfect)})"
+    yield f"bill of prompts   {money(book.bill)}; a perfect cache's {money(book.perfect_bill)}"
+    saved = book.saved
+    words = "saved" if saved is None or saved >= 0 else "spent more"
+    yield f"against none      {money(None if saved is None else abs(saved))} {words}"
+    for lost in book.lost:
+        yield f"lost              {money(lost.usd)} in {lost.requests} requests: {one_line(lost.cause)}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    usage = row.usage
+    counts = (usage.prompt, usage.read, usage.written, usage.uncached) if usage else ()
+    return (
+        f"{row.number}{'s' if row.side else ''}",
+        clock(row.at),
+        *(tokens(count) for count in counts),
+        *("?" for _ in range(4 - len(counts))),
+        "unknown" if row.cost is None else f"{row.cost:.4f}",
+        one_line(row.verdict) or "-",
+        one_line(row.model),
+        _cause(row),
+    )
+
+
+def _cause(row: Row) -> str:
+    price = f" ({tokens(row.lost)} tokens, {money(row.lost_usd)})" if row.lost else ""
+    return one_line(row.cause, LONGEST_CAUSE) + price
+
+
+def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Counts to the right, words to the left."""
+    aligned = [
+        cell.ljust(width) if name in ("time", "verdict", "model", "cause") else cell.rjust(width)
+        for name, cell, width in zip(COLUMNS, cells, widths, strict=True)
+    ]
+    return "  ".join(aligned).rstrip()
+
+
+# ------------------------------------------------------------------------------------------------------- JSON
+
+
+def as_json(session: str, book: Book, damage: int) -> dict[str, Any]:
+    """The JSON form; its fields are documented in docs/cache.md."""
+    usage = book.usage
+    return {
+        "type": "cache",
+        "format": FORMAT,
+        "session": session,
+        "requests": [_row(row) for row in book.rows],
+        "epochs": [{"at": epoch.at, "reason": epoch.reason, "before": epoch.before} for epoch in book.epochs],
+        "totals": {
+            "requests": len(book.rows),
+            "prompt_tokens": usage.prompt,
+            "read_tokens": usage.read,
+            "written_tokens": usage.written,
+            "uncached_tokens": usage.uncached,
+            "output_tokens": usage.output,
+            "hit_rate": hit_rate(usage),
+            "cost_usd": book.cost,
+            "bill_usd": book.bill,
+            "perfect_read_tokens": book.perfect,
+            "perfect_bill_usd": book.perfect_bill,
+            "saved_usd": book.saved,
+            "lost": [
+                {"cause": lost.cause, "requests": lost.requests, "tokens": lost.tokens, "usd": lost.usd}
+                for lost in book.lost
+            ],
+        },
+        "unreadable": damage,
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    usage = row.usage
+    return {
+        "number": row.number,
+        "at": row.at,
+        "model": row.model,
+        "side": row.side,
+        "prompt_tokens": usage.prompt if usage else None,
+        "read_tokens": usage.read if usage else None,
+        "written_tokens": usage.written if usage else None,
+        "uncached_tokens": usage.uncached if usage else None,
+        "output_tokens": usage.output if usage else None,
+        "hit_rate": hit_rate(usage) if usage else None,
+        "cost_usd": row.cost,
+        "verdict": row.verdict,
+        "cause": row.cause,
+        "stop": row.stop,
+        "expected_tokens": row.expected,
+        "lost_tokens": row.lost,
+        "lost_usd": row.lost_usd,
+        "block": row.where,
+        "diff": row.diff,
+        "vendor": row.vendor,
+        "perfect_read_tokens": row.perfect,
+        "perfect_bill_usd": row.perfect_bill,
+        "bill_usd": row.bill,
+    }

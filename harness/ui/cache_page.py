@@ -1,0 +1,223 @@
+"""A session's cache as one page: a row for each request, as wide as its prompt.
+
+Invariant: whole and quiet: no script, no network (its own policy forbids both), and every text in it is escaped, for it
+may hold what a hostile repository made a model or a vendor say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib import resources
+
+from harness.audit.book import Book, Row
+from harness.audit.report import clock, hit_rate, money, percent, tokens
+from harness.conversation.blocks import Usage
+from harness.tools.output import visible
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+MOST_MISSES = 100
+"""Rows of the list of misses: the dearest."""
+
+_HEIGHT = 100.0
+_LONGEST = 600
+
+
+def page(session: str, book: Book, damage: int) -> str:
+    """The page, as HTML text that can be encoded as UTF-8. `damage`: records that could not be read."""
+    style = resources.files("harness.ui").joinpath("cache_page.css").read_text("utf-8")
+    name = said(session)
+    body = "\n".join(
+        (*_head(name, book, damage), *_losses(book), *_overview(book), *_misses(book), *_rows(book), "</main>")
+    )
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Cache of session {name}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def said(text: str) -> str:
+    """Any text, safe in HTML and in attributes, on one line; what acts or hides is written out."""
+    shown = visible(" ".join(text.split()))
+    return escape(shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…", quote=True)
+
+
+def _head(name: str, book: Book, damage: int) -> Iterator[str]:
+    usage, saved = book.usage, book.saved
+    side = sum(row.side for row in book.rows)
+    began = f"{clock(book.rows[0].at)} to {clock(book.rows[-1].at)}" if book.rows else "no request yet"
+    yield f'<main>\n<h1>Cache of session {name}</h1>\n<p class="quiet">{began}</p>'
+    if damage:
+        yield f"<p>{damage} records cannot be read; what they held is missing here.</p>"
+    perfect = book.perfect / usage.prompt if usage.prompt else None
+    figures = (
+        ("requests", f"{len(book.rows):,}", f"{side} of them side requests" if side else ""),
+        ("prompt tokens", tokens(usage.prompt), f"{tokens(usage.output)} out"),
+        ("hit rate", percent(hit_rate(usage)), f"{tokens(usage.read)} read"),
+        ("a perfect cache", percent(perfect), f"{tokens(book.perfect)} read"),
+        ("bill of the prompts", money(book.bill), f"a perfect cache's: {money(book.perfect_bill)}"),
+        ("against no caching", money(None if saved is None else abs(saved)), _saved(saved)),
+        ("whole cost", money(book.cost), "answers too"),
+    )
+    yield '<dl class="figures">'
+    for title, value, note in figures:
+        yield f"<div><dt>{title}</dt><dd>{value}<small>{note}</small></dd></div>"
+    yield "</dl>"
+
+
+def _saved(saved: float | None) -> str:
+    return "" if saved is None else "saved" if saved >= 0 else "spent more"
+
+
+def _losses(book: Book) -> Iterator[str]:
+    if not book.lost:
+        return
+    yield "<h2>What was lost, by cause</h2>\n<table>\n<tr><th>cause</th>"
+    yield '<th class="n">requests</th><th class="n">tokens</th><th class="n">money</th></tr>'
+    for lost in book.lost:
+        counts = (f"{lost.requests:,}", tokens(lost.tokens), money(lost.usd))
+        yield (
+            f'<tr><td class="text">{said(lost.cause)}</td>'
+            + "".join(f'<td class="n">{one}</td>' for one in counts)
+            + "</tr>"
+        )
+    yield "</table>"
+
+
+# ---------------------------------------------------------------------------------------------- the overview
+
+
+def _overview(book: Book) -> Iterator[str]:
+    """All requests side by side, as high as their prompts: read below, written, then what was neither."""
+    count, highest = max(len(book.rows), 1), _widest(book)
+    yield "<h2>All requests</h2>\n<figure>"
+    yield f'<svg viewBox="0 0 {count} {_HEIGHT:g}" preserveAspectRatio="none" role="img" aria-label="{_alt(book)}">'
+    levels = [_levels(row.usage) for row in book.rows]
+    for index, part in reversed(list(enumerate(("read", "written", "uncached")))):
+        steps = [f"M0 {_HEIGHT:g}"]
+        for place, level in enumerate(levels):
+            top = _HEIGHT * (1 - 0.94 * level[index] / highest)
+            steps.append(f"V{top:.2f}H{place + 1}")
+        yield f'<path class="{part}" d="{"".join(steps)}V{_HEIGHT:g}Z"/>'
+    for row in book.rows:
+        if kind := _kind(row):
+            yield f'<line class="tick {kind}" x1="{row.number - 0.5}" x2="{row.number - 0.5}" y1="0" y2="5"/>'
+    for epoch in book.epochs:
+        if epoch.before > 1:
+            yield f'<line x1="{epoch.before - 1}" x2="{epoch.before - 1}" y1="0" y2="{_HEIGHT:g}"/>'
+    yield "</svg>"
+    keys = (("read", "read from cache"), ("written", "written"), ("uncached", "neither"), ("could", "could be read"))
+    legend = "".join(f'<span><i class="{key}"></i>{words}</span>' for key, words in keys)
+    yield f'<figcaption class="legend quiet">{legend}<span>widest: {tokens(highest)} tokens</span></figcaption>'
+    yield "</figure>"
+
+
+def _alt(book: Book) -> str:
+    misses = sum(bool(_kind(row)) for row in book.rows)
+    return f"{len(book.rows)} requests by prompt length; {misses} of them missed"
+
+
+def _levels(usage: Usage | None) -> tuple[int, int, int]:
+    if usage is None:
+        return 0, 0, 0
+    return usage.read, usage.read + usage.written, usage.prompt
+
+
+def _widest(book: Book) -> int:
+    return max((row.usage.prompt for row in book.rows if row.usage), default=1) or 1
+
+
+def _kind(row: Row) -> str:
+    """The class of a row that read less than was there: "ours", "miss", or "" for any other."""
+    if row.verdict == "ours":
+        return "ours"
+    return "miss" if row.lost or row.verdict in ("evicted", "vendor stripped", "expired") else ""
+
+
+# -------------------------------------------------------------------------------------------------- the rows
+
+
+def _misses(book: Book) -> Iterator[str]:
+    misses = sorted((row for row in book.rows if _kind(row)), key=lambda row: (-(row.lost_usd or 0.0), row.number))
+    if not misses:
+        return
+    more = f" (the dearest {MOST_MISSES} of {len(misses):,})" if len(misses) > MOST_MISSES else ""
+    yield f"<h2>Misses{more}</h2>\n<table>\n<tr><th>request</th><th>verdict</th>"
+    yield '<th class="n">tokens</th><th class="n">money</th><th>cause</th></tr>'
+    for row in misses[:MOST_MISSES]:
+        yield (
+            f'<tr><td><a href="#r{row.number}">{row.number}</a></td><td>{said(row.verdict)}</td>'
+            f'<td class="n">{tokens(row.lost)}</td><td class="n">{money(row.lost_usd)}</td>'
+            f'<td class="text">{said(row.cause)}</td></tr>'
+        )
+    yield "</table>"
+
+
+def _rows(book: Book) -> Iterator[str]:
+    widest, epochs = _widest(book), [epoch for epoch in book.epochs if epoch.before > 1]
+    yield '<h2>One by one</h2>\n<p class="quiet">Point at a row, or go on with Tab, to see all of it.</p>'
+    yield '<ol class="rows">'
+    for row in book.rows:
+        while epochs and epochs[0].before <= row.number:
+            yield f'<li class="epoch">epoch: {said(epochs.pop(0).reason)}</li>'
+        yield _row(row, widest)
+    for epoch in epochs:
+        yield f'<li class="epoch">epoch: {said(epoch.reason)}</li>'
+    yield "</ol>"
+
+
+def _row(row: Row, widest: int) -> str:
+    kinds = " ".join(filter(None, ("row", _kind(row), "side" if row.side else "")))
+    side = " side" if row.side else ""
+    facts = list(_facts(row))
+    title = f"Request {row.number}{side}"
+    spoken = said(f"{title}, {row.verdict}: {facts[1][1]}")
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in ((n, said(v)) for n, v in facts if v))
+    return (
+        f'<li class="{kinds}"><a class="request" id="r{row.number}" href="#r{row.number}" aria-label="{spoken}">'
+        f'<span class="number">{row.number}{side}</span>{_bar(row, widest)}'
+        f'<span class="verdict">{said(row.label)}</span></a>'
+        f'<div class="details" role="note"><h3>{said(title)}: {said(row.verdict or "broke off")}</h3>'
+        f"<dl>{listed}</dl></div></li>"
+    )
+
+
+def _bar(row: Row, widest: int) -> str:
+    usage = row.usage
+    if usage is None or not usage.prompt:
+        return '<span class="bar"></span>'
+    counts: Sequence[tuple[str, int]] = (
+        ("read", usage.read),
+        ("written", usage.written),
+        ("uncached", usage.uncached),
+    )
+    parts = "".join(
+        f'<i class="{name}" style="width:{100 * count / usage.prompt:.3f}%"></i>' for name, count in counts if count
+    )
+    could = (
+        f'<i class="could" style="left:{100 * row.perfect / usage.prompt:.3f}%"></i>'
+        if row.perfect > usage.read
+        else ""
+    )
+    return f'<span><span class="bar" style="width:{100 * usage.prompt / widest:.3f}%">{parts}{could}</span></span>'
+
+
+def _facts(row: Row) -> Iterator[tuple[str, str]]:
+    """What is known of a request, not yet escaped; the second is its tokens in words."""
+    usage = row.usage
+    yield "time", clock(row.at)
+    if usage is None:
+        yield "tokens", "the bill was not told"
+    else:
+        read, written, rest = (tokens(count) for count in (usage.read, usage.written, usage.uncached))
+        yield "tokens", f"{tokens(usage.prompt)}: {read} read, {written} written, {rest} neither; {usage.output:,} out"
+        yield "hit rate", f"{percent(hit_rate(usage))}; a perfect cache: {percent(row.perfect / (usage.prompt or 1))}"
+    yield "model", row.model
+    yield "money", f"{money(row.cost)}; its prompt {money(row.bill)}, with a perfect cache {money(row.perfect_bill)}"
+    yield "cause", row.cause
+    yield "lost", f"{tokens(row.lost)} tokens, {money(row.lost_usd)}" if row.lost else ""
+    yield "block", row.where
+    yield "the vendor says", row.vendor
+    yield "ended", row.stop
