@@ -20,7 +20,10 @@ from harness.workspace.snapshots import Step
 
 @dataclass(frozen=True, slots=True)
 class FileTurn:
-    """A change of the files: the turn it belongs to, and the trees around it. after: None until, or unless, known."""
+    """A change of the files: the turn it belongs to, and the trees around it.
+
+    after: None while it runs, or after a crash.
+    """
 
     turn: int
     before: str
@@ -53,6 +56,8 @@ class FileHistory:
         data = record.data
         match record.kind:
             case "snapshot" if data["when"] == "before":
+                if self.done and self.done[-1].after is None:
+                    self._after(self.done[-1].turn, data["tree"])  # a crash: it ended where this begins
                 self.done.append(FileTurn(data["turn"], data["tree"]))
                 self.undone.clear()  # what is written from here on, redoing would overwrite
             case "snapshot":

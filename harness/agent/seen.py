@@ -1,11 +1,12 @@
 """What the model has seen of each file, as the journal tells it: the base on which an edit is allowed.
 
-Invariant: a pure fold over the facts of finished tool calls, so a resumed session refuses the same edits.
+Invariant: a pure fold over the facts of finished tool calls, so a resumed session refuses the same edits. What was seen
+in a turn that was undone is not seen any more, until that is redone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from harness.conversation.canonical import Json
 from harness.conversation.journal import Blobs
@@ -18,10 +19,20 @@ class SeenFiles:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
         self._identities: dict[str, str] = {}
+        self._by_answer: list[tuple[int, Mapping[str, str]]] = []
 
-    def apply(self, facts: Mapping[str, Json]) -> None:
-        """Take in the facts of one finished call."""
-        self._identities.update(facts.get("seen", {}))
+    def apply(self, answer: int, facts: Mapping[str, Json]) -> None:
+        """Take in the facts of one finished call. answer: the record of the answer that made it."""
+        if seen := facts.get("seen"):
+            self._by_answer.append((answer, seen))
+            self._identities.update(seen)
+
+    def only(self, answers: Container[int]) -> None:
+        """Know what the calls of these answers saw, and nothing else."""
+        self._identities.clear()
+        for answer, seen in self._by_answer:
+            if answer in answers:
+                self._identities.update(seen)
 
     def identity(self, path: str) -> str | None:
         """What identified the file's content when it was last read or written here; None where it never was."""

@@ -19,7 +19,7 @@ from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.verdict import Sent
 from harness.conversation.blocks import Message, Usage
 from harness.conversation.canonical import Json
-from harness.conversation.history import Entry, History
+from harness.conversation.history import Entry, History, kind_of
 from harness.conversation.journal import FORMAT, Blobs, Journal, Record
 from harness.conversation.lines import Reader
 from harness.conversation.request import FrozenPrefix, Line
@@ -216,7 +216,8 @@ class Session:
             case "fallback_over":
                 self.fallback = None
             case "tool_done":
-                self.seen.apply(data.get("facts") or {})
+                answer = next(reversed(self._prompt_at), 0)
+                self.seen.apply(answer, data.get("facts") or {})
             case "request":
                 self._requests[record.seq] = data
                 self.last_model = data["model"]
@@ -246,6 +247,8 @@ class Session:
             self.last_prompt = next((self._prompt_at.get(seq, 0) for seq in answers), 0)
         if "prefix" in data or "messages" in data:
             self._projections.clear()
+        if kind_of(data["reason"]) in ("rewind", "undo", "redo"):
+            self.seen.only(set(self.history.seqs))
 
     def _billed(self, request: Mapping[str, Json] | None, bill: Mapping[str, Json]) -> None:
         """Take in what an attempt was billed that began, whether it was answered to the end or not.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.agent import rewind
 from harness.agent.file_history import FileHistory
 from harness.conversation.events import Event, Notice, ToolStarted, TurnEnded
 from harness.conversation.journal import Record
@@ -318,4 +319,28 @@ def test_a_turn_that_was_cut_by_a_crash_ends_where_the_next_begins() -> None:
     take("snapshot", turn=7, when="before", tree="b")
     take("snapshot", turn=7, when="after", tree="b")  # nothing changed
     take("snapshot", turn=9, when="after", tree="c")  # its beginning is damaged
-    assert [(one.turn, one.before, one.after) for one in history.done] == [(3, "a", None)]
+    assert [(one.turn, one.before, one.after) for one in history.done] == [(3, "a", "b")]
+
+
+@pytest.mark.moves_prefix("undoing is an epoch")
+def test_what_was_seen_in_a_turn_that_was_undone_is_not_known(yolo: Callable[..., Speaker]) -> None:
+    write = call("write", path="a", content="three")
+    person = yolo(call("read", path="a"), "It says one.", "Done.")
+    (person.project / "a").write_text("one")
+    person.say("read it")
+    seen = person.app.session.seen
+    key = str((person.project / "a").resolve())
+    known = seen.identity(key)
+    assert known
+
+    rewind.undo(person.app.session)
+    assert seen.identity(key) is None
+    person.come_back()
+    assert person.app.session.seen.identity(key) is None
+    rewind.redo(person.app.session)
+    assert person.app.session.seen.identity(key) == known
+    rewind.undo(person.app.session)
+    person.simulator.brain = Script(write, "Done.")
+    person.say("overwrite it")
+    assert results(person) == ["a exists and was not read in this session; nothing was written; read it first"]
+    assert (person.project / "a").read_text() == "one"
