@@ -15,6 +15,9 @@ from typing import cast
 from harness import __version__
 from harness.agent import settings
 from harness.agent.checkpoints import Checkpoints, SnapshotStore, open_store
+from harness.agent.compacting import Compaction
+from harness.agent.compaction import Compactor
+from harness.agent.compaction_rules import CompactionConfig
 from harness.agent.fallback import Fallback
 from harness.agent.gate import Gate
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
@@ -125,7 +128,9 @@ class App:
         try:
             self.agent = self._agent()
             self._fallback = Fallback(self.agent, self._fallback_model.id if self._fallback_model else "", self._use)
-            self.agent.call = self._fallback.call
+            compactor = Compactor(self.agent, self._freeze)
+            self.compaction = Compaction(self.agent, compactor, self._compaction_config(), self._fallback.call)
+            self.agent.call = self.compaction.call
             self._begin()
         except BaseException:
             self._let_go()
@@ -319,6 +324,26 @@ class App:
         channel = self._channel(self.model)
         runner, policies = self._runner(), self._policies()
         return UndoableAgent(session, channel, runner, self._context, policies, checkpoints=self.checkpoints)
+
+    def _compaction_config(self) -> CompactionConfig:
+        config = self.config
+        return CompactionConfig(
+            enabled=config.compaction_enabled,
+            share=config.compaction_share,
+            cost_from=config.compaction_cost_from,
+            idle=config.compaction_idle,
+            idle_from=config.compaction_idle_from,
+            margin=config.compaction_margin,
+            returns=config.compaction_returns,
+        )
+
+    def clear(self) -> None:
+        """Begin again with an empty conversation in the same session; rules, skills and version as they are today.
+
+        What was said stays in the journal.
+        """
+        self.session.heal()
+        self.session.begin_epoch("clear", [], self._freeze())
 
     def _runner(self) -> ToolRunner:
         session = self.session

@@ -10,15 +10,16 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import shlex
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from harness import config_values as look
+from harness.config_values import Check
 from harness.errors import ConfigError
 
 # From strict to loose: a project file may only move to the left of what the person has set.
@@ -64,6 +65,13 @@ class Config:
     max_retries: int = 5
     shell_timeout: float = 120.0
     snapshots_enabled: bool = True
+    compaction_enabled: bool = True
+    compaction_share: float = 0.8
+    compaction_cost_from: int = 200_000
+    compaction_idle: bool = True
+    compaction_idle_from: int = 20_000
+    compaction_margin: float = 30.0
+    compaction_returns: float = 0.25
     providers: Mapping[str, ProviderConfig] = field(default_factory=lambda: MappingProxyType({}))
     sources: tuple[str, ...] = ()
 
@@ -118,110 +126,34 @@ def load(
     )
 
 
-# ------------------------------------------------------------------------------- what a value must look like
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("a non-empty string")
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item.strip() for item in value):
-        raise ValueError("a list of non-empty strings")
-    return tuple(value)
-
-
-def _command(value: object) -> tuple[str, ...]:
-    """Words, or one string that is split as a shell would."""
-    try:
-        words = tuple(shlex.split(value)) if isinstance(value, str) else _texts(value)
-    except ValueError:
-        words = ()
-    if not words:
-        raise ValueError("a command: a string or a list of strings")
-    return words
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false")  # noqa: TRY004 - all checks speak through ValueError
-    return value
-
-
-def _one_of(*choices: str) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        if not isinstance(value, str) or value not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return value
-
-    return check
-
-
-def _whole(low: int, high: int) -> Callable[[object], int]:
-    def check(value: object) -> int:
-        # A bool is an int in Python, not in TOML.
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return value
-
-    return check
-
-
-def _seconds(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 86_400:
-        raise ValueError("a number of seconds, above 0 and at most 86400")
-    return float(value)
-
-
-def _variable(value: object) -> str:
-    # Someone who puts the key itself here must not find it in an error or in a list of variables.
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        raise ValueError("the name of a variable, not the key itself")
-    return value
-
-
-def _url(value: object) -> str:
-    # Without credentials: the address is journaled and shown.
-    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
-        raise ValueError("an address that begins with https:// or http:// and has no user and password in it")
-    # The base URL is part of a line's identity: one spelling only.
-    return value.rstrip("/")
-
-
-def _headers(value: object) -> Mapping[str, str]:
-    if not isinstance(value, dict) or not all(
-        isinstance(text, str) and text.isprintable() and re.fullmatch(r"[A-Za-z0-9-]+", name)
-        for name, text in value.items()
-    ):
-        raise ValueError("a table of header names and printable strings")
-    return MappingProxyType(dict(value))
-
-
-_Check = Callable[[object], object]
-
 # Setting as written in a file -> (field of Config, check).
-_SETTINGS: Mapping[str, tuple[str, _Check]] = {
-    "model": ("model", _text),
-    "fallback_model": ("fallback_model", _text),
-    "permission_mode": ("permission_mode", _one_of(*PERMISSION_MODES)),
-    "allow": ("allow", _texts),
-    "effort": ("effort", _one_of(*EFFORTS)),
-    "max_output_tokens": ("max_output_tokens", _whole(1, 10_000_000)),
-    "cache.enabled": ("cache_enabled", _flag),
-    "cache.ttl": ("cache_ttl", _one_of(*CACHE_TTLS)),
-    "network.idle_timeout": ("idle_timeout", _seconds),
-    "network.max_retries": ("max_retries", _whole(0, 100)),
-    "tools.shell_timeout": ("shell_timeout", _seconds),
-    "snapshots.enabled": ("snapshots_enabled", _flag),
+_SETTINGS: Mapping[str, tuple[str, Check]] = {
+    "model": ("model", look.text),
+    "fallback_model": ("fallback_model", look.text),
+    "permission_mode": ("permission_mode", look.one_of(*PERMISSION_MODES)),
+    "allow": ("allow", look.texts),
+    "effort": ("effort", look.one_of(*EFFORTS)),
+    "max_output_tokens": ("max_output_tokens", look.whole(1, 10_000_000)),
+    "cache.enabled": ("cache_enabled", look.flag),
+    "cache.ttl": ("cache_ttl", look.one_of(*CACHE_TTLS)),
+    "network.idle_timeout": ("idle_timeout", look.seconds),
+    "network.max_retries": ("max_retries", look.whole(0, 100)),
+    "tools.shell_timeout": ("shell_timeout", look.seconds),
+    "snapshots.enabled": ("snapshots_enabled", look.flag),
+    "compaction.enabled": ("compaction_enabled", look.flag),
+    "compaction.share": ("compaction_share", look.share(0.1, 0.95)),
+    "compaction.cost_from": ("compaction_cost_from", look.whole(0, 10_000_000)),
+    "compaction.idle": ("compaction_idle", look.flag),
+    "compaction.idle_from": ("compaction_idle_from", look.whole(0, 10_000_000)),
+    "compaction.margin": ("compaction_margin", look.seconds),
+    "compaction.returns": ("compaction_returns", look.share(0.0, 1.0)),
 }
-_PROVIDER_SETTINGS: Mapping[str, _Check] = {
-    "base_url": _url,
-    "api_key_env": _variable,
-    "api_key_file": _text,
-    "api_key_command": _command,
-    "headers": _headers,
+_PROVIDER_SETTINGS: Mapping[str, Check] = {
+    "base_url": look.url,
+    "api_key_env": look.variable,
+    "api_key_file": look.text,
+    "api_key_command": look.command,
+    "headers": look.headers,
 }
 _TABLES = frozenset(name.partition(".")[0] for name in _SETTINGS if "." in name)
 _CHECK_OF_FIELD = dict(_SETTINGS.values())
@@ -260,7 +192,7 @@ def _from_environment(environment: Mapping[str, str]) -> _Layer:
         if environment.get(variable)
     }
     providers = {
-        provider: {"base_url": _checked(_url, environment[variable], variable, secret=True)}
+        provider: {"base_url": _checked(look.url, environment[variable], variable, secret=True)}
         for variable, names in _BASE_URLS.items()
         if environment.get(variable)
         for provider in names
@@ -277,7 +209,7 @@ def _from_flags(flags: Mapping[str, object]) -> _Layer:
     return _Layer("flags", values, {})
 
 
-def _checked(check: _Check, value: object, name: str, *, secret: bool = False) -> object:
+def _checked(check: Check, value: object, name: str, *, secret: bool = False) -> object:
     """The value, checked. secret: how to reach a vendor, which may hold a key or a password: it is not shown."""
     try:
         return check(value)
@@ -357,7 +289,7 @@ def _flatten(table: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
     return found
 
 
-def _provider_setting(keys: tuple[str, ...], where: str) -> tuple[str, str, _Check]:
+def _provider_setting(keys: tuple[str, ...], where: str) -> tuple[str, str, Check]:
     match keys:
         case (_, provider, setting):
             if setting not in _PROVIDER_SETTINGS:

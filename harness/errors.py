@@ -28,6 +28,7 @@ Invariant: whatever leaves the program as a failure is a `HarnessError`, and its
     │       ├── Unreachable        75   DNS, refused, reset, proxy
     │       └── StreamBroken       75   the answer stopped before its end, or stalled
     ├── SnapshotFailed              1   the workspace's files could not be saved or put back
+    ├── CompactionFailed            1   no summary could be had; nothing was changed
     ├── PrefixMoved                 1   a request would not extend its line (--strict-prefix)
     └── SchemaNotMet                1   --json-schema: still invalid after its repairs
 """
@@ -176,6 +177,10 @@ class StreamBroken(Temporary):
 
 class SnapshotFailed(HarnessError):
     """The workspace's files could not be saved or put back; what was there is still there."""
+
+
+class CompactionFailed(HarnessError):
+    """No summary could be had; nothing was changed."""
 
 
 class PrefixMoved(HarnessError):

@@ -12,8 +12,9 @@ from harness.errors import JournalError, UsageError
 
 
 def turns(session: Session) -> tuple[PersonTurn, ...]:
-    """The turns of the conversation as it is, oldest first: what undo steps over."""
-    here = set(session.history.seqs)
+    """The turns of the conversation as it is, oldest first: what undo steps over; of a compacted one, all."""
+    history = session.history
+    here = {history.origin(seq) for seq in (*history.compacted, *history.seqs)}
     return tuple(turn for turn in session.history.turns() if turn.seq in here)
 
 

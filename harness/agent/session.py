@@ -70,6 +70,10 @@ class Session:
         self.relatives: list[str] = []
         """Ids of the session this one was forked from and of its own forks: they share a cache."""
         self.last_prompt = 0
+        self.prompts: list[int] = []
+        """Prompt tokens of each mainline request since the conversation was last replaced."""
+        self.replaced = ""
+        """Why it was; "" where it never was."""
         self.last_model = ""
         self.last_request: Mapping[str, Json] = {}
         """The journaled form of the last mainline request, on whatever line."""
@@ -245,6 +249,7 @@ class Session:
             answers = (e.seq for e in reversed(self.history.entries) if e.message.tag == "answer")
             # what the next prompt will hold at least; 0 where no bill tells
             self.last_prompt = next((self._prompt_at.get(seq, 0) for seq in answers), 0)
+            self.prompts, self.replaced = [], data["reason"]
         if "prefix" in data or "messages" in data:
             self._projections.clear()
         if kind_of(data["reason"]) in ("rewind", "undo", "redo"):
@@ -266,6 +271,7 @@ class Session:
             sent = Sent(request["blocks"], request["head"], cached, request["messages"], *told)
             self.sent[request["line"]] = (sent, request["epoch"])
             self.last_prompt = usage.prompt + usage.output if usage else self.last_prompt
+            self.prompts += [usage.prompt] if usage else []
 
     def add(
         self,
@@ -291,10 +297,18 @@ class Session:
             data["steering"] = True
         self.record("message", data)
 
-    def keep(self, message: Message, context: Mapping[str, Json] | None = None) -> int:
-        """Write a message that is part of no conversation until an epoch lists it; gives its record number."""
+    def keep(self, message: Message, context: Mapping[str, Json] | None = None, of: int | None = None) -> int:
+        """Write a message that is part of no conversation until an epoch lists it; gives its record number.
+
+        Args:
+            of: the record of the message that it stands for, cleaned.
+        """
         data = write_message(message, self.journal.blobs)
-        return self.record("kept", data | ({"context": dict(context)} if context else {})).seq
+        if context:
+            data["context"] = dict(context)
+        if of is not None:
+            data["of"] = self.history.origin(of)
+        return self.record("kept", data).seq
 
     def begin_epoch(
         self,

@@ -85,12 +85,16 @@ class ModelCall:
 
     Args:
         tail: messages of a side request, which reads the line's cache and is not continued.
+        until: for a side request: how many messages of the conversation it follows; None: all.
     """
 
-    def __init__(self, session: Session, channel: Channel, tail: Sequence[Message] = ()) -> None:
+    def __init__(
+        self, session: Session, channel: Channel, tail: Sequence[Message] = (), until: int | None = None
+    ) -> None:
         self._session = session
         self._channel = channel
         self._tail = tuple(tail)
+        self._until = until
         self._stream = _Stream()
         self._request_seq = -1
         self._started = 0.0
@@ -135,6 +139,8 @@ class ModelCall:
         """The request, journaled, and what it should read."""
         session, channel = self._session, self._channel
         projection = session.project(channel.model.id, channel.provider)
+        if self._until is not None:
+            projection = projection.first(self._until)
         fragments = channel.provider.render(self._tail, projection.after) if self._tail else ()
         tail = [projection.render(-1, message, f) for message, f in zip(self._tail, fragments, strict=True)]
         messages = projection.with_tail(tail)
@@ -155,7 +161,11 @@ class ModelCall:
 
     def _expect(self, request: Request) -> Expectation:
         """What an attempt that starts now should read."""
-        return expected(self._session, self._channel.model, self._channel.provider.envelope, request, self._started)
+        channel = self._channel
+        shorter = self._until is not None
+        return expected(
+            self._session, channel.model, channel.provider.envelope, request, self._started, shorter=shorter
+        )
 
     def _journal_form(self, request: Request) -> dict[str, Json]:
         """References, never the body again: with the renderings it can be rebuilt byte for byte."""

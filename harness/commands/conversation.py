@@ -36,8 +36,10 @@ class AppConversation:
         self.responses.clear()
         app.agent.steering = self.take_queued
 
-    async def go_on_with(self, session_id: str) -> None:
+    async def go_on_with(self, session_id: str, *, fork: bool = False) -> None:
         """Leave this session for another one; where that cannot be opened, this one goes on.
+
+        fork: for a copy of that one, which stays as it is.
 
         It keeps its own model and effort; what is left of --max-cost is left for it.
 
@@ -48,7 +50,7 @@ class AppConversation:
             self.options,
             resume=session_id,
             continue_last=False,
-            fork=False,
+            fork=fork,
             no_session=False,
             model=None,
             effort=None,
@@ -110,3 +112,11 @@ class AppConversation:
         """See `Conversation`."""
         taken, self._queue = tuple(self._queue), []
         return taken
+
+    def idle_delay(self) -> float | None:
+        """See `Conversation`."""
+        return self.app.compaction.idle_delay()
+
+    def idle(self) -> AsyncGenerator[Event]:
+        """See `Conversation`."""
+        return self.app.compaction.idle()

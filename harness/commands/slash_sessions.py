@@ -65,6 +65,14 @@ class Kept:
         for line in gone_on(self._session.app):
             yield line
 
+    async def fork(self, _: str) -> Stream:
+        """Go on in a copy of this session."""
+        left = self._session.session_id
+        await self._session.go_on_with(left, fork=True)
+        yield f"session {left} stays as it was; back to it: /resume {left}"
+        for line in gone_on(self._session.app):
+            yield line
+
     def _chosen(self, argument: str) -> str:
         if len(argument) > _NUMBERS or not (argument.isascii() and argument.isdigit()):
             return self._session.app.store.named(argument).name

@@ -40,12 +40,15 @@ def table(session: AppConversation) -> Table:
         "rewind": Command(
             "/rewind [N] [conversation|files]", "the turns, or go back to before one", on(going_back.back), "always"
         ),
+        "compact": Command("/compact [WISH]", "sum up what was said; keep WISH above all", on(_compact), "always"),
+        "clear": Command("/clear", "begin with an empty conversation, in the same session", on(_clear), "always"),
         "cost": Command("/cost", "what the session cost", on(_cost)),
         "cache": Command("/cache", "what was read from cache, and why not more", on(_cache)),
         "sessions": Command("/sessions", "the last sessions here", kept.show, "always"),
         "resume": Command(
             "/resume [N|ID]", "go on with another session: its number there, or its id", kept.go_on, "always"
         ),
+        "fork": Command("/fork", "go on in a copy; this session stays as it is", kept.fork, "always"),
         "rename": Command("/rename TITLE", "give this session a title", on(slash_sessions.rename)),
         "export": Command("/export FILE", "this session as .md, .json or .html", on(slash_sessions.export), "always"),
     }
@@ -68,6 +71,15 @@ def _effort(session: AppConversation, level: str) -> Shown:
 
 async def _change_effort(session: AppConversation, level: str) -> Stream:
     yield one_line(await session.app.change_effort(level) or f"effort {level} it is already")
+
+
+def _compact(session: AppConversation, wish: str) -> Stream:
+    return session.app.compaction.compactor.run("asked for", wish)
+
+
+def _clear(session: AppConversation, _: str) -> Sequence[str]:
+    session.app.clear()
+    return ["the conversation is empty; what was said before can be gone back to with /rewind"]
 
 
 def _cost(session: AppConversation, _: str) -> Sequence[str]:

@@ -61,8 +61,10 @@ class History:
     """The tools of calls in the last answer that were not kept, so not run."""
     undone: list[tuple[int, ...]] = field(default_factory=list)
     """The conversations that undo left, the last one last; a new message of the person forgets them."""
+    _kind: str = ""
     _past: list[tuple[int, ...]] = field(default_factory=list)
     _places: dict[int, Place] = field(default_factory=dict)
+    _origins: dict[int, int] = field(default_factory=dict)
     _intents: set[str] = field(default_factory=set)
     _done: dict[str, ToolResult] = field(default_factory=dict)
     _call_ids: set[str] = field(default_factory=set)
@@ -75,6 +77,7 @@ class History:
                 self._add(record.seq, data)
             case "kept":
                 self._places[record.seq] = _place(data)
+                self._origins |= {record.seq: data["of"]} if "of" in data else {}
             case "epoch" if "messages" in data:
                 self._replace(data["reason"], data["messages"])
             case "request":
@@ -117,8 +120,8 @@ class History:
             raise JournalError(f"message {lost[0]} of the conversation from here on is lost")
         here = {entry.seq: entry for entry in self.entries}
         entries = [here[seq] if seq in here else self._read(seq, self.fetch(seq)) for seq in seqs]
-        left = self.seqs
-        match kind_of(reason):
+        left, self._kind = self.seqs, kind_of(reason)
+        match self._kind:
             case "undo":
                 self.undone.append(left)
             case "redo":
@@ -138,11 +141,20 @@ class History:
         """The conversation as record numbers."""
         return tuple(entry.seq for entry in self.entries)
 
+    def origin(self, seq: int) -> int:
+        """The record in which a message was first said: that of one which a compaction kept is another."""
+        return self._origins.get(seq, seq)
+
     def turns(self) -> tuple[PersonTurn, ...]:
         """Every turn of the person that is part of the conversation or was before it was replaced, oldest first."""
-        known = sorted({*chain.from_iterable(self._past), *self.seqs})
+        known = sorted({self.origin(seq) for seq in chain(*self._past, self.seqs)})
         begun = (seq for seq in known if self._places[seq] == "turn")
         return tuple(PersonTurn(seq, read_message(self.fetch(seq), self.blobs).text) for seq in begun)
+
+    @property
+    def compacted(self) -> tuple[int, ...]:
+        """The conversation that the last compaction replaced; empty where the conversation is no compacted one."""
+        return self._past[-1] if self._past and self._kind == "compaction" else ()
 
     def before(self, seq: int) -> tuple[int, ...] | None:
         """The conversation as it was before a person's words and the facts told with them; None where there are none.
@@ -150,8 +162,9 @@ class History:
         Of the conversations that held them, the latest.
         """
         for seqs in (self.seqs, *reversed(self._past)):
-            if seq in seqs and self._places[seq] == "turn":
-                end = seqs.index(seq)
+            origins = [self.origin(one) for one in seqs]
+            if seq in origins and self._places[seq] == "turn":
+                end = origins.index(seq)
                 while end > 0 and self._places[seqs[end - 1]] == "injected":
                     end -= 1
                 return seqs[:end]

@@ -26,15 +26,28 @@ class Projection:
         self._envelope = envelope
         self._head = prefix.session_digest
         self.messages: list[Rendered] = []
-        self.after: Tag | None = None
-        """What the last message is of which something is sent; None before there is one."""
+        self._tags: list[Tag] = []
 
     def add(self, seq: int, message: Message, fragments: tuple[Fragment, ...]) -> None:
         """Append one message."""
         rendered = self.render(seq, message, fragments)
         self._head = rendered.digests[-1] if rendered.digests else self._head
-        self.after = message.tag if fragments else self.after
+        self._tags.append(message.tag)
         self.messages.append(rendered)
+
+    @property
+    def after(self) -> Tag | None:
+        """What the last message is of which something is sent; None before there is one."""
+        sent = (tag for tag, message in zip(reversed(self._tags), reversed(self.messages), strict=True) if message.wire)
+        return next(sent, None)
+
+    def first(self, count: int) -> Projection:
+        """The first messages alone, as they were when there were no others."""
+        shorter = Projection(self.prefix, self._envelope)
+        shorter.messages, shorter._tags = self.messages[:count], self._tags[:count]
+        digests = (message.digests[-1] for message in reversed(shorter.messages) if message.digests)
+        shorter._head = next(digests, self.prefix.session_digest)
+        return shorter
 
     def render(self, seq: int, message: Message, fragments: tuple[Fragment, ...]) -> Rendered:
         """The message as it would follow the last one; the projection itself stays as it is."""

@@ -46,3 +46,9 @@ class Conversation(Protocol):
 
     def take_queued(self) -> Sequence[str]:
         """`queued`, which is empty from then on. The loop takes them so, and at a turn's end the screen."""
+
+    def idle_delay(self) -> float | None:
+        """After how many seconds without a turn `idle` should run; None: not at all."""
+
+    def idle(self) -> AsyncGenerator[Event]:
+        """What is done while nobody is there. Cancelling it changes nothing."""

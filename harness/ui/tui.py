@@ -76,6 +76,7 @@ class Terminal:
         self._later: list[str] = []
         self._leaving = False
         self._code: int | None = None
+        self._idle: asyncio.TimerHandle | None = None
 
     async def ask(self, question: Question) -> str | None:
         """The person's answer to a question, or None."""
@@ -174,6 +175,7 @@ class Terminal:
             self._app.exit()
 
     async def _end_turn(self) -> None:
+        self._cancel_idle()
         if self._turn is not None:
             self._turn.cancel()
             await asyncio.gather(self._turn, return_exceptions=True)
@@ -246,6 +248,7 @@ class Terminal:
         self._start(self._conversation.run(text), "failed")
 
     def _start(self, stream: slash.Stream | AsyncGenerator[Event], end: TurnEnd) -> None:
+        self._cancel_idle()
         self._status.begin()
         self._turn = asyncio.create_task(self._take(stream, end))
         self._turn.add_done_callback(self._ended)
@@ -287,7 +290,28 @@ class Terminal:
             for text in words[1:]:
                 self._conversation.steer(text)
             self._begin(words[0])
+        if self._turn is None:
+            self._wait_idle()
         self._app.invalidate()
+
+    def _wait_idle(self) -> None:
+        """Have the conversation do what it does when nobody is there, once that time has come."""
+        self._cancel_idle()
+        if (delay := self._conversation.idle_delay()) is not None:
+            self._idle = asyncio.get_running_loop().call_later(delay, self._be_idle)
+
+    def _be_idle(self) -> None:
+        # asked again: a clock that stood still, in a sleeping machine, may have let the time pass
+        delay = self._conversation.idle_delay()
+        if self._turn is None and delay is not None and delay <= _TICK:
+            self._start(self._conversation.idle(), "done")
+        elif self._turn is None and delay is not None:
+            self._wait_idle()
+
+    def _cancel_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
 
     def _ended(self, turn: asyncio.Task[None]) -> None:
         """A turn that ended with a bug ends the screen: the terminal is restored before it is told."""

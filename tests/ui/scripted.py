@@ -79,6 +79,12 @@ class Orders:
         taken, self._queue = tuple(self._queue), []
         return taken
 
+    def idle_delay(self) -> float | None:
+        return None
+
+    async def idle(self) -> AsyncGenerator[Event]:
+        yield Notice("idle")
+
     def _model(self, name: str) -> Sequence[str]:
         if name == "none":
             raise UsageError("no such model: none")

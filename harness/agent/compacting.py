@@ -1,0 +1,136 @@
+"""Model calls that compact first where it is due, and again where a call finds that the window is full.
+
+Invariant: it never compacts twice without progress: after a compaction the conversation must have grown by half before
+the next one is due, and an overflow that a compaction did not cure is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from harness.agent.compaction import Compactor
+from harness.agent.compaction_rules import AFTER, CompactionConfig, cost_due, idle_delay, idle_pays, window_limit
+from harness.agent.loop import Agent, Call
+from harness.agent.session import Session
+from harness.agent.turn import Answer
+from harness.conversation.blocks import Message, Text
+from harness.conversation.events import Event, Notice
+from harness.errors import CompactionFailed, ContextOverflow, ProviderError
+
+MakeCall = Callable[[Agent], Call]
+GO_ON = "Your answer was cut off, because the window was full. It was compacted; go on."
+
+
+class Compaction:
+    """When the agent's conversation is compacted. Give its `call` to the agent."""
+
+    def __init__(self, agent: Agent, compactor: Compactor, config: CompactionConfig, inner: MakeCall) -> None:
+        self._agent = agent
+        self._config = config
+        self.inner = inner
+        self.compactor = compactor
+        self._idle_after = -1.0
+        """Start of the request after which an idle compaction was tried: once is enough."""
+
+    def call(self, agent: Agent) -> Call:
+        """See `Agent.call`."""
+        return _Compacting(self, agent) if self._config.enabled else self.inner(agent)
+
+    def due(self) -> str:
+        """Why a compaction is due before the next call; "" where none is."""
+        session, channel = self._agent.session, self._agent.channel
+        prompt = session.last_prompt
+        if not _has_grown(session):
+            return ""
+        if prompt >= window_limit(channel.model.window, self._config.share, channel.max_tokens):
+            return f"window: {prompt:,} of {channel.model.window:,} tokens"
+        beyond = sum(max(0, one - AFTER) for one in session.prompts)
+        if 0 < self._config.cost_from <= prompt and cost_due(channel.model.price_for(prompt), beyond, prompt):
+            return f"cost: reading {prompt:,} tokens again and again has cost what a compaction does"
+        return ""
+
+    def idle_delay(self) -> float | None:
+        """Seconds until an idle compaction should begin; None where none should."""
+        session, channel = self._agent.session, self._agent.channel
+        config = self._config
+        if not (config.enabled and config.idle and channel.cache and _has_grown(session)):
+            return None
+        if session.last_prompt < config.idle_from:
+            return None
+        ttl = channel.ttl if channel.model.rules.max_markers else channel.model.rules.default_ttl
+        if not idle_pays(channel.model.price_for(session.last_prompt), session.last_prompt, config.returns, ttl):
+            return None
+        started = session.last_request.get("started", 0.0)
+        return None if started == self._idle_after else idle_delay(ttl, session.seam.now() - started, config.margin)
+
+    async def idle(self) -> AsyncGenerator[Event]:
+        """Compact because nobody is there; one that fails is said and changes nothing."""
+        self._idle_after = self._agent.session.last_request.get("started", 0.0)
+        try:
+            async with aclosing(self.compactor.run("idle: before the cache expires")) as events:
+                async for event in events:
+                    yield event
+        except (CompactionFailed, ProviderError) as error:
+            yield Notice(f"idle compaction left out: {error}")
+
+
+def _has_grown(session: Session) -> bool:
+    """Whether there is anything that the last compaction did not deal with already."""
+    if not session.replaced.startswith("compaction"):
+        return session.last_prompt > 0
+    return bool(session.prompts) and session.last_prompt > session.prompts[0] * 3 // 2
+
+
+class _Compacting:
+    """One model call, with a compaction before it where one is due."""
+
+    def __init__(self, compaction: Compaction, agent: Agent) -> None:
+        self._compaction = compaction
+        self._agent = agent
+        self._call: Call | None = None
+
+    @property
+    def answer(self) -> Answer:
+        """See `Call`."""
+        return self._call.answer if self._call else Answer(None, "")
+
+    async def run(self) -> AsyncGenerator[Event]:
+        """See `Call`."""
+        if why := self._compaction.due():
+            try:
+                async with aclosing(self._compaction.compactor.run(why)) as events:
+                    async for event in events:
+                        yield event
+            except (CompactionFailed, ProviderError) as error:
+                yield Notice(f"compaction left out: {error}")
+        try:
+            async with aclosing(self._made()) as events:
+                async for event in events:
+                    yield event
+        except ContextOverflow as error:
+            async with aclosing(self._again(str(error))) as events:
+                async for event in events:
+                    yield event
+        if self.answer.stop == "model_context_window_exceeded":
+            async with aclosing(self._again("the answer did not fit")) as events:
+                async for event in events:
+                    yield event
+
+    async def _again(self, why: str) -> AsyncGenerator[Event]:
+        """Compact, then call once more; what does not fit then is an error."""
+        yield Notice(f"{why}; compacting")
+        answered = self.answer.message is not None
+        async with aclosing(self._compaction.compactor.run("overflow", full=True)) as events:
+            async for event in events:
+                yield event
+        if answered:
+            self._agent.session.add(Message("program", (Text(GO_ON),)))
+        async with aclosing(self._made()) as events:
+            async for event in events:
+                yield event
+
+    def _made(self) -> AsyncGenerator[Event]:
+        """The call itself; made only now, because making it settles what it is made with."""
+        self._call = self._compaction.inner(self._agent)
+        return self._call.run()

@@ -1,0 +1,113 @@
+"""What each setting's value must look like: one check each, which gives the value or says what it must be.
+
+Invariant: a check raises nothing but ValueError, whose text completes "must be …"; what may be secret is not in it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+Check = Callable[[object], object]
+
+
+def text(value: object) -> str:
+    """Something to read."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a non-empty string")
+    return value
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """Several of them."""
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise ValueError("a list of non-empty strings")
+    return tuple(value)
+
+
+def command(value: object) -> tuple[str, ...]:
+    """Words, or one string that is split as a shell would."""
+    try:
+        words = tuple(shlex.split(value)) if isinstance(value, str) else texts(value)
+    except ValueError:
+        words = ()
+    if not words:
+        raise ValueError("a command: a string or a list of strings")
+    return words
+
+
+def flag(value: object) -> bool:
+    """Yes or no."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004 - all checks speak through ValueError
+    return value
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    """One of some words."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return value
+
+    return check
+
+
+def whole(low: int, high: int) -> Callable[[object], int]:
+    """A whole number within bounds."""
+
+    def check(value: object) -> int:
+        # A bool is an int in Python, not in TOML.
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def share(low: float, high: float) -> Callable[[object], float]:
+    """A number within bounds."""
+
+    def check(value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    return check
+
+
+def seconds(value: object) -> float:
+    """A duration."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 86_400:
+        raise ValueError("a number of seconds, above 0 and at most 86400")
+    return float(value)
+
+
+def variable(value: object) -> str:
+    """A variable that holds a key, by its name."""
+    # Someone who puts the key itself here must not find it in an error or in a list of variables.
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise ValueError("the name of a variable, not the key itself")
+    return value
+
+
+def url(value: object) -> str:
+    """Where a server is."""
+    # Without credentials: the address is journaled and shown.
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise ValueError("an address that begins with https:// or http:// and has no user and password in it")
+    # The base URL is part of a line's identity: one spelling only.
+    return value.rstrip("/")
+
+
+def headers(value: object) -> Mapping[str, str]:
+    """HTTP headers."""
+    if not isinstance(value, dict) or not all(
+        isinstance(text, str) and text.isprintable() and re.fullmatch(r"[A-Za-z0-9-]+", name)
+        for name, text in value.items()
+    ):
+        raise ValueError("a table of header names and printable strings")
+    return MappingProxyType(dict(value))

@@ -1,0 +1,91 @@
+"""`/compact`, `/clear`, `/fork` and idle compaction on a real PTY."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.conversation.journal import read_records
+from harness.simulator import Clock, Simulator, said
+from tests.ui.conftest import Sit
+from tests.ui.glass import Sitting
+
+Start = Callable[..., Simulator]
+
+
+class Talker:
+    """Answers at length; sums up, slowly if wished, where it is asked to."""
+
+    def __call__(self, request: dict[str, Any]) -> Any:
+        last = "".join(said(request)[-1].texts)
+        if "[Side request" in last:
+            return "# Task\nThe words were heard. Nothing else matters for what comes next."
+        if "read" in last and said(request)[-1].speaker == "user":
+            return [{"call": "read", "input": {"path": "long.txt", "offset": n}} for n in range(1, 9)]
+        return f"heard you: {'blah ' * 3_000} and that was {last}"
+
+
+def say(it: Sitting, words: str) -> None:
+    it.type(f"{words}\r")
+    it.until(f"and that was {words}")
+    it.until(lambda it: it.shown("read "))
+
+
+def reasons(home: Path) -> list[str]:
+    folder = home / ".local" / "state" / "harness" / "sessions"
+    paths = sorted(folder.glob("*/journal.jsonl"))
+    return [str(r.data["reason"]) for path in paths for r in read_records(path) if r.kind == "epoch"]
+
+
+@pytest.mark.moves_prefix("a compaction is an epoch")
+def test_compact_then_clear(simulator: Start, sit: Sit, isolation: Path) -> None:
+    vendor = simulator(Talker())
+    it = sit(vendor, columns=120)
+    it.type("/compact\r")
+    it.until("✗ there is nothing to compact")
+    for number in range(3):
+        say(it, f"words {number}")
+    it.type("/compact the numbers\r")
+    it.until("compacted (asked for)")
+    assert "The words were heard" not in it.glass.text, "the summary is no answer"
+    say(it, "words after")
+    it.type("/clear\r")
+    it.until("the conversation is empty")
+    say(it, "fresh words")
+    it.type("/quit\r")
+    assert it.end() == 0
+    assert reasons(isolation) == ["start", "compaction: asked for", "clear"]
+    assert "words after" not in str(vendor.requests[-1].json["messages"])
+
+
+def test_fork_goes_on_in_a_copy(simulator: Start, sit: Sit, isolation: Path) -> None:
+    it = sit(simulator(Talker()), columns=120)
+    say(it, "words here")
+    it.type("/fork\r")
+    it.until("stays as it was; back to it: /resume")
+    say(it, "words there")
+    it.type("/quit\r")
+    assert it.end() == 0
+    assert reasons(isolation) == ["start", "start", "fork"]
+
+
+@pytest.mark.moves_prefix("a compaction is an epoch")
+def test_a_silent_person_finds_the_conversation_compacted(
+    simulator: Start, sit: Sit, isolation: Path, tmp_path: Path
+) -> None:
+    """Where the cache lives for seconds only: the clock of the session is the real one."""
+    config = isolation / ".config" / "harness"
+    config.mkdir(parents=True, exist_ok=True)
+    (config / "config.toml").write_text("[compaction]\nreturns = 1.0\nidle_from = 1000\nmargin = 296\n")
+    it = sit(simulator(Talker(), clock=Clock()), columns=120)
+    (tmp_path / "project" / "long.txt").write_text(f"{'line ' * 16}\n" * 600)
+    it.type("read it\r")
+    it.until("compacted (idle: before the cache expires)", 20)
+    it.until(lambda it: it.shown("read "))
+    say(it, "back again")
+    it.type("/quit\r")
+    assert it.end() == 0
+    assert reasons(isolation) == ["start", "compaction: idle: before the cache expires"]
