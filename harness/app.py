@@ -75,6 +75,7 @@ class Options:
     max_turns: int | None = None
     max_cost: float | None = None
     strict_prefix: bool = False
+    min_cache_hit: float | None = None
 
 
 class _NothingSeen:
@@ -105,6 +106,7 @@ class App:
             "effort": options.effort,
             "permission_mode": options.permission_mode,
             "allow": options.allow or None,
+            "min_cache_hit": options.min_cache_hit,
         }
         default_mode = "ask" if ask_permission else "edit"
         self.config = load(environment, options.cwd, self.root, flags, default_mode)

@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         prog="harness",
         description="A coding agent whose prompt prefix never moves.",
         epilog=f"commands:\n{commands}\n\nexit codes: 0 done, 1 failed, 2 usage, 3 a limit was reached, "
-        "75 try again later, 130 interrupted",
+        "4 cache target missed, 75 try again later, 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -76,6 +76,12 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--json-schema", metavar="FILE", help="the answer must be JSON that this schema accepts")
     flags.add_argument("--max-turns", metavar="N", type=_positive_int, help="at most N model calls")
     flags.add_argument("--max-cost", metavar="USD", type=_positive_float, help="stop when that much is spent")
+    flags.add_argument(
+        "--min-cache-hit",
+        metavar="R",
+        type=_share,
+        help="exit 4 where warm requests read less than this share of what was cached for them, by a fault of ours",
+    )
     flags.add_argument("--strict-prefix", action="store_true", help="refuse a request that would not extend its line")
     return flags
 
@@ -97,6 +103,16 @@ def _positive_float(text: str) -> float:
         raise argparse.ArgumentTypeError(f"must be a number of dollars, not {text!r}") from None
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a share such as 0.9, not {text!r}") from None
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 1")
     return number
 
 
@@ -153,6 +169,8 @@ def _dispatch(arguments: list[str], seam: Seam) -> int:
 def _check(flags: argparse.Namespace) -> None:
     """What argparse cannot say: combinations, folders."""
     resumes = flags.resume is not None
+    if flags.task is None and flags.min_cache_hit is not None:
+        raise UsageError('--min-cache-hit needs a task: harness -p "task"')
     if flags.task is None and (flags.json_schema is not None or flags.output_format != "text"):
         raise UsageError('--json-schema and --output-format need a task: harness -p "task"')
     if flags.continue_last and resumes:

@@ -61,6 +61,7 @@ class Config:
     max_output_tokens: int | None = None
     cache_enabled: bool = True
     cache_ttl: str = "5m"
+    min_cache_hit: float | None = None
     idle_timeout: float = 120.0
     max_retries: int = 5
     shell_timeout: float = 120.0
@@ -136,6 +137,7 @@ _SETTINGS: Mapping[str, tuple[str, Check]] = {
     "max_output_tokens": ("max_output_tokens", look.whole(1, 10_000_000)),
     "cache.enabled": ("cache_enabled", look.flag),
     "cache.ttl": ("cache_ttl", look.one_of(*CACHE_TTLS)),
+    "cache.min_hit": ("min_cache_hit", look.share(0.0, 1.0)),
     "network.idle_timeout": ("idle_timeout", look.seconds),
     "network.max_retries": ("max_retries", look.whole(0, 100)),
     "tools.shell_timeout": ("shell_timeout", look.seconds),

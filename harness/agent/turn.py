@@ -299,9 +299,10 @@ class ModelCall:
             if stream.finished and self.request and self.request.compare:
                 verdict = weigh(verdict, said(stream.finished.extra), thinking=thinking)
             price = cost(model, usage)
-            self._session.record("response", self._response(stop, usage, verdict, price, error))
-            number = self._session.totals.requests
-            self._done = ResponseDone(number, model.id, usage, price, verdict.kind, verdict.cause, stop)
+            kept = self._response(stop, usage, verdict, price, error)
+            self._session.record("response", kept)
+            number, lost = self._session.totals.requests, (verdict.lost, kept["verdict"]["price"])
+            self._done = ResponseDone(number, model.id, usage, price, verdict.kind, verdict.cause, stop, *lost)
         message_id = stream.began.message_id if stream.began else ""
         message = self._message(stop, partial=stream.finished is None)
         text = "".join(block.text for block in stream.kept() if isinstance(block, Text))

@@ -22,6 +22,7 @@ from typing import Any
 from harness.agent.structured import StructuredTask, check_schema
 from harness.app import App
 from harness.audit.report import Summary, hit_rate
+from harness.audit.target import missed
 from harness.commands.options import options
 from harness.conversation.events import (
     Event,
@@ -45,6 +46,8 @@ FORMAT = 1
 """Version of the JSON forms."""
 
 EXIT = {"done": 0, "limit": 3, "refused": 1, "partial": 1, "failed": 1, "interrupted": 130}
+MISSED = 4
+"""The exit code of a run that did its task and missed its cache target."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MAX_STDIN_BYTES = 256 * 1024
 STDIN_PATIENCE = 3.0
@@ -82,7 +85,8 @@ class OneShot:
         self._output = output
         self._schema = schema
         self._progress = PlainProgress(sys.stderr.write)
-        self._requests: list[dict[str, Any]] = []
+        self._responses: list[ResponseDone] = []
+        self._missed = ""
         self._end = TurnEnded("failed", "", "the run ended before the model answered")
         self._value: Any = None
         self._reader_gone: BrokenPipeError | None = None
@@ -112,6 +116,8 @@ class OneShot:
                 code = self._ended(TurnEnded("failed", self._end.text, str(failure)), failure.exit_code)
         if self._reader_gone is not None:
             raise self._reader_gone
+        self._missed = missed(self._responses, self._app.config.min_cache_hit)
+        code = MISSED if self._missed and code == 0 else code
         self._finish(code)
         return code
 
@@ -161,7 +167,7 @@ class OneShot:
             case TurnEnded():
                 self._end = event
             case ResponseDone():
-                self._requests.append(_response(event))
+                self._responses.append(event)
             case _:
                 pass
         if self._output == "stream-json":
@@ -181,6 +187,8 @@ class OneShot:
             sys.stdout.flush()
         if end.reason != "done":
             sys.stderr.write(f"harness: {one_line(end.detail)}\n")
+        if self._missed:
+            sys.stderr.write(f"harness: {one_line(self._missed)}\n")
         if summary.requests:
             sys.stderr.write(summary.line(session.journal.id) + "\n")
 
@@ -195,13 +203,14 @@ class OneShot:
             "answer": end.text,
             "session": session.journal.id,
             "model": self._app.model.id,
-            "requests": self._requests,
+            "requests": [_response(event) for event in self._responses],
             "totals": {
                 "requests": summary.requests,
                 **_usage(summary.usage),
                 "hit_rate": hit_rate(summary.usage),
                 "cost_usd": summary.cost,
             },
+            "cache_missed": self._missed,
         }
         return result | ({"structured": self._value} if self._schema is not None else {})
 
@@ -225,6 +234,8 @@ def _response(event: ResponseDone) -> dict[str, Any]:
         "cost_usd": event.cost,
         "verdict": event.verdict,
         "cause": event.cause,
+        "lost_tokens": event.lost,
+        "lost_usd": event.lost_usd,
         "stop": event.stop,
     }
 

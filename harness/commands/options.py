@@ -38,4 +38,5 @@ def options(flags: argparse.Namespace, seam: Seam) -> Options:
         max_turns=flags.max_turns,
         max_cost=flags.max_cost,
         strict_prefix=flags.strict_prefix,
+        min_cache_hit=flags.min_cache_hit,
     )

@@ -37,7 +37,10 @@ class ThinkingDelta:
 
 @dataclass(frozen=True, slots=True)
 class ResponseDone:
-    """A model call ended. `cost` in USD, None where the price is unknown; `verdict` as in audit.verdict."""
+    """A model call ended. `cost` in USD, None where the price is unknown; `verdict` as in audit.verdict.
+
+    lost, lost_usd: tokens that were paid as new though they had been cached, and what that cost in USD.
+    """
 
     number: int
     model: str
@@ -46,6 +49,8 @@ class ResponseDone:
     verdict: str
     cause: str
     stop: str
+    lost: int = 0
+    lost_usd: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,3 +176,56 @@ def test_a_page_is_written_whole_and_for_its_owner(lab: Lab, vendor: Start, tmp_
     assert [part for part in tmp_path.iterdir() if part.name.endswith(".part")] == []
     assert lab.run("cache", name, "--html", str(tmp_path)).code == 2
     assert lab.run("cache", name, "--html", str(tmp_path / "no" / "such")).code == 1
+
+
+# ------------------------------------------------------------------------------------------------ --min-cache-hit
+
+
+def reworded(kind: str, data: Any) -> None:
+    """A journal in which what was sent is told otherwise: what a bug of ours that edits history would leave."""
+    if kind == "rendering":
+        data["messages"] = json.loads(json.dumps(data["messages"]).replace("look", "l00k", 1))
+
+
+@pytest.mark.moves_prefix(reason="planted", times=0)
+def test_a_run_that_misses_its_target_by_a_fault_of_ours_exits_with_4(lab: Lab, vendor: Start) -> None:
+    vendor(TURN, minimum=1024, branches=True)
+    name = lab.run("-p", "look").session
+    rewritten(journal(lab, name), reworded)
+    ran = lab.run("-c", "-p", "and now?", "--min-cache-hit", "0.99", "--output-format", "json")
+
+    figures = json.loads(ran.out)
+    (line,) = ran.lines
+    assert ran.code == figures["exit_code"] == 4
+    assert (figures["reason"], figures["answer"]) == ("done", "Yes.")
+    assert line == f"harness: {figures['cache_missed']}"
+    assert "request 3 lost " in line
+    assert "the request does not extend its line" in line
+    assert re.search(r"\(\$0\.\d{4}\)", line)
+    request = figures["requests"][0]
+    assert request["verdict"] == "ours"
+    assert f"lost {request['lost_tokens']:,} tokens (${request['lost_usd']:.4f})" in line
+
+
+def test_a_run_that_keeps_its_target_or_misses_it_by_no_fault_of_ours_exits_with_0(lab: Lab, vendor: Start) -> None:
+    sim = vendor(TURN, minimum=1024)
+    lab.config("[cache]\nmin_hit = 1.0\n")
+    assert lab.run("-p", "look").code == 0
+    sim.evict(1.0)
+    assert lab.run("-c", "-p", "evicted?").code == 0
+    sim.clock.advance(400)
+    assert lab.run("-c", "-p", "late?", offset=400).code == 0
+    shown = lab.run("cache").out
+    assert " evicted " in shown
+    assert " expired " in shown
+
+
+@pytest.mark.parametrize("value", ["0", "1.1", "-1", "nan", "most"])
+def test_a_target_is_a_share(value: str, lab: Lab) -> None:
+    assert lab.run("-p", "x", "--min-cache-hit", value).code == 2
+
+
+def test_a_target_needs_a_task_and_a_sane_setting(lab: Lab) -> None:
+    assert lab.run("--min-cache-hit", "0.5").code == 2
+    lab.config("[cache]\nmin_hit = 2\n")
+    assert "min_hit" in lab.run("-p", "x").err
