@@ -39,6 +39,10 @@ class Renderings:
         ]
         return {"profile": profile, "messages": kept}
 
+    def messages(self) -> set[int]:
+        """The record numbers of all messages that were ever rendered."""
+        return {seq for groups in self._groups.values() for seqs, _ in groups for seq in seqs}
+
     def find(self, profile: str, batch: Sequence[int]) -> Group | None:
         """The longest group that a batch begins with; None where its first message must be rendered.
 

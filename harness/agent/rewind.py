@@ -74,7 +74,7 @@ def check_whole(session: Session) -> None:
         JournalError: the journal is damaged.
     """
     if session.journal.damage:
-        line = session.journal.damage[0].line
+        where = session.journal.damage[0].where
         raise JournalError(
-            f"line {line} of this session is damaged, so what was said when is not sure; go on from here instead"
+            f"{where} of this session is damaged, so what was said when is not sure; go on from here instead"
         )

@@ -22,6 +22,7 @@ from harness.conversation.canonical import Json
 from harness.conversation.history import Entry, History, kind_of
 from harness.conversation.journal import FORMAT, Blobs, Journal, Record
 from harness.conversation.lines import Reader
+from harness.conversation.mending import mended
 from harness.conversation.request import FrozenPrefix, Line
 from harness.conversation.stored import read_usage, write_message
 from harness.errors import JournalError, storage_error
@@ -112,6 +113,7 @@ class Session:
             session = cls(journal, seam)
             session._take(journal.load())
             session._check(folder.name)
+            session._mend()
             session.relatives += sorted(children(folder) - set(session.relatives))
             if session.relatives:
                 session.ledger = family_ledger(folder, journal.records())
@@ -127,6 +129,16 @@ class Session:
                 self.apply(record)
             except JournalError as error:
                 self.journal.lose(record.seq - 1, str(error))
+
+    def _mend(self) -> None:
+        """Go on without the messages that are lost. Once for the same damage; as an epoch, for the prefix moves."""
+        reason = "rewind: lost behind record " + ", ".join(str(damage.after) for damage in self.journal.damage)
+        if not self.journal.damage or reason in self.epochs:
+            return
+        lost = [seq for seq in self._renderings.messages() - self.history.known if seq > self.history.begun]
+        parts = mended(self.history.entries, lost)
+        if parts != self.history.entries:
+            self.begin_epoch(reason, [part.seq if isinstance(part, Entry) else self.keep(part) for part in parts])
 
     def _check(self, name: str) -> None:
         if self.about.get("format", 0) > FORMAT:
@@ -163,6 +175,7 @@ class Session:
             forked._check(source.name)
             lost = [damage.after for damage in reader.damage if until is None or damage.after < until]
             forked.record("epoch", {"reason": "fork", "parent": source.name} | ({"lost": lost} if lost else {}))
+            forked._mend()
             tell_parent(source, folder.name)
             forked.ledger = family_ledger(folder, forked.journal.records())
         except BaseException as error:

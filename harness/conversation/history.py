@@ -8,6 +8,7 @@ out stays in the journal, and a later epoch may list it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
@@ -59,6 +60,8 @@ class History:
     """The session facts as last told to the model; empty where they never were."""
     dropped: tuple[str, ...] = ()
     """The tools of calls in the last answer that were not kept, so not run."""
+    begun: int = -1
+    """The record that last replaced the conversation; every message after it is part of it."""
     undone: list[tuple[int, ...]] = field(default_factory=list)
     """The conversations that undo left, the last one last; a new message of the person forgets them."""
     _kind: str = ""
@@ -80,6 +83,7 @@ class History:
                 self._origins |= {record.seq: data["of"]} if "of" in data else {}
             case "epoch" if "messages" in data:
                 self._replace(data["reason"], data["messages"])
+                self.begun = record.seq
             case "request":
                 self.dropped = ()
             case "unsent" if data["stop"] != "refusal":
@@ -145,10 +149,15 @@ class History:
         """The record in which a message was first said: that of one which a compaction kept is another."""
         return self._origins.get(seq, seq)
 
+    @property
+    def known(self) -> AbstractSet[int]:
+        """The record numbers of every message that was read, part of the conversation or not."""
+        return self._places.keys()
+
     def turns(self) -> tuple[PersonTurn, ...]:
         """Every turn of the person that is part of the conversation or was before it was replaced, oldest first."""
         known = sorted({self.origin(seq) for seq in chain(*self._past, self.seqs)})
-        begun = (seq for seq in known if self._places[seq] == "turn")
+        begun = (seq for seq in known if self._places.get(seq) == "turn")
         return tuple(PersonTurn(seq, read_message(self.fetch(seq), self.blobs).text) for seq in begun)
 
     @property
@@ -163,7 +172,7 @@ class History:
         """
         for seqs in (self.seqs, *reversed(self._past)):
             origins = [self.origin(one) for one in seqs]
-            if seq in origins and self._places[seq] == "turn":
+            if seq in origins and self._places.get(seq) == "turn":
                 end = origins.index(seq)
                 while end > 0 and self._places[seqs[end - 1]] == "injected":
                     end -= 1

@@ -182,9 +182,8 @@ class Journal:
         found = []
         if self.damage:
             first = self.damage[0]
-            where = f"line {first.line}" if first.line else f"what follows record {first.after}"
             more = f" (the first of {len(self.damage)} such places)" if len(self.damage) > 1 else ""
-            found.append(f"{where} of the session is damaged{more}: {first.reason}; it is left out")
+            found.append(f"{first.where} of the session is damaged{more}: {first.reason}; it is left out")
         if self.torn:
             found.append(
                 f"the last {self.torn:,} bytes of the session were no whole record; they are set aside in "

@@ -33,7 +33,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A place where records are missing or wrong: the line's number in the file, and why.
+    """A place where records are missing or wrong: the line's number in the file (0: the line itself is whole), and why.
 
     after: number of the last record that was read before it; -1 where there is none.
     """
@@ -41,6 +41,11 @@ class Damage:
     line: int
     reason: str
     after: int = -1
+
+    @property
+    def where(self) -> str:
+        """The place, in words."""
+        return f"line {self.line}" if self.line else f"what follows record {self.after}"
 
 
 def format_line(record: Record, previous: str) -> bytes:
