@@ -94,7 +94,15 @@ class Checkpoints:
         return guarded
 
     async def around(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-        """The events of a turn, its files saved around it; `TurnEnded` stays the last."""
+        """The events of a turn, its files saved around it; `TurnEnded` stays the last.
+
+        A turn within a turn belongs to the outer one.
+        """
+        if self._turn is not None:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+            return
         self._turn, end = _Turn(), None
         try:
             async with aclosing(events):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,18 @@ def test_an_interrupted_turn_can_be_undone(yolo: Callable[..., Speaker]) -> None
 def test_a_listener_that_goes_away_leaves_a_whole_step(yolo: Callable[..., Speaker]) -> None:
     person = yolo(shell("echo 2 > a"), shell("echo 3 > a"), "Done.")
     person.say("write", until=lambda event: isinstance(event, ToolStarted))
+    assert [when for _, when in snapshots(person)] == ["before", "after"]
+
+
+def test_a_turn_within_a_turn_belongs_to_the_outer_one(yolo: Callable[..., Speaker]) -> None:
+    person = yolo(shell("echo 2 > a"), shell("echo 3 > a"), "Done.")
+    checkpoints = person.app.checkpoints
+
+    async def nested() -> list[Event]:
+        async with aclosing(checkpoints.around(person.app.agent.turn("go"))) as events:
+            return [event async for event in events]
+
+    assert isinstance(person._runner.run(nested())[-1], TurnEnded)
     assert [when for _, when in snapshots(person)] == ["before", "after"]
 
 

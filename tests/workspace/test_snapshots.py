@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -10,7 +11,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -653,22 +654,49 @@ def test_a_snapshot_that_is_gone_is_told_and_nothing_is_touched(space: Space) ->
     assert (space.root / "a").read_text() == "1"
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(space: Space) -> None:
-    space.write("a", "1")
-    space.write("b", os.urandom(3_000_000))
-    space.store.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(space.store)], capture_output=True)  # noqa: PLW1510 - asked below
-    if mounted.returncode:
+@contextlib.contextmanager
+def tiny(folder: Path) -> Iterator[None]:
+    """Mount a file system of 1 MB there."""
+    folder.mkdir(exist_ok=True)
+    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
+    if subprocess.run(words, capture_output=True, check=False).returncode:
         pytest.skip("mounting needs root")
     try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(space: Space) -> None:
+    with tiny(space.store):
+        space.write("a", "1")
+        space.write("b", os.urandom(3_000_000))
         with pytest.raises(SnapshotFailed, match="no room in"):
             space.take()
         (space.root / "b").unlink()
         before = space.take()
         space.write("a", "2")
         assert space.undo(before, space.take()).changed == (b"a",)
-    finally:
-        subprocess.run(["umount", str(space.store)], check=True)
+
+
+def test_what_finds_no_room_when_it_is_put_back_is_told_and_put_back_later(space: Space) -> None:
+    with tiny(space.root):
+        space.write(".gitignore", "fill\n")
+        large, content = space.write("large", b"x" * 600_000), b"x" * 600_000
+        space.write("small", "1")
+        before = space.take()
+        large.unlink()
+        space.write("small", "2")
+        after = space.take()
+        space.write("fill", b"y" * 700_000)
+
+        restored = space.undo(before, after)
+        assert restored.changed == (b"small",)
+        assert [one.shown for one in restored.left] == ["large (cannot be written: No space left on device)"]
+        assert sorted(path.name for path in space.root.iterdir()) == [".gitignore", "fill", "small"]
+        (space.root / "fill").unlink()
+        assert space.undo(before, after).changed == (b"large",)
+        assert large.read_bytes() == content
 
 
 # ----------------------------------------------------------------------------------------------------- pruning
