@@ -13,12 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.commands import bench_cache, bench_calls, bench_durability, bench_snapshots, bench_startup
+from harness.commands import (
+    bench_cache,
+    bench_calls,
+    bench_compaction,
+    bench_durability,
+    bench_snapshots,
+    bench_startup,
+)
 from harness.commands.arguments import Parser
 from harness.seam import Seam
 from harness.ui.tables import print_table
 
-PARTS = ("cache", "size", "calls", "startup", "durability", "snapshots")
+PARTS = ("cache", "size", "calls", "startup", "durability", "snapshots", "compaction")
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -53,6 +60,8 @@ def _measure(part: str, folder: Path, seam: Seam, runs: int) -> list[dict[str, A
             return bench_calls.measure(folder, seam, runs)
         case "durability":
             return bench_durability.measure(folder, seam, runs)
+        case "compaction":
+            return bench_compaction.measure(folder, seam)
         case "snapshots":
             return bench_snapshots.measure(folder, seam, runs)
         case _:
@@ -65,6 +74,7 @@ TITLES = {
     "calls": "Own work per model call, up to the first byte sent (SDK and HTTP included)",
     "startup": "Start-up and memory",
     "durability": "What durability costs",
+    "compaction": "Compaction, and idle compaction beside none (simulated vendor)",
     "snapshots": "Saving the files of a workspace",
 }
 
