@@ -109,7 +109,8 @@ class ToolRunner:
         if problem is not None:
             where = "/".join(str(part) for part in problem.absolute_path)
             text = f"The call was not run: {f'`{where}`: ' if where else ''}{problem.message[:300]}"
-            return Checked(call, tool, text)
+            # a session may have been begun by a version whose definitions are others
+            return Checked(call, tool, f"{text}. {_takes(tool)}")
         return Checked(call, tool)
 
     async def _permitted(self, item: Checked) -> Checked:
@@ -134,6 +135,13 @@ class ToolRunner:
         done = {"result": write_block(result, blobs), "facts": dict(outcome.facts), "full": outcome.full}
         self._session.record("tool_done", done)
         return result
+
+
+def _takes(tool: Tool) -> str:
+    """The arguments of a tool as it is now, one line."""
+    needed = tool.spec.schema.get("required", ())
+    names = (name if name in needed else f"{name} (optional)" for name in tool.spec.schema.get("properties", {}))
+    return f"{tool.spec.name} takes: {', '.join(names) or 'no arguments'}."
 
 
 async def _run(item: Checked) -> Outcome:

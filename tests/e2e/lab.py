@@ -77,6 +77,8 @@ class Lab:
     home: Path
     url: str = ""
     extra: dict[str, str] = field(default_factory=dict)
+    code: Path = ROOT
+    """The folder of the program that runs as a process."""
 
     @property
     def project(self) -> Path:
@@ -143,7 +145,7 @@ class Lab:
         return subprocess.Popen(
             self.command(*arguments, offset=offset),
             cwd=cwd or self.project,
-            env=self.environment(env) | {"PYTHONPATH": str(ROOT)},
+            env=self.environment(env) | {"PYTHONPATH": str(self.code)},
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
