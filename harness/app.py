@@ -25,6 +25,7 @@ from harness.agent.session import Session
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
 from harness.agent.undoable import UndoableAgent
+from harness.audit.book import Book, read_book
 from harness.config import config_dir, load, state_dir
 from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json, digest
@@ -285,6 +286,10 @@ class App:
         """
         self._use(name)
         self._fallback.end("the person chose a model")
+
+    def book(self) -> Book:
+        """What the session read and what it cost so far, from its journal."""
+        return read_book(self.session.journal.records(), self._catalog.find)
 
     def _use(self, name: str) -> None:
         model = self._catalog.find(name)

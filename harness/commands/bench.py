@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.commands import (
+    bench_audit,
     bench_cache,
     bench_calls,
     bench_compaction,
@@ -25,7 +26,7 @@ from harness.commands.arguments import Parser
 from harness.seam import Seam
 from harness.ui.tables import print_table
 
-PARTS = ("cache", "size", "calls", "startup", "durability", "snapshots", "compaction")
+PARTS = ("cache", "size", "calls", "audit", "startup", "durability", "snapshots", "compaction")
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -58,6 +59,8 @@ def _measure(part: str, folder: Path, seam: Seam, runs: int) -> list[dict[str, A
             return bench_calls.sizes()
         case "calls":
             return bench_calls.measure(folder, seam, runs)
+        case "audit":
+            return bench_audit.measure(folder, seam, runs)
         case "durability":
             return bench_durability.measure(folder, seam, runs)
         case "compaction":
@@ -72,6 +75,7 @@ TITLES = {
     "cache": "Tokens read, beside a perfect cache (simulated vendor)",
     "size": "What every request carries",
     "calls": "Own work per model call, up to the first byte sent (SDK and HTTP included)",
+    "audit": "Firewall and audit, of the above; and what is read afterwards",
     "startup": "Start-up and memory",
     "durability": "What durability costs",
     "compaction": "Compaction, and idle compaction beside none (simulated vendor)",

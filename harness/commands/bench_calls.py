@@ -9,7 +9,8 @@ import asyncio
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,21 +81,27 @@ def sizes() -> list[dict[str, Any]]:
     return [*rows, {"tokens": -(-total // 4), "bytes": total, "what": f"together ({len(tools)} tools)"}]
 
 
+@contextmanager
+def server(folder: Path, outer: Seam) -> Iterator[Seam]:
+    """A server that answers in a word, its own process; gives the seam that leads there."""
+    with subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True) as running:
+        try:
+            port = int(running.stdout.readline()) if running.stdout else 0
+            yield _CallSeam(outer, folder, f"http://127.0.0.1:{port}")
+        finally:
+            running.kill()
+
+
 def measure(folder: Path, outer: Seam, runs: int) -> list[dict[str, Any]]:
     """Milliseconds from the call to the first byte at the server; median, smallest, largest."""
-    with subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            port = int(server.stdout.readline()) if server.stdout else 0
-            seam = _CallSeam(outer, folder, f"http://127.0.0.1:{port}")
-            return [asyncio.run(_length(folder.resolve(), seam, length, max(runs, 5))) for length in LENGTHS]
-        finally:
-            server.kill()
+    with server(folder, outer) as seam:
+        return [asyncio.run(_length(folder.resolve(), seam, length, max(runs, 5))) for length in LENGTHS]
 
 
 async def _length(folder: Path, seam: Seam, length: int, runs: int) -> dict[str, Any]:
-    app = App(Options(cwd=folder, no_session=True), seam, _nobody)
+    app = App(Options(cwd=folder, no_session=True), seam, nobody)
     try:
-        _fill(app, length)
+        fill(app, length)
         await _call(app.session, app.agent.channel, seam)  # renders what is new, once; connects
         times = []
         for number in range(runs):
@@ -110,7 +117,8 @@ async def _length(folder: Path, seam: Seam, length: int, runs: int) -> dict[str,
     }
 
 
-def _fill(app: App, length: int) -> None:
+def fill(app: App, length: int) -> None:
+    """A conversation of that many messages."""
     app.agent.begin("a long session")
     for number in range(length // 2):
         call = ToolCall(f"call_{number}", "read", {"path": f"src/module_{number}.py"})
@@ -127,5 +135,5 @@ async def _call(session: Session, channel: Channel, seam: Seam) -> float:
     return (float(call.answer.message_id) - begun) * 1000
 
 
-async def _nobody(_question: object) -> None:
+async def nobody(_question: object) -> None:
     """Nobody is there."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.audit.book import Book, Row, read_book
-from harness.audit.report import clock, hit_rate, money, percent, tokens
+from harness.audit.report import clock, hit_rate, tokens
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.lines import Reader
@@ -23,13 +23,13 @@ from harness.providers.catalog import Catalog
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.cache_page import page
+from harness.ui.figures import LONGEST_CAUSE, book_lines, cause
 from harness.ui.plain import one_line
 
 FORMAT = 1
 """Version of the JSON form."""
 
 COLUMNS = ("#", "time", "prompt", "read", "written", "uncached", "USD", "verdict", "model", "cause")
-LONGEST_CAUSE = 200
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -103,26 +103,10 @@ def table(session: str, book: Book, damage: int, *, misses: bool = False) -> Ite
     for epoch in epochs:
         yield f"-- epoch: {one_line(epoch.reason, LONGEST_CAUSE)}"
     yield ""
-    yield from totals(book)
+    yield from book_lines(book)
     if damage:
         yield f"! {damage} records cannot be read; what they held is missing here"
     yield f"session {session}"
-
-
-def totals(book: Book) -> Iterator[str]:
-    """What the requests add up to, a line for each thing."""
-    usage = book.usage
-    side = sum(row.side for row in book.rows)
-    also = f", {side} of them side requests" if side else ""
-    yield f"{len(book.rows)} requests{also} · {tokens(usage.prompt)} tokens in · {money(book.cost)}"
-    yield f"hit rate          {percent(hit_rate(usage))} of all prompt tokens ({tokens(usage.read)})"
-    yield f"a perfect cache   {percent(book.perfect / usage.prompt if usage.prompt else None)} ({tokens(book.perfect)})"
-    yield f"bill of prompts   {money(book.bill)}; a perfect cache's {money(book.perfect_bill)}"
-    saved = book.saved
-    words = "saved" if saved is None or saved >= 0 else "spent more"
-    yield f"against none      {money(None if saved is None else abs(saved))} {words}"
-    for lost in book.lost:
-        yield f"lost              {money(lost.usd)} in {lost.requests} requests: {one_line(lost.cause)}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -136,13 +120,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         "unknown" if row.cost is None else f"{row.cost:.4f}",
         one_line(row.verdict) or "-",
         one_line(row.model),
-        _cause(row),
+        cause(row),
     )
-
-
-def _cause(row: Row) -> str:
-    price = f" ({tokens(row.lost)} tokens, {money(row.lost_usd)})" if row.lost else ""
-    return one_line(row.cause, LONGEST_CAUSE) + price
 
 
 def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 """An open session as the screen sees it.
 
-Invariant: adds nothing to the app but the queue of what was typed, and remembers what this run was told; a slash
-command is an entry of `slash_table`, not a method here.
+Invariant: adds nothing to the app but the queue of what was typed; a slash command is an entry of `slash_table`, not a
+method here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from harness.app import App, Options
 from harness.audit.report import Summary
-from harness.conversation.events import Event, ResponseDone
+from harness.conversation.events import Event
 from harness.errors import LimitReached
 
 
@@ -27,13 +27,11 @@ class AppConversation:
         self.options = options
         self._open_app = open_app
         self._queue: list[str] = []
-        self.responses: list[ResponseDone] = []
         self._enter(app)
 
     def _enter(self, app: App) -> None:
         self.app = app
         self._cost_before = app.session.totals.cost
-        self.responses.clear()
         app.agent.steering = self.take_queued
 
     async def go_on_with(self, session_id: str, *, fork: bool = False) -> None:
@@ -96,8 +94,6 @@ class AppConversation:
             yield event
         async with aclosing(self.app.agent.turn(text)) as events:
             async for event in events:
-                if isinstance(event, ResponseDone):
-                    self.responses.append(event)
                 yield event
 
     def steer(self, text: str) -> None:

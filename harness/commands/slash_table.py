@@ -87,4 +87,4 @@ def _cost(session: AppConversation, _: str) -> Sequence[str]:
 
 
 def _cache(session: AppConversation, _: str) -> Sequence[str]:
-    return figures.cache_lines(session.summary, session.responses)
+    return figures.cache_lines(session.app.book(), session.session_id)

@@ -6,11 +6,13 @@ Invariant: an unknown price stays unknown; no share is rounded up to 100 %.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 
+from harness.audit.book import Book, Row
 from harness.audit.report import Summary, hit_rate, money, percent, tokens
-from harness.conversation.events import ResponseDone
+from harness.ui.plain import one_line
 
+LONGEST_CAUSE = 200
 _LATEST = 8
 
 
@@ -25,15 +27,35 @@ def cost_lines(summary: Summary) -> list[str]:
     ]
 
 
-def cache_lines(summary: Summary, responses: Sequence[ResponseDone]) -> list[str]:
-    """What was read, over all; and the verdicts of this run's `responses`, the latest one by one."""
-    lines = [f"{percent(hit_rate(summary.usage))} of all prompt tokens of the session were read from cache"]
-    if not responses:
-        return lines
-    counts = Counter(event.verdict for event in responses)
-    lines.append("since the start of this run: " + ", ".join(f"{count} {kind}" for kind, count in counts.most_common()))
-    for event in responses[-_LATEST:]:
-        cause = f": {event.cause}" if event.cause else ""
-        read = f"{tokens(event.usage.read)} of {tokens(event.usage.prompt)} read"
-        lines.append(f"  {event.number:>3}  {event.verdict:8}  {read}{cause}")
-    return lines
+def book_lines(book: Book) -> Iterator[str]:
+    """What the requests of a session add up to, a line for each thing."""
+    usage, saved = book.usage, book.saved
+    side = sum(row.side for row in book.rows)
+    also = f", {side} of them side requests" if side else ""
+    yield f"{len(book.rows)} requests{also} · {tokens(usage.prompt)} tokens in · {money(book.cost)}"
+    yield f"hit rate          {percent(hit_rate(usage))} of all prompt tokens ({tokens(usage.read)})"
+    yield f"a perfect cache   {percent(book.perfect / usage.prompt if usage.prompt else None)} ({tokens(book.perfect)})"
+    yield f"bill of prompts   {money(book.bill)}; a perfect cache's {money(book.perfect_bill)}"
+    words = "saved" if saved is None or saved >= 0 else "spent more"
+    yield f"against none      {money(None if saved is None else abs(saved))} {words}"
+    for lost in book.lost:
+        yield f"lost              {money(lost.usd)} in {lost.requests} requests: {one_line(lost.cause)}"
+
+
+def cause(row: Row) -> str:
+    """Why a request read what it read, and what was lost by it; one line."""
+    price = f" ({tokens(row.lost)} tokens, {money(row.lost_usd)})" if row.lost else ""
+    return one_line(row.cause, LONGEST_CAUSE) + price
+
+
+def cache_lines(book: Book, session: str) -> list[str]:
+    """The book of a session in short: what it adds up to, its verdicts, and its latest requests one by one."""
+    lines = list(book_lines(book))
+    counts = Counter(row.verdict or "broken off" for row in book.rows)
+    lines += ["verdicts          " + ", ".join(f"{count} {one_line(kind)}" for kind, count in counts.most_common())]
+    for row in book.rows[-_LATEST:]:
+        usage, why = row.usage, cause(row)
+        read = f"{tokens(usage.read)} of {tokens(usage.prompt)} read" if usage else "bill not told"
+        side = " side" if row.side else ""
+        lines.append(f"  {row.number:>3}{side}  {one_line(row.verdict) or '-':8}  {read}{f': {why}' if why else ''}")
+    return [*lines, f"all of it: harness cache {session}"] if book.rows else lines[:1]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from rich.cells import cell_len
 
+from harness.audit.book import Book, Row
 from harness.audit.report import Summary
 from harness.conversation.blocks import Usage
-from harness.conversation.events import ResponseDone, ThinkingDelta, ToolFinished, ToolStarted
+from harness.conversation.events import ThinkingDelta, ToolFinished, ToolStarted
 from harness.ui.conversation import Conversation
 from harness.ui.figures import cache_lines, cost_lines
 from harness.ui.status import Status
@@ -68,7 +70,6 @@ def test_a_turn_shows_what_it_does_and_for_how_long() -> None:
 
 def test_cost_and_cache_in_words() -> None:
     summary = Summary(2, Usage(uncached=10, read=900, written_5m=90, output=5), None)
-    responses = [ResponseDone(2, "m", Usage(read=900, uncached=10), None, "expired", "too late", "end_turn")]
 
     assert cost_lines(summary) == [
         "2 requests, unknown",
@@ -76,8 +77,24 @@ def test_cost_and_cache_in_words() -> None:
         "     900 read from cache, 90 written, 10 neither",
         "out  5 tokens",
     ]
-    assert cache_lines(summary, responses) == [
-        "90.0 % of all prompt tokens of the session were read from cache",
-        "since the start of this run: 1 expired",
-        "    2  expired   900 of 910 read: too late",
+
+
+def test_the_cache_in_short_is_what_the_command_tells() -> None:
+    usage = Usage(uncached=10, read=900, written_5m=90, output=5)
+    first = Row(1, 0.0, "m", False, 1, usage, 0.5, "hit", "", "end_turn", perfect=900, bill=0.4, perfect_bill=0.4)
+    late = replace(first, number=2, verdict="expired", cause="too late\x1b[2J", lost=40, lost_usd=0.25, side=True)
+    book = Book((replace(first, uncached_bill=1.0), replace(late, uncached_bill=1.0)), ())
+
+    assert cache_lines(book, "s1") == [
+        "2 requests, 1 of them side requests · 2,000 tokens in · $1.0000",
+        "hit rate          90.0 % of all prompt tokens (1,800)",
+        "a perfect cache   90.0 % (1,800)",
+        "bill of prompts   $0.8000; a perfect cache's $0.8000",
+        "against none      $1.2000 saved",
+        "lost              $0.2500 in 1 requests: expired",
+        "verdicts          1 hit, 1 expired",
+        "    1  hit       900 of 1,000 read",
+        "    2 side  expired   900 of 1,000 read: too late\\x1b[2J (40 tokens, $0.2500)",
+        "all of it: harness cache s1",
     ]
+    assert cache_lines(Book((), ()), "s1") == ["0 requests · 0 tokens in · $0.0000"]
