@@ -34,12 +34,14 @@ class Scenario:
     """What the model does in a turn, over and over, while the run is killed.
 
     turn: its answers, the last one without calls. delay: seconds between the events of a stream. flags: of the runs.
+    window: tokens that the client believes the model to have; 0: what it has.
     """
 
     name: str
     turn: tuple[list[Any], ...]
     delay: float = 0.0
     flags: tuple[str, ...] = ()
+    window: int = 0
 
     def script(self) -> dict[str, Any]:
         """For the simulator: the conversation in which the person names this scenario."""
@@ -85,7 +87,18 @@ SCENARIOS = (
         ),
         delay=0.001,
     ),
+    Scenario(
+        "compaction",  # one is due in nearly every run
+        (
+            [call("read", path="large-1"), call("read", path="large-2")],
+            [call("read", path="large-3")],
+            ["I read them. " * 10],
+        ),
+        delay=0.002,
+        window=24_000,
+    ),
 )
+SUMMARY = "# Task\nRead the large files, one after the other.\n# Next\nGo on. " * 4
 
 
 @dataclass
@@ -99,6 +112,7 @@ class Report:
     torn: int = 0
     resumes: int = 0
     requests: int = 0
+    compactions: int = 0
     by_scenario: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     unresumable: list[str] = field(default_factory=list)
@@ -126,7 +140,7 @@ class Report:
                 f"  before a session began  {self.unbegun}",
                 f"  came too late           {self.finished}",
                 f"  torn tails              {self.torn}",
-                f"resumes                   {self.resumes}, requests {self.requests}",
+                f"resumes                   {self.resumes}, requests {self.requests}, compactions {self.compactions}",
                 f"acknowledged, lost        {len(self.lost)}",
                 f"unresumable               {len(self.unresumable)}",
                 f"refused by the vendor     {len(self.refused)}",
@@ -172,8 +186,12 @@ class Torture:
 
     def _lab(self, name: str) -> Lab:
         # a home of its own: -c must find this session and no other
+        scenario = next(one for one in SCENARIOS if name.endswith(f"-{one.name}"))
         lab = Lab(self._folder / name, self._folder / name / "home", self._remote.url)
         lab.project.mkdir(parents=True)
+        if scenario.window:
+            settings = lab.config("").with_name("catalog.toml")
+            settings.write_text(f'[models."anthropic/claude-sonnet-5-5"]\nwindow = {scenario.window}\n')
         for number in range(24):
             (lab.project / f"{number}.txt").write_text(f"line {number}\n" * 20)
             (lab.project / f"large-{number}").write_text(
@@ -311,9 +329,12 @@ class _Session:
         self._report.requests += len(requests)
         for refusal in self._torture.remote.refused:
             self._say(self._report.refused, f"{refusal['status']} {refusal['error']}")
-        for request in requests:
-            if request["prefix_ok"] is False:
-                self._say(self._report.moved, f"request {request['index']}")
+        moved = [request["index"] for request in requests if request["prefix_ok"] is False]
+        records = self._look("resume") or []
+        epochs = sum(record.kind == "epoch" and "messages" in record.data for record in records)
+        self._report.compactions += epochs
+        if len(moved) > epochs:
+            self._say(self._report.moved, f"requests {moved}, with {epochs} compactions")
 
     def _say(self, where: list[str], text: str) -> None:
         where.append(f"{self._lab.folder.name}: {text}")
@@ -321,7 +342,7 @@ class _Session:
 
 def torture(folder: Path, forked: Forks, kills: int, seed: int) -> Iterator[Report]:
     """Kill that many runs in a folder of their own; gives the report after each session."""
-    scenario = {"conversations": [one.script() for one in SCENARIOS]}
+    scenario = {"conversations": [one.script() for one in SCENARIOS], "side": [{"text": SUMMARY}]}
     with simulator_process(folder, scenario, "minimum=1") as remote:
         yield from Torture(folder, remote, forked, seed).run(kills)
 
