@@ -19,8 +19,9 @@ from harness.conversation.events import Event, Permission, Question, TurnEnded
 from harness.conversation.journal import Record, read_records
 from harness.providers.handoff import NO_ANSWER
 from harness.providers.retry import RetryPolicy
-from harness.simulator import PROFILES, Received, Simulator, said
+from harness.simulator import Received, Simulator, said
 from tests.property.world import SharedClock
+from tests.vendors import reach
 
 
 class Script:
@@ -39,7 +40,7 @@ class Speaker:
     """See the module. `close` ends the session and the loop.
 
     Args:
-        servers: vendors of their own by the name of their profile, "openai" for the Responses wire.
+        servers: vendors of their own by the name of their server, as in `tests.vendors`.
     """
 
     def __init__(
@@ -52,24 +53,13 @@ class Speaker:
         self.simulator = simulator
         self.project = folder / "project"
         self.project.mkdir(exist_ok=True)
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder / "home"),
-            "ANTHROPIC_BASE_URL": simulator.url,
-            "ANTHROPIC_API_KEY": "k",
-        }
         servers = servers or {}
         self._all = [simulator, *servers.values()]
-        profiles = []
-        for name in PROFILES:
-            url = f"{servers.get(name, simulator).url}/v1"
-            if name == "openai":
-                environment |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "k"}
-            elif name != "generic":
-                profiles.append(f'[profiles.{name}]\nbase_url = "{url}"\nkey_env = "OPENAI_API_KEY"\n')
+        addresses, catalog = reach(simulator, servers)
+        environment = addresses | {"PATH": os.environ["PATH"], "HOME": str(folder / "home")}
         settings = folder / "home" / ".config" / "harness"
         settings.mkdir(parents=True, exist_ok=True)
-        (settings / "catalog.toml").write_text("".join(profiles))
+        (settings / "catalog.toml").write_text(catalog)
         self.seam = SharedClock(simulator.clock, environment)
         self.options = Options(cwd=self.project, model=model)
         self._runner = asyncio.Runner()
@@ -106,6 +96,19 @@ class Speaker:
     def change_effort(self, level: str) -> str:
         """What `/effort` does, and says."""
         return self._runner.run(self.app.change_effort(level))
+
+    def stop_after(self, seconds: float, words: str) -> None:
+        """A turn that the person stops; it must not have ended by then."""
+
+        async def stopped() -> None:
+            task = asyncio.ensure_future(self._say(words, None, ()))
+            await asyncio.sleep(seconds)
+            assert not task.done()
+            task.cancel()
+            await asyncio.wait([task], timeout=5)
+            assert task.cancelled()
+
+        self._runner.run(stopped())
 
     def answer(self, words: str) -> str:
         """What the model answered in the end."""

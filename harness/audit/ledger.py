@@ -62,13 +62,24 @@ class Ledger:
         alive = [entry for entry in self._lines.get(line, {}).values() if entry.alive(now)]
         return max((entry.tokens for entry in alive if entry.tokens), default=None if alive else 0)
 
-    def billed(self, line: str, positions: Sequence[Position], usage: Usage, started: float, refresh: Refresh) -> None:
+    def billed(
+        self,
+        line: str,
+        positions: Sequence[Position],
+        usage: Usage,
+        started: float,
+        refresh: Refresh,
+        *,
+        side: bool = False,
+    ) -> None:
         """Take in what one request was billed.
 
         Args:
             positions: its markers, shallowest first.
             started: when it started: a TTL counts from there, not from the answer's end.
             refresh: what a read refreshes at this vendor.
+            side: a side request, whose bill tells no sizes: behind a gateway that knows no explicit mode, its vendor
+                writes and reads on to an end that nobody marked.
         """
         total = usage.read + usage.written
         entries = self._lines.setdefault(line, {})
@@ -82,9 +93,10 @@ class Ledger:
                 if known is not None and known.alive(started) and refresh != "hit":
                     entries[position.digest] = replace(known, used=started)
             elif index == hit and known is not None:
-                entries[position.digest] = replace(known, tokens=usage.read, used=started)
+                entries[position.digest] = replace(known, tokens=known.tokens if side else usage.read, used=started)
             else:
-                tokens = total if index == len(positions) - 1 else (known.tokens if known else None)
+                told = index == len(positions) - 1 and not side
+                tokens = total if told else (known.tokens if known else None)
                 entries[position.digest] = LedgerEntry(position.digest, tokens, started, position.ttl)
         if refresh == "all" and hit >= 0:
             self._refresh_below(entries, positions[hit].digest, started)
@@ -155,7 +167,8 @@ def apply_bill(ledger: Ledger, request: Mapping[str, Json], bill: Mapping[str, J
     elif usage is None:
         ledger.began(line, positions, started)
     else:
-        ledger.billed(line, positions, usage, started, request.get("refresh", "marked"))
+        side = request.get("kind") == "side"
+        ledger.billed(line, positions, usage, started, request.get("refresh", "marked"), side=side)
 
 
 def was_cached(request: Mapping[str, Json], usage: Usage) -> bool:

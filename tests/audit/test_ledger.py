@@ -32,6 +32,19 @@ def test_the_last_marker_holds_what_was_billed() -> None:
     assert ledger.known("line", "static") == LedgerEntry("static", None, 10, "5m")
 
 
+def test_a_side_request_keeps_entries_alive_and_tells_no_sizes() -> None:
+    ledger = Ledger()
+    ledger.began("line", [STATIC, SESSION, Position("unbilled", "5m")], 0)
+    bill(ledger, 0, 0, 1000, "one")
+    for at, read, written in ((100, 1000, 30), (200, 1030, 0)):
+        for known in ("one", "unbilled"):
+            usage = Usage(read=read, written_5m=written)
+            ledger.billed("line", [STATIC, SESSION, Position(known, "5m")], usage, at, "marked", side=True)
+
+    assert ledger.known("line", "one") == LedgerEntry("one", 1000, 200, "5m")
+    assert ledger.known("line", "unbilled") == LedgerEntry("unbilled", None, 200, "5m")
+
+
 def test_a_bill_without_caching_makes_no_entry() -> None:
     ledger = Ledger()
     bill(ledger, 0, 0, 0, "one")

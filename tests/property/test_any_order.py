@@ -1,260 +1,45 @@
-"""Any order of what can happen to a session: no sent byte moves, and no read is worse than the perfect cache's.
+"""Any order of what can happen to a session with Anthropic: nothing moves, no read is worse than the perfect cache's.
 
-Invariant: every rule of the machine is something that people do; after each one all facts are checked on what the
-vendor received and on the journal. `HARNESS_PROPERTY_EXAMPLES` sets the number of examples of all machines together.
+Invariant: every rule of caching that the documentation leaves open is tried both ways. `HARNESS_PROPERTY_EXAMPLES`
+sets the number of examples of all variants together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
-import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 
-from harness.conversation.events import Event, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
 from harness.conversation.request import Refresh
-from harness.simulator import Clock, Fault, Rules, Simulator
+from harness.simulator import Clock, Rules, Simulator
 from tests.prefix_check import Watch
-from tests.property.world import DAY, Item, Model, World, small_trust_store
-
-MODELS = (
-    "claude-opus-4-8",
-    "claude-sonnet-5-5",  # binds thinking to the exact prefix
-    "claude-fable-5-2",  # binds it too, and always thinks
-    "claude-opus-4-6",  # caches nothing below 4,096 tokens
-    "claude-haiku-4-5",  # so does this one, and it strips earlier thinking
-)
-EFFORTS = ("low", "medium", "max")  # "high" is the vendor's default: the same line as none at all
-PAUSES = (0.5, 20.0, 150.0, 299.0, 301.0, 900.0, 3_500.0, 3_700.0)
-SKILLS = ("deploy", "triage", "zoo")
-STEPS = 14
-
-# Many small ones, the edges of a look-back of twenty positions (a call and its result are one each), and the largest.
-counts = st.sampled_from([1] * 8 + [2] * 7 + [3] * 5 + [4] * 3 + [9, 10, 19, 20, 21, 24, 60, 200])
-words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(
-    lambda text: bool(text.strip())
-)
-
-
-@dataclass(frozen=True)
-class Calls:
-    """An answer that calls tools; `head`: what comes before the calls. Written small, because a failure prints it."""
-
-    head: tuple[tuple[str, str], ...]
-    kind: str
-    count: int
-
-    def items(self) -> list[Item]:
-        return [{kind: text} for kind, text in self.head] + [_call(self.kind, number) for number in range(self.count)]
-
-
-def _call(kind: str, number: int) -> Item:
-    match kind:
-        case "todo":
-            return {"call": "todo", "input": {"items": [{"status": "pending", "text": f"step {number}"}]}}
-        case "read":
-            return {"call": "read", "input": {"path": "notes.txt", "offset": number % 20 + 1, "limit": 2}}
-        case "write":
-            return {"call": "write", "input": {"path": f"out/{number}.txt", "content": f"{number}\n"}}
-        case _:
-            return _odd_call(number)
-
-
-def _odd_call(number: int) -> Item:
-    """Calls that are wrong, among some that are not."""
-    odd: list[Item] = [
-        {"call": "nope", "input": {}},
-        {"call": "todo", "raw_input": '{"items": ['},
-        {"call": "todo", "input": {"items": 7}},
-        _call("todo", number),
-        _call("write", number),
-    ]
-    return odd[number % len(odd)]
-
-
-@st.composite
-def answers(draw: st.DrawFn) -> Calls:
-    """One answer that calls tools, with or without thinking and words before; few kinds, any number."""
-    head: list[tuple[str, str]] = []
-    if draw(st.booleans()):
-        head.append(("thinking", draw(words)))
-    if draw(st.booleans()):
-        head.append(("text", draw(words)))
-    kind = draw(st.sampled_from(["todo", "todo", "read", "write", "mixed"]))
-    count = draw(counts)
-    return Calls(tuple(head), kind, count if kind == "todo" else min(count, 24))
-
-
-class Nth:
-    """The n-th event of some kinds, or the last of them where there are fewer: never."""
-
-    def __init__(self, kinds: tuple[type[Event], ...], number: int) -> None:
-        self._kinds = kinds
-        self._left = number
-
-    def __call__(self, event: Event) -> bool:
-        self._left -= isinstance(event, self._kinds)
-        return self._left <= 0 and isinstance(event, self._kinds)
-
-
-class AnyOrder(RuleBasedStateMachine):
-    """A person, a project, a vendor; `make` gives a fresh world."""
-
-    make: ClassVar[Callable[[], World]]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.world = type(self).make()
-        self.turns = 0
-        self.begun = False
-
-    @initialize(model=st.sampled_from(MODELS), ttl=st.sampled_from(["5m", "5m", "1h"]))
-    def begin(self, model: str, ttl: str) -> None:
-        self.world.begin(model, ttl)
-        self.begun = True
-
-    @rule(text=words)
-    def person_speaks(self, text: str) -> None:
-        self.world.turn(text, [[{"text": f"I heard: {text}"}]])
-
-    @rule(plan=st.lists(answers(), min_size=1, max_size=3))
-    def model_uses_tools(self, plan: list[Calls]) -> None:
-        self.world.turn("Go on.", [*(one.items() for one in plan), [{"thinking": "So."}, {"text": "That is done."}]])
-
-    @rule(plan=st.lists(answers(), min_size=2, max_size=2), said=st.lists(words, min_size=1, max_size=2))
-    def person_steers(self, plan: list[Calls], said: list[str]) -> None:
-        self.world.turn("Look around.", [one.items() for one in plan], steering=said)
-
-    @rule(seconds=st.sampled_from(PAUSES))
-    def time_passes(self, seconds: float) -> None:
-        self.world.simulator.clock.advance(seconds)
-
-    @rule(days=st.integers(1, 2), early=st.floats(0, 60))
-    def midnight_passes(self, days: int, early: float) -> None:
-        self.world.simulator.clock.advance(DAY * days - self.world.seam.now() % DAY + early)
-
-    @rule(text=words)
-    def rules_are_edited(self, text: str) -> None:
-        self.world.write_rules(f"{text}\n")
-
-    @rule(name=st.sampled_from(SKILLS), text=st.sampled_from(["Ships it.", "Sorts it.", None]))
-    def skill_changes(self, name: str, text: str | None) -> None:
-        self.world.write_skill(name, text)
-
-    @rule(
-        number=st.integers(1, 5),
-        style=st.sampled_from(["cancel", "close"]),
-        answer=answers(),
-    )
-    def person_interrupts_the_answer(self, number: int, style: str, answer: Calls) -> None:
-        self.world.turn("Tell me.", [answer.items()], Nth((TextDelta, ThinkingDelta), number), style)
-
-    @rule(
-        kind=st.sampled_from([ToolStarted, ToolFinished]),
-        number=st.integers(1, 30),
-        style=st.sampled_from(["cancel", "close"]),
-        answer=answers(),
-    )
-    def person_interrupts_the_tools(self, kind: Any, number: int, style: str, answer: Calls) -> None:
-        self.world.turn("Run them.", [answer.items()], Nth((kind,), number), style)
-
-    @rule(
-        kind=st.sampled_from(["drop", "error_event", "malformed"]),
-        after=st.integers(0, 14),
-        times=st.sampled_from([1, 1, 1, 2, 3, 4]),
-        answer=answers(),
-    )
-    def stream_breaks(self, kind: Any, after: int, times: int, answer: Calls) -> None:
-        for _ in range(times):
-            self.world.fault(Fault(kind, after=after))
-        self.world.turn("Try.", [answer.items(), [{"text": "So it is."}]])
-
-    @rule(status=st.sampled_from([400, 429, 500, 529]), times=st.integers(1, 4))
-    def vendor_refuses(self, status: int, times: int) -> None:
-        self.world.fault(Fault("status", status=status, times=times))
-        self.world.turn("Again.", [[{"text": "There."}]])
-
-    @rule()
-    def side_request(self) -> None:
-        if self.world.branch.last:
-            self.world.side()
-
-    @rule()
-    def resume_in_a_new_process(self) -> None:
-        self.world.reopen()
-
-    @rule(model=st.sampled_from(MODELS))
-    def model_switches(self, model: str) -> None:
-        self.world.reopen(model=model)
-
-    @rule(effort=st.sampled_from(EFFORTS))
-    def effort_changes(self, effort: str) -> None:
-        if effort in (self.world.app.model.efforts or ()):
-            self.world.reopen(effort=effort)
-
-    @precondition(lambda self: len(self.world.branches) < 4)
-    @rule()
-    def fork(self) -> None:
-        self.world.reopen(fork=True)
-
-    @precondition(lambda self: len(self.world.branches) > 1)
-    @rule(data=st.data())
-    def go_to_another_branch(self, data: st.DataObject) -> None:
-        self.world.reopen(data.draw(st.sampled_from(sorted(self.world.branches))))
-
-    @invariant()
-    def facts_hold(self) -> None:
-        if self.begun:
-            self.world.check()
-
-    def teardown(self) -> None:
-        if self.begun:
-            self.world.close()
-
+from tests.property import machine
+from tests.property.world import Model, World
 
 RULES: list[tuple[Refresh, bool]] = [
     (refresh, collapse) for refresh in ("marked", "hit", "all") for collapse in (False, True)
 ]
 
 
-@pytest.fixture
-def fast_folder() -> Iterator[Path]:
-    """A folder in memory where there is one: these tests write more journals than a disk likes to sync."""
-    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="any-order-", dir=place))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+class AnyOrder(machine.AnyOrder):
+    models = (
+        "claude-opus-4-8",
+        "claude-sonnet-5-5",  # binds thinking to the exact prefix
+        "claude-fable-5-2",  # binds it too, and always thinks
+        "claude-opus-4-6",  # caches nothing below 4,096 tokens
+        "claude-haiku-4-5",  # so does this one, and it strips earlier thinking
+    )
 
 
 @pytest.mark.moves_prefix(reason="every example is a session of its own; the machine checks the pairs of each branch")
 @pytest.mark.refusals(reason="the machine plans refusals, and checks that there are no others")
 @pytest.mark.parametrize(("refresh", "collapse"), RULES)
 def test_any_order(
-    refresh: Refresh,
-    collapse: bool,
-    fast_folder: Path,
-    prefix_watch: Watch,
-    property_examples: int,
-    monkeypatch: pytest.MonkeyPatch,
+    refresh: Refresh, collapse: bool, fast_folder: Path, prefix_watch: Watch, property_examples: int
 ) -> None:
     prefix_watch.watched.clear()
-    monkeypatch.setenv("SSL_CERT_FILE", str(small_trust_store(fast_folder)))
     model, number = Model(), iter(range(10**9))
     simulator = Simulator(model, Rules(refresh=refresh, collapse_tool_runs=collapse), clock=Clock(ticking=False))
     environment = {"PATH": os.environ["PATH"]}
@@ -262,13 +47,6 @@ def test_any_order(
 
         def make() -> World:
             simulator.reset()
-            return World(simulator, model, fast_folder / str(next(number)), environment, refresh, runner)
+            return World({"": simulator}, model, fast_folder / str(next(number)), environment, refresh, runner)
 
-        run_state_machine_as_test(
-            type("AnyOrder", (AnyOrder,), {"make": staticmethod(make)}),
-            settings=settings(
-                max_examples=max(1, property_examples // len(RULES)),
-                stateful_step_count=STEPS,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        machine.run(AnyOrder, make, property_examples // len(RULES))

@@ -1,7 +1,7 @@
-"""One person, one project and one pretend vendor, in any order of events; and what must hold after each of them.
+"""One person, one project and pretend vendors, in any order of events; and what must hold after each of them.
 
 Invariant: the session is the real one, wired by `App`, and speaks real HTTP; only the model's words, the clock and the
-environment are given. Client and vendor share one clock.
+environment are given. Client and vendors share one clock.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
 from harness.simulator import MODELS, Clock, Fault, Received, Simulator
 from tests.prefix_check import first_moved, identity
+from tests.property import reading
+from tests.vendors import reach, server_of
 
 PLANNED = "planned by the test"
-CONTEXT = "[Session context:"
 START = dt.datetime(2026, 5, 13, 9, 0, tzinfo=dt.UTC).timestamp()
 DAY = 86_400.0
 
 Item = dict[str, Any]
+Place = tuple[str, str, str]
+"""Server, wire, and model or line there."""
 
 
 class SharedClock(Seam):
@@ -70,15 +73,18 @@ class Branch:
 
     told: tuple[Any, ...] = ()
     contexts: int = 0
-    frozen: tuple[Any, ...] = ()
-    last: dict[str, Received] = field(default_factory=dict)
+    frozen: dict[Place, tuple[Any, ...]] = field(default_factory=dict)
+    """Tools and system blocks as each model was sent them."""
+    words: tuple[list[str], str] | None = None
+    """Tool names and system text, which every model is sent alike."""
+    last: dict[Place, Received] = field(default_factory=dict)
     """The last mainline request of each line."""
     journal: bytes = b""
     parsed: int = 0
     """Bytes of the journal whose responses were judged."""
 
     def forked(self) -> Branch:
-        return Branch(self.told, self.contexts, self.frozen, dict(self.last))
+        return Branch(self.told, self.contexts, dict(self.frozen), self.words, dict(self.last))
 
 
 class Model:
@@ -89,11 +95,12 @@ class Model:
         self._given: dict[int, Any] = {}
 
     def __call__(self, request: dict[str, Any]) -> Any:
-        key = len(request["messages"])
+        key = len(request["messages"] if "messages" in request else request["input"])
         if key not in self._given:
             self._given[key] = self.plan.pop(0) if self.plan else [{"text": "Done."}]
         answer = self._given[key]
-        thinks = "thinking" in request or MODELS[request["model"]].always_thinks
+        facts = MODELS.get(request["model"])  # on the other wires all may think
+        thinks = facts is None or "thinking" in request or facts.always_thinks
         return answer if thinks else [item for item in answer if "thinking" not in item] or [{"text": "Done."}]
 
     def turn(self, plan: Sequence[Any]) -> None:
@@ -102,31 +109,37 @@ class Model:
 
 @dataclass
 class World:
-    """See the module. `folder` is the example's own and is removed by `close`."""
+    """See the module. `folder` is the example's own and is removed by `close`.
 
-    simulator: Simulator
+    Args:
+        vendors: by the name of their server, "" for Anthropic's.
+        refresh: what Anthropic's refreshes, told to the client too; None: as the catalog says.
+    """
+
+    vendors: Mapping[str, Simulator]
     model: Model
     folder: Path
     environment: dict[str, str]
-    refresh: Refresh
+    refresh: Refresh | None
     runner: asyncio.Runner
     options: Options = field(init=False)
     branches: dict[str, Branch] = field(default_factory=dict)
     skills: dict[str, str] = field(default_factory=dict)
     rules: str = "Use four spaces.\n"
-    checked: int = 0
+    checked: dict[str, int] = field(default_factory=dict)
+    billed: set[str] = field(default_factory=set)
+    """Ids of the answers whose bill was told."""
 
     def __post_init__(self) -> None:
         self.project = self.folder / "project"
         self.project.mkdir(parents=True)
         (self.project / "AGENTS.md").write_text(self.rules)
         (self.project / "notes.txt").write_text("".join(f"note {number}\n" for number in range(30)))
-        self.environment = self.environment | {
-            "HOME": str(self.folder / "home"),
-            "ANTHROPIC_BASE_URL": self.simulator.url,
-            "ANTHROPIC_API_KEY": "k",
-        }
-        self.seam = SharedClock(self.simulator.clock, self.environment)
+        self.clock = self.vendors[""].clock
+        self.began_at = self.clock.now()
+        addresses, self.catalog = reach(self.vendors[""], self.vendors)
+        self.environment = self.environment | addresses | {"HOME": str(self.folder / "home")}
+        self.seam = SharedClock(self.clock, self.environment)
 
     # ------------------------------------------------------------------------------------------- the session
 
@@ -135,16 +148,33 @@ class World:
         config = self.folder / "home" / ".config" / "harness"
         config.mkdir(parents=True)
         (config / "config.toml").write_text(f'[cache]\nttl = "{ttl}"\n')
+        (config / "catalog.toml").write_text(self.catalog)
         self.options = Options(cwd=self.project, model=model, strict_prefix=True)
         self.app = self._open(self.options)
         self.branches[self.app.session.journal.id] = Branch()
 
     def _open(self, options: Options) -> App:
         app = App(options, self.seam, _nobody)
-        channel = app.agent.channel
-        known = replace(channel.model, rules=replace(channel.model.rules, refresh=self.refresh))
-        app.agent.channel = replace(channel, model=known, retry=RetryPolicy(retries=2, first=0.0))
+        self._prepare(app)
         return app
+
+    def _prepare(self, app: App) -> None:
+        """No waiting before a retry, and the vendor's refresh rule."""
+        channel = app.agent.channel
+        known = channel.model
+        if self.refresh is not None:
+            known = replace(known, rules=replace(known.rules, refresh=self.refresh))
+        app.agent.channel = replace(channel, model=known, retry=RetryPolicy(retries=2, first=0.0))
+
+    def switch(self, model: str) -> None:
+        """Go on with another model in the same run."""
+        self.app.switch(model)
+        self._prepare(self.app)
+
+    @property
+    def vendor(self) -> Simulator:
+        """The vendor of the model in use."""
+        return self.vendors[server_of(self.app.model)]
 
     @property
     def branch(self) -> Branch:
@@ -208,7 +238,7 @@ class World:
             self.runner.run(side_request(self.app.session, self.app.agent.channel, instruction))
 
     def fault(self, fault: Fault) -> None:
-        self.simulator.fault(replace(fault, message=PLANNED))
+        self.vendor.fault(replace(fault, message=PLANNED))
 
     def _tell(self) -> None:
         """Count the context message that this turn must bring."""
@@ -238,122 +268,70 @@ class World:
 
     def check(self) -> None:
         """Every fact, for what is new since the last time."""
-        refused = [refusal for refusal in self.simulator.refused if PLANNED not in refusal.error]
-        assert not refused, refused[0].error
-        requests = self.simulator.requests
-        for request in requests[self.checked :]:
-            self._check_request(request)
-        self.checked = len(requests)
-        self._check_journal(requests)
+        self._check_journal()
+        for server, vendor in self.vendors.items():
+            refused = [refusal for refusal in vendor.refused if PLANNED not in refusal.error]
+            assert not refused, refused[0].error
+            requests = vendor.requests
+            for number in range(self.checked.get(server, 0), len(requests)):
+                self._check_request(server, requests[number], requests[number - 1] if number else None)
+            self.checked[server] = len(requests)
 
-    def _check_request(self, request: Received) -> None:
+    def _check_request(self, server: str, request: Received, earlier: Received | None) -> None:
+        """`earlier`: the request before it at its vendor, of whatever branch and line."""
         branch = self.branch
-        before = branch.last.get(request.line)
+        line, model = (server, request.wire, request.line), (server, request.wire, request.model)
+        before = branch.last.get(line)
         if before is not None:
             moved = first_moved(before, request)
             assert moved is None, str(moved)
         frozen = tuple(identity(block) for block in request.blocks if block.level != "messages")
-        assert branch.frozen in ((), frozen), "tools or system changed within the session"
-        branch.frozen = frozen
-        check_markers(request)
-        check_messages(request, branch.contexts)
+        assert branch.frozen.setdefault(model, frozen) == frozen, "tools or system changed within the session"
+        branch.words = branch.words or reading.frozen_words(request)
+        assert branch.words == reading.frozen_words(request), "models are sent other tools or another system text"
+        reading.check_markers(request)
+        reading.check_conversation(request, branch.contexts)
+        # an engine holds the last prompt that it worked on, and nothing older
+        held = earlier if request.contract == "slots" else before
+        if held is not None and request.at - self.began_at < DAY:
+            reading.check_nothing_is_read_twice(held, request)
         if request.kind == "mainline":
-            branch.last[request.line] = request
-            # more than perfect: where nothing was alive, a request marks the message before its last one too, and a
-            # branch that parts from it behind that message reads what no tail of a request holds
-            assert request.read >= request.perfect_read, (
-                f"request {request.index}: read {request.read}, perfect {request.perfect_read}: {request.explain}"
-            )
+            branch.last[line] = request
+            # an expired line is marked at the end of the message before, too: another branch may read that, though no
+            # request ended there
+            note = f"request {request.index}: read {request.read}, perfect {request.perfect_read}: {request.explain}"
+            if not reading.beyond_reach(request) and not self._never_told(server, request):
+                assert request.read >= request.perfect_read, note
+            assert request.read <= request.perfect_read or len(self.branches) > 1, note
         else:
-            # tools and system may be written, nothing behind them
-            ends = [place for place in request.markers if request.blocks[place].level == "messages"]
-            assert len(ends) <= 1
-            written = request.written + request.read
-            assert not ends or written <= sum(block.tokens for block in request.blocks[: ends[0] + 1])
+            reading.check_side(request)
 
-    def _check_journal(self, requests: Sequence[Received]) -> None:
+    def _never_told(self, server: str, request: Received) -> bool:
+        """Whether nobody could know of what the perfect cache reads: its answer broke before a word of it came.
+
+        Where only marked places are read, and not those before them, it is then not found.
+        """
+        tails = (
+            one
+            for one in self.vendors[server].requests[: request.index]
+            if one.line == request.line and one.prompt_tokens == request.perfect_read and request.extends(one)
+        )
+        return request.contract == "breakpoints" and any(one.message_id not in self.billed for one in tails)
+
+    def _check_journal(self) -> None:
         branch = self.branch
         raw = (self.app.session.journal.folder / "journal.jsonl").read_bytes()
         assert raw.startswith(branch.journal), "the journal changed something that was recorded"
         branch.journal = raw
-        received = {request.message_id: request for request in requests}
-        bodies = [request.body for request in requests]
+        everything = [vendor.requests for vendor in self.vendors.values()]
+        received = {request.message_id: (request, requests) for requests in everything for request in requests}
         for line in raw[branch.parsed :].splitlines():
             record = json.loads(line)
             if record["kind"] == "response":
-                request = received[record["data"]["message_id"]]
-                # an attempt that broke before its first event has written, and could not tell
-                resent = bodies.index(request.body) < requests.index(request)
-                check_verdict(record["data"], request, resent=resent)
+                self.billed.add(record["data"]["message_id"])
+                request, requests = received[record["data"]["message_id"]]
+                reading.check_verdict(record["data"], request, requests[: requests.index(request)], self.billed)
         branch.parsed = len(raw)
-
-
-def check_verdict(response: Mapping[str, Any], received: Received, *, resent: bool) -> None:
-    """What the client made of its bill, against what the vendor knows."""
-    verdict = response["verdict"]
-    kind, expected, read = verdict["kind"], verdict["expected"], verdict["read"]
-    note = f"request {received.index}: {verdict}; {received.explain}"
-    assert kind not in ("ours", "evicted", "vendor stripped"), note
-    if kind == "hit":
-        assert read >= max(expected, 1), note
-        assert verdict["lost"] == 0, note
-    elif kind == "expired":
-        assert resent or read < received.prompt_tokens, note
-        assert resent or "written by" not in received.explain or read <= system_tokens(received), note
-    elif kind in ("first", "declared"):
-        assert resent or read <= system_tokens(received), note
-    else:
-        assert kind == "too short", note
-        assert read == 0, note
-
-
-def system_tokens(request: Received) -> int:
-    return sum(block.tokens for block in request.blocks if block.level != "messages")
-
-
-def check_markers(request: Received) -> None:
-    """At most four, none on what may not be marked, TTLs never increasing."""
-    marked = [request.blocks[place] for place in request.markers]
-    assert 1 <= len(marked) <= 4
-    ttls = [3600 if block.marker == "1h" else 300 for block in marked]
-    assert ttls == sorted(ttls, reverse=True)
-    for block in marked:
-        assert block.kind not in ("thinking", "redacted_thinking")
-        assert CONTEXT.encode() not in block.canonical[:60], "a session context carries a marker"
-    if request.kind == "mainline":
-        last = next(message for message in reversed(request.json["messages"]) if message["role"] != "system")
-        assert "cache_control" in last["content"][-1], "the last block of a mainline request is its write"
-
-
-def check_messages(request: Received, contexts: int) -> None:
-    """Content is lists of blocks; contexts stand before a person's words; results come first, in call order."""
-    messages = request.json["messages"]
-    told = 0
-    for place, message in enumerate(messages):
-        content = message["content"]
-        assert isinstance(content, list)
-        for block in content:
-            if block["type"] == "tool_result":
-                assert isinstance(block["content"], list)
-                size = sum(len(part.get("text", "").encode()) for part in block["content"])
-                assert 0 < size < 400_000
-        if is_context(message):
-            told += 1
-            following = messages[place + 1]
-            assert following["role"] == "user", "a context is followed by no person's words"
-            assert following["content"][0]["type"] == "text"
-            assert not is_context(following)
-        calls = [block["id"] for block in content if block["type"] == "tool_use"]
-        if calls:
-            following = messages[place + 1]["content"]
-            results = [block.get("tool_use_id") for block in following]
-            assert results == calls, "results are not the calls' own, in their order"
-    assert told == contexts, f"{told} session contexts, {contexts} changes of the facts"
-
-
-def is_context(message: Mapping[str, Any]) -> bool:
-    first = message["content"][0] if message["role"] == "user" else {}
-    return str(first.get("text", "")).startswith(CONTEXT)
 
 
 async def _nobody(_question: Question) -> None:
