@@ -7,7 +7,7 @@ results come in call order, whatever order they finished in.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -29,6 +29,10 @@ Permit = Callable[[str, Subject], Awaitable[str]]
 EMPTY = "(no output)"
 SMALLEST = 2_000
 """Bytes that every result may have, however full the window is."""
+
+IMAGES = 24_000_000
+"""Bytes of images, as they are sent, that a conversation may carry: vendors refuse a request of more than 32 MB, and
+what is sent once is sent with every later request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,15 @@ class ToolRunner:
         self._permit = permit
         self._spill = spill
         self._budget = budget
+        self._images = 0
+        """Bytes of images in the conversation and in the results so far."""
 
     async def run(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Event]:
         """Run the calls and append their results to the conversation.
 
         Consecutive read-only calls run together; any other call waits for those before it and holds those after it.
         """
+        self._images = _bytes_of_images(entry.message for entry in self._session.history.entries)
         share = max(SMALLEST, self._budget(self._session.last_prompt) // len(calls))
         results: dict[str, ToolResult] = {}
         for checked in _groups([self._check(call) for call in calls]):
@@ -119,6 +126,17 @@ class ToolRunner:
         refusal = await self._permit(item.call.name, item.tool.subject(item.call.arguments))
         return replace(item, refusal=refusal)
 
+    def _fitting(self, image: Image) -> Image | Text:
+        """The image, or why it is left out."""
+        if self._images + len(image.data) <= IMAGES:
+            self._images += len(image.data)
+            return image
+        carried, limit = self._images / 1e6, IMAGES / 1e6
+        return Text(
+            f"[an image is left out: this conversation carries {carried:.1f} MB of images already, and no more than "
+            f"{limit:g} MB can be sent; make it smaller, or look at a part of it]"
+        )
+
     def _record(self, call: ToolCall, outcome: Outcome, limit: int) -> ToolResult:
         """The result as the model gets it, journaled with what must be known after a resume."""
         blobs = self._session.journal.blobs
@@ -127,7 +145,7 @@ class ToolRunner:
         content: list[Text | Image] = []
         for part in outcome.content:
             if isinstance(part, Image):
-                content.append(part)
+                content.append(self._fitting(part))
             elif part.text.strip():
                 text, _ = bound(clean(part.text), limit, self._spill)
                 content.append(Text(text))
@@ -142,6 +160,12 @@ def _takes(tool: Tool) -> str:
     needed = tool.spec.schema.get("required", ())
     names = (name if name in needed else f"{name} (optional)" for name in tool.spec.schema.get("properties", {}))
     return f"{tool.spec.name} takes: {', '.join(names) or 'no arguments'}."
+
+
+def _bytes_of_images(messages: Iterable[Message]) -> int:
+    blocks = (block for message in messages for block in message.blocks)
+    parts = (part for block in blocks for part in (block.content if isinstance(block, ToolResult) else (block,)))
+    return sum(len(part.data) for part in parts if isinstance(part, Image))
 
 
 async def _run(item: Checked) -> Outcome:
