@@ -126,30 +126,42 @@ def test_full_window(lab: Lab, vendor: Start) -> None:
 # ---------------------------------------------------------------------------------------------------- the network
 
 
-def test_no_such_host(lab: Lab) -> None:
-    lab.url = "http://no-such-host.invalid"
+# flags and variable of each wire
+WIRES = {
+    "anthropic": ([], "ANTHROPIC_BASE_URL"),
+    "responses": (["--model", "openai/gpt-6.1-sol"], "OPENAI_BASE_URL"),
+    "chat": (["--model", "openai-chat/openai/gpt-6.1-sol"], "OPENAI_BASE_URL"),
+}
+on_each_wire = pytest.mark.parametrize("wire", WIRES)
+
+
+def ask(lab: Lab, wire: str, url: str, **env: str) -> Ran:
+    """Ask a vendor at an address, once."""
+    flags, variable = WIRES[wire]
     lab.config("[network]\nmax_retries = 0\n")
+    return lab.run("-p", "hello", *flags, env={variable: url, "OPENAI_API_KEY": "k", **env})
 
-    check(lab.run("-p", "hello"), 75, r"host name was not found.*DNS")
+
+@on_each_wire
+def test_no_such_host(wire: str, lab: Lab) -> None:
+    check(ask(lab, wire, "http://no-such-host.invalid"), 75, r"host name was not found.*DNS")
 
 
-def test_refused_connection(lab: Lab) -> None:
+@on_each_wire
+def test_refused_connection(wire: str, lab: Lab) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    lab.url = f"http://127.0.0.1:{port}"
-    lab.config("[network]\nmax_retries = 0\n")
 
-    check(lab.run("-p", "hello"), 75, r"connection was refused.*ANTHROPIC_BASE_URL")
+    check(ask(lab, wire, f"http://127.0.0.1:{port}"), 75, rf"connection was refused.*{WIRES[wire][1]}")
 
 
-def test_refused_by_the_proxy(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+@on_each_wire
+def test_refused_by_the_proxy(wire: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
-    lab.url = "http://vendor.invalid"
-    lab.config("[network]\nmax_retries = 0\n")
 
-    check(lab.run("-p", "hello"), 75, r"refused.*proxy")
+    check(ask(lab, wire, "http://vendor.invalid"), 75, r"refused.*proxy")
 
 
 class _Page(http.server.BaseHTTPRequestHandler):
@@ -201,14 +213,17 @@ def page_server(context: ssl.SSLContext | None = None) -> Iterator[int]:
         server.server_close()
 
 
+@on_each_wire
 @pytest.mark.parametrize("path", ["", "/moved"])
-def test_a_page_instead_of_the_api(path: str, lab: Lab) -> None:
+def test_a_page_instead_of_the_api(path: str, wire: str, lab: Lab) -> None:
     with page_server() as port:
-        lab.url = f"http://127.0.0.1:{port}{path}"
-        check(lab.run("-p", "hello"), 1, r"text/html.*ANTHROPIC_BASE_URL")
+        ran = ask(lab, wire, f"http://127.0.0.1:{port}{path}")
+
+    check(ran, 1, rf"text/html.*{WIRES[wire][1]}")
 
 
-def test_certificate_that_nobody_trusts(lab: Lab, tmp_path: Path) -> None:
+@on_each_wire
+def test_certificate_that_nobody_trusts(wire: str, lab: Lab, tmp_path: Path) -> None:
     if (openssl := shutil.which("openssl")) is None:
         pytest.skip("no openssl to make a certificate with")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
@@ -218,14 +233,13 @@ def test_certificate_that_nobody_trusts(lab: Lab, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with page_server(context) as port:
-        lab.url = f"https://127.0.0.1:{port}"
-        check(lab.run("-p", "hello"), 1, r"TLS certificate.*SSL_CERT_FILE")
+        check(ask(lab, wire, f"https://127.0.0.1:{port}"), 1, r"TLS certificate.*SSL_CERT_FILE")
 
 
-def test_tls_to_a_server_that_has_none(lab: Lab) -> None:
+@on_each_wire
+def test_tls_to_a_server_that_has_none(wire: str, lab: Lab) -> None:
     with page_server() as port:
-        lab.url = f"https://127.0.0.1:{port}"
-        check(lab.run("-p", "hello"), 1, r"TLS")
+        check(ask(lab, wire, f"https://127.0.0.1:{port}"), 1, r"TLS")
 
 
 # ---------------------------------------------------------------------------------------------------- the machine
