@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.audit.book import Book, Row, read_book, total
-from harness.conversation.blocks import Usage
+from harness.conversation.blocks import Message, Text, Usage
 from harness.conversation.journal import Record, read_records
 from harness.providers.catalog import find
 from harness.simulator import Fault
@@ -107,6 +107,25 @@ def test_what_a_rewind_goes_back_to_is_known(speaker: Begin) -> None:
     book = check(person)
     assert [(epoch.reason, epoch.before) for epoch in book.epochs] == [("start", 1), ("rewind: to the second", 5)]
     assert book.rows[-1].perfect == person.mainline[0].prompt_tokens
+
+
+@pytest.mark.moves_prefix(reason="an epoch compacts", times=1)
+def test_a_compaction_leaves_the_system_and_is_priced(speaker: Begin) -> None:
+    person = speaker(Script(*["So."] * 9))
+    for number in range(3):
+        person.say(f"{number}? " * 200)
+    session = person.app.session
+    summary = session.keep(Message("program", (Text("In short: so."),)))
+    session.begin_epoch("compaction: long enough", [summary])
+    person.say("And now?")
+    person.say("And then?")
+
+    book = check(person)
+    assert [row.verdict for row in book.rows[-2:]] == ["declared", "hit"]
+    assert book.rows[-2].label == "declared: compaction"
+    assert book.rows[-2].usage
+    assert book.rows[-2].usage.read == book.rows[-2].perfect > 1024, "the system blocks"
+    assert book.epochs[-1].before == 4
 
 
 def go_back(person: Speaker, turn: int) -> None:
