@@ -199,7 +199,7 @@ class _Fold:
         error = str(data.get("error", ""))
         model_id = str(request["model"]) if request else ""
         model = self._model(model_id)
-        perfect = 0
+        perfect = usage.read if usage else 0
         if request is not None:
             perfect = self._perfect.read(request, data, usage, kind) if usage else 0
             self._perfect.billed(request, data, usage)

@@ -213,6 +213,7 @@ def test_a_lost_request_leaves_its_bill_and_an_unknown_price(speaker: Begin) -> 
         ("unknown", "hit"),
     ]
     assert book.rows[1].usage
+    assert book.rows[1].perfect == book.rows[1].usage.read > 0
     assert book.bill is None
     assert book.cost is not None
 
