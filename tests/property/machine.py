@@ -192,7 +192,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(effort=st.sampled_from(EFFORTS))
     def effort_changes(self, effort: str) -> None:
         if effort in (self.world.app.model.efforts or ()):
-            self.world.reopen(effort=effort)
+            # a session keeps the model it last spoke to, which need not be the one it was left with
+            self.world.reopen(model=self.world.app.model.id, effort=effort)
 
     @precondition(lambda self: len(self.world.branches) < 4)
     @rule()

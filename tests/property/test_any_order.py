@@ -41,7 +41,8 @@ def test_any_order(
 ) -> None:
     prefix_watch.watched.clear()
     model, number = Model(), iter(range(10**9))
-    simulator = Simulator(model, Rules(refresh=refresh, collapse_tool_runs=collapse), clock=Clock(ticking=False))
+    rules = Rules(refresh=refresh, collapse_tool_runs=collapse, effort_messages="later")
+    simulator = Simulator(model, rules, clock=Clock(ticking=False))
     environment = {"PATH": os.environ["PATH"]}
     with simulator, asyncio.Runner() as runner:
 
