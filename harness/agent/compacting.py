@@ -109,13 +109,21 @@ class _Compacting:
                 async for event in events:
                     yield event
         except ContextOverflow as error:
-            async with aclosing(self._again(str(error))) as events:
-                async for event in events:
-                    yield event
+            try:
+                async with aclosing(self._again(str(error))) as events:
+                    async for event in events:
+                        yield event
+            except CompactionFailed as failed:
+                # what a person can act on is what the vendor said
+                raise ContextOverflow(f"{error}; {failed}") from failed
         if self.answer.stop == "model_context_window_exceeded":
-            async with aclosing(self._again("the answer did not fit")) as events:
-                async for event in events:
-                    yield event
+            try:
+                async with aclosing(self._again("the answer did not fit")) as events:
+                    async for event in events:
+                        yield event
+            except CompactionFailed as failed:
+                # what came was shown: the turn ends with it
+                yield Notice(f"compaction left out: {failed}")
 
     async def _again(self, why: str) -> AsyncGenerator[Event]:
         """Compact, then call once more; what does not fit then is an error."""

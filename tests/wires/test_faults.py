@@ -26,8 +26,7 @@ command line, with Anthropic's wire.
     truncated, null, array, raw newline, empty     replies: arguments_that_are_none_run_nothing
     loop guard                                     replies: the_loop_guard
     Replies
-    empty, refusal, unknown stop                   replies: how_an_answer_may_end
-    model_context_window_exceeded                  replies: an_answer_that_does_not_fit_the_window
+    empty, refusal, window, unknown stop           replies: how_an_answer_may_end
     max_tokens without and with a call; a pause    replies: the_output_limit_…, a_paused_turn_goes_on
     unknown tool, wrong case                       replies: tools_that_there_are_not
     ids double, empty, of an earlier answer        replies: ids_that_are_…; of another vendor: test_switching

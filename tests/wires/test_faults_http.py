@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness.conversation.events import Event, Retrying, TurnEnded
-from harness.errors import AuthFailed, BadRequest, CompactionFailed, Forbidden, ProviderError, RateLimited
+from harness.errors import AuthFailed, BadRequest, ContextOverflow, Forbidden, ProviderError, RateLimited
 from harness.simulator import Fault, Simulator
 from tests.speaker import Script, Speaker
 
@@ -100,7 +100,7 @@ def test_what_is_final_is_not_sent_again(status: int, begin: Begin) -> None:
 def test_a_request_that_is_too_large_is_not_sent_again(begin: Begin) -> None:
     """It would have to shrink (tests/agent/test_compaction has that); what cannot is said, and sent once."""
     person = begin(Script("One."), body_limit=30_000)
-    with pytest.raises(CompactionFailed):
+    with pytest.raises(ContextOverflow, match=r"413.*nothing to compact"):
         person.say("word " * 10_000)
 
     assert len(bodies(person.simulator)) == 1

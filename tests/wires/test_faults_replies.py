@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from harness.conversation.events import Event, ToolFinished, ToolStarted, TurnEnded
-from harness.errors import CompactionFailed
 from harness.simulator import Answer, Received
 from tests.property.reading import read
 from tests.speaker import Script, Speaker
@@ -113,6 +112,7 @@ REPLIES: dict[str, tuple[Answer, str, str]] = {
     "nothing but thinking": (Answer(({"thinking": "hm"},), "end_turn"), "failed", "empty answer"),
     "refusal": (Answer(({"text": "I will not."},), "refusal"), "refused", "refused"),
     "refusal with a call": (Answer(({"text": "I will not."}, WRITE), "refusal"), "refused", "refused"),
+    "window": (Answer(({"text": "So far."},), "model_context_window_exceeded"), "failed", "window"),
     "unknown": (Answer(({"text": "Hm."},), "frobnicated"), "failed", "unknown stop reason"),
     "unknown with a call": (Answer(({"text": "Hm."}, WRITE), "frobnicated"), "failed", "unknown stop reason"),
 }
@@ -132,15 +132,6 @@ def test_how_an_answer_may_end(name: str, begin: Begin) -> None:
     goes_on(person)
     if reason == "refused":
         assert "I will not." not in person.mainline[-1].body.decode()
-
-
-def test_an_answer_that_does_not_fit_the_window(begin: Begin) -> None:
-    """It is made room for (tests/agent has that at length); where there is nothing to leave out, that is said."""
-    person = begin(lambda _: Answer(({"text": "So far."},), "model_context_window_exceeded"))
-    with pytest.raises(CompactionFailed):
-        person.say("Well?")
-    person.simulator.brain = lambda _: "Done."
-    goes_on(person)
 
 
 def test_a_paused_turn_goes_on(begin: Begin) -> None:
