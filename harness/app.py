@@ -22,9 +22,9 @@ from harness.agent.fallback import Fallback
 from harness.agent.gate import Gate
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
+from harness.agent.skill_calls import SkillCalls, SkilledAgent
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
-from harness.agent.undoable import UndoableAgent
 from harness.audit.book import Book, read_book
 from harness.config import config_dir, load, state_dir
 from harness.conversation.blocks import Message
@@ -114,6 +114,7 @@ class App:
         self._config_dir = config_dir(environment)
         self.home, self.state = seam.home(), state_dir(environment)
         self.store = Store(self.state)
+        self.skills = skills.Skills(self.root, self._config_dir, self.home)
         self._workspace = Workspace(self.root, options.add_dirs, options.cwd, self.home)
         mode = cast("Mode", self.config.permission_mode)
         self._gate = Gate(mode, parse_rules(self.config.allow), self._workspace, ask_permission)
@@ -202,7 +203,7 @@ class App:
         tools = [definition(tool.spec) for tool in self._tools(_NothingSeen(), Spill(Path()))]
         user = project.user_file(self._config_dir)
         rules = project.rule_files(self.root, self._options.cwd)
-        index = skills.discover(self.root, self._config_dir)
+        index = self.skills.discover()
         layers = [
             Layer("About the person (USER.md)", user.text if user else ""),
             *(Layer(f"Project rules ({rule.path})", rule.text) for rule in rules),
@@ -326,11 +327,19 @@ class App:
             return SnapshotStore(None, state, off, quiet=True)
         return open_store(self.root, self._seam.home(), state, environment.get("PATH", ""))
 
-    def _agent(self) -> UndoableAgent:
+    def _agent(self) -> SkilledAgent:
         session = self.session
         channel = self._channel(self.model)
         runner, policies = self._runner(), self._policies()
-        return UndoableAgent(session, channel, runner, self._context, policies, checkpoints=self.checkpoints)
+        spill = Spill(session.journal.folder / "outputs")
+        calls = SkillCalls(self.skills, self._ask, lambda: self._room(session.last_prompt), spill)
+        return SkilledAgent(
+            session, channel, runner, self._context, policies, checkpoints=self.checkpoints, skill_calls=calls
+        )
+
+    def _room(self, used: int) -> int:
+        """Bytes that one answer's results may add where that many tokens are used."""
+        return 2 * (self.model.window - used)
 
     def _compaction_config(self) -> CompactionConfig:
         config = self.config
@@ -357,7 +366,7 @@ class App:
         spill = Spill(session.journal.folder / "outputs")
         tools = self._tools(session.seen, spill)
         permit = self.checkpoints.guard(self._gate.permit)
-        return ToolRunner(session, tools, permit, spill, lambda used: 2 * (self.model.window - used))
+        return ToolRunner(session, tools, permit, spill, self._room)
 
     def _policies(self) -> Sequence[Policy]:
         policies: list[Policy] = [Repetition()]
@@ -383,14 +392,14 @@ class App:
             write.make(workspace, seen),
         ]
 
-    def _skill(self, name: str) -> skills.SkillText:
-        return skills.load(name, self.root, self._config_dir)
+    async def _skill(self, name: str) -> skills.SkillText:
+        return await self.agent.skill_calls.by_model(name)
 
     async def _question(self, text: str, options: tuple[str, ...]) -> str | None:
         return await self._ask(Question(text, options))
 
     def _context(self, told: Mapping[str, Json]) -> tuple[Message, Mapping[str, Json]] | None:
-        index = skills.discover(self.root, self._config_dir)
+        index = self.skills.discover()
         rules = project.rule_files(self.root, self._options.cwd)
         facts = Facts(
             today=self._seam.today(),
@@ -400,9 +409,9 @@ class App:
             mode=self.config.permission_mode,
             dirs=tuple(str(path) for path in self._options.add_dirs),
             rules={rule.path: rule.sha256 for rule in rules},
-            skills={skill.name: skill.digest for skill in index.skills},
+            skills=skills.digests(index),
         )
-        message = context_message(facts, told, {skill.name: skill.description for skill in index.skills})
+        message = context_message(facts, told, {skill.name: skill.description for skill in index.listed})
         return None if message is None else (message, facts.to_json())
 
     async def close(self) -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "sessions": "the sessions that are kept: list, search, show, rename, export, delete",
     "demo": "a real task against a simulated vendor: no key, no network, seconds",
     "simulate": "the simulated vendor alone, as a server",
+    "skills": "the skills here: list, show, check; add what others wrote",
     "models": "the models that are known: windows, prices, how they cache",
     "cache": "what a session read from cache, why not more, and what that cost",
     "bench": "measure this program on this machine",

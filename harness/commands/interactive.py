@@ -10,12 +10,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 from harness import __version__
 from harness.app import App, Options
-from harness.commands import slash_table
+from harness.commands import slash_skills, slash_table
 from harness.commands.conversation import AppConversation
 from harness.commands.options import options
+from harness.commands.skill_problems import problems
 from harness.commands.slash_sessions import gone_on
 from harness.commands.taken import ask_before, opened
 from harness.config import state_dir
@@ -46,7 +48,8 @@ async def _talk(options: Options, seam: Seam) -> int:
     conversation = AppConversation(options, opened(options, make, ask_before), make)
     try:
         opening = list(_opening(conversation.app, options))
-        code = await terminal.run(conversation, slash_table.table(conversation), opening)
+        skills = partial(slash_skills.table, conversation)
+        code = await terminal.run(conversation, slash_table.table(conversation), opening, skills)
     finally:
         await conversation.app.close()
     _farewell(conversation, resumable=not conversation.options.no_session)
@@ -70,5 +73,6 @@ def _opening(app: App, options: Options) -> Iterator[str]:
     """What the person should know before they begin."""
     yield f"harness {__version__} · {one_line(app.model.id)} · {one_line(str(options.cwd))} · /help"
     yield from gone_on(app)
+    yield from (f"! {problem}" for problem in problems(app))
     if options.no_session:
         yield "! --no-session: nothing of this session is kept"

@@ -24,6 +24,7 @@ from harness.app import App
 from harness.audit.report import Summary, hit_rate
 from harness.audit.target import missed
 from harness.commands.options import options
+from harness.commands.skill_problems import problems
 from harness.conversation.events import (
     Event,
     Notice,
@@ -147,7 +148,7 @@ class OneShot:
             _print_json({"type": "start", "format": FORMAT, **about})
 
     async def _events(self, task: str) -> AsyncIterator[Event]:
-        for warning in self._app.session.journal.warnings():
+        for warning in (*self._app.session.journal.warnings(), *problems(self._app)):
             yield Notice(warning)
         if not self._app.model.known:
             yield Notice(f"{self._app.model.id} is not in the catalog: careful defaults, unknown price")

@@ -80,6 +80,16 @@ def _is_hidden(char: str) -> bool:
     return unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} or "\U000e0100" <= char <= "\U000e01ef"
 
 
+def hidden(text: str) -> list[tuple[int, list[str]]]:
+    """The lines, from 1, with characters that `visible` writes out, and those characters as "U+202E", each once."""
+    found = []
+    for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), 1):
+        codes = dict.fromkeys(f"U+{ord(char):04X}" for char in line if _is_hidden(char))
+        if codes:
+            found.append((number, list(codes)[:8]))
+    return found
+
+
 def _escape(char: str) -> str:
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

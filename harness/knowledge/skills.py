@@ -1,36 +1,33 @@
 """Finds skills and reads one when it is called for.
 
-Invariant: a skill is a folder whose name is the skill's, with a SKILL.md; the first place that has a sound
-one wins: project, user, bundled. Nothing is kept between two calls, so a skill that was just dropped in is
-found; a malformed one is reported and never raises while listing.
+Invariant: a skill is a folder whose name is the skill's, with a SKILL.md; the first place that has a sound one wins:
+project, user, bundled. Every file is read anew on every call, so a skill that was just dropped in is found; a
+malformed one is reported and never raises while listing. What a skill says of itself that was changed behind the
+person's back reaches no model before they have confirmed it.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-import itertools
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from typing import Literal
 
 from harness.errors import SkillError
-from harness.knowledge.files import Refusal, read, shorten, visible
+from harness.knowledge import skill_pins
+from harness.knowledge.files import Content, Refusal, read, shorten, visible
+from harness.knowledge.skill_format import MAX_SKILL_BYTES, NAME, NAME_RULE, Manifest, Parsed, parse
 
-MAX_SKILL_BYTES = 64 * 1024
-MAX_FRONT_MATTER_BYTES = 8 * 1024
 MAX_DESCRIPTION_BYTES = 300
 MAX_LISTED = 30
+MAX_LISTING_BYTES = 8 * 1024
+MAX_FOLDERS = 1000
+"""In one place, by name; what is behind them is reported and not read."""
 
-_MAX_FOLDERS = 1000
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
-_NAME_RULE = "a skill's name has lower-case letters, digits and hyphens, at most 64"
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)??---[ \t]*(?:\n|\Z)", re.DOTALL)
+CHANGED = "changed since it was added; the person is asked before it can be used"
 
 Place = Literal["project", "user", "bundled"]
 
@@ -44,6 +41,9 @@ class Skill:
     path: Path
     place: Place
     digest: str
+    user_invocable: bool = True
+    model_invocable: bool = True
+    argument_hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,25 @@ class SkillIndex:
     skills: tuple[Skill, ...]
     problems: tuple[SkillProblem, ...]
 
+    @property
+    def listed(self) -> tuple[Skill, ...]:
+        """Those that a model may call."""
+        return tuple(skill for skill in self.skills if skill.model_invocable)
+
 
 @dataclass(frozen=True, slots=True)
 class SkillText:
-    """A skill as read for use. `metadata`: its front matter as written (strings, lists, tables)."""
+    """A skill as read for use.
+
+    changed: how its files differ from those that the person added, one line each; empty where they do not.
+    """
 
     name: str
     body: str
     path: Path
     place: Place
-    metadata: Mapping[str, Any]
+    manifest: Manifest
+    changed: tuple[str, ...] = ()
 
 
 def bundled_dir() -> Path:
@@ -81,50 +90,73 @@ def bundled_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "skills"
 
 
-def discover(root: Path, config_dir: Path) -> SkillIndex:
-    """All skills. Reads every SKILL.md; never raises for what is in one."""
+def discover(root: Path, config_dir: Path, home: Path | None = None) -> SkillIndex:
+    """All skills. Reads every SKILL.md; never raises for what is in one.
+
+    Args:
+        home: the person's; its .claude/skills and .agents/skills are places too. None: they are not.
+    """
     skills: dict[str, Skill] = {}
-    problems: list[SkillProblem] = []
-    for place, folder, within in _places(root, config_dir):
-        for name in _folders(folder, within):
+    problems: dict[Path, SkillProblem] = {}
+    pinned = skill_pins.entry_files(config_dir)
+    for place, folder, within in _places(root, config_dir, home):
+        names = _folders(folder, within)
+        if len(names) > MAX_FOLDERS:
+            reason = f"{len(names):,} entries; only the first {MAX_FOLDERS:,} are read"
+            problems.setdefault(folder, SkillProblem(folder, place, reason))
+        for name in names[:MAX_FOLDERS]:
             path = folder / name / "SKILL.md"
-            match _parse(path, name, within):
+            match _read(path, name, within):
                 case None:
                     pass
                 case str(reason):
-                    problems.append(SkillProblem(path, place, reason))
-                case _Parsed(metadata, _, digest):
-                    # One line, whatever the front matter folded.
-                    description = shorten(" ".join(metadata["description"].split()), MAX_DESCRIPTION_BYTES)
-                    skills.setdefault(name, Skill(name, description, path, place, digest))
-    return SkillIndex(tuple(skills[name] for name in sorted(skills)), tuple(problems))
+                    problems.setdefault(path, SkillProblem(path, place, reason))
+                case _Sound(manifest, _, digest):
+                    ours = folder == config_dir / "skills"
+                    changed = ours and (pinned is None or pinned.get(name, digest) != digest)
+                    skills.setdefault(name, _listed(manifest, path, place, digest, changed=changed))
+    return SkillIndex(tuple(skills[name] for name in sorted(skills)), tuple(problems.values()))
+
+
+def _listed(manifest: Manifest, path: Path, place: Place, digest: str, *, changed: bool) -> Skill:
+    description = CHANGED if changed else shorten(manifest.description, MAX_DESCRIPTION_BYTES)
+    hint = "" if changed else shorten(manifest.argument_hint, 80)
+    flags = (manifest.user_invocable, manifest.model_invocable)
+    return Skill(manifest.name, description, path, place, digest, *flags, hint)
 
 
 def listing(index: SkillIndex) -> str:
-    """The skill list of the session block: one line each, bounded; empty where there is none."""
-    lines = [f"- {skill.name}: {skill.description}" for skill in index.skills[:MAX_LISTED]]
-    if len(index.skills) > MAX_LISTED:
-        lines.append(f"- and {len(index.skills) - MAX_LISTED} more")
+    """The skill list of the session block: one line each, by name, bounded; empty where there is none.
+
+    Where there are too many, the names of the others stand on the last line, as far as there is room.
+    """
+    listed = index.listed
+    lines = [f"- {skill.name}: {skill.description}" for skill in listed[:MAX_LISTED]]
+    while len("\n".join(lines).encode()) > MAX_LISTING_BYTES - 1024:
+        lines.pop()
+    if rest := [skill.name for skill in listed[len(lines) :]]:
+        lines.append(f"- and {len(rest)} more: {shorten(', '.join(rest), 1000)}")
     return "\n".join(lines)
 
 
-def load(name: str, root: Path, config_dir: Path) -> SkillText:
+def load(name: str, root: Path, config_dir: Path, home: Path | None = None) -> SkillText:
     """The named skill, read now. Raises SkillError, which names what is near or what is wrong."""
-    if not _NAME.fullmatch(name):
-        raise SkillError(f"no skill {visible(name)!r:.80}: {_NAME_RULE}")
+    if not NAME.fullmatch(name):
+        raise SkillError(f"no skill {visible(name)!r:.80}: {NAME_RULE}")
     wrong = ""
-    for place, folder, within in _places(root, config_dir):
+    for place, folder, within in _places(root, config_dir, home):
         path = folder / name / "SKILL.md"
-        match _parse(path, name, within):
+        match _read(path, name, within):
             case None:
                 pass
             case str(reason):
                 wrong = wrong or f"skill `{name}` ({place}) cannot be used: {reason}"
-            case _Parsed(metadata, body, _):
-                return SkillText(name, body, path, place, metadata)
+            case _Sound(manifest, parsed, digest):
+                changed = skill_pins.changes(config_dir, name, digest) if folder == config_dir / "skills" else ()
+                return SkillText(name, parsed.body, path, place, manifest, changed)
     if wrong:
         raise SkillError(wrong)
-    names = [skill.name for skill in discover(root, config_dir).skills]
+    names = [skill.name for skill in discover(root, config_dir, home).skills]
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:MAX_LISTED]
     raise SkillError(f"no skill `{name}`" + (f"; there is: {', '.join(near)}" if near else "; there are none"))
 
@@ -132,27 +164,15 @@ def load(name: str, root: Path, config_dir: Path) -> SkillText:
 # ------------------------------------------------------------------------------------------------ one skill
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    metadata: Mapping[str, Any]
-    body: str
-    digest: str
-
-
-class _FlatLoader(yaml.BaseLoader):
-    """Builds strings, lists and dicts only, and no value twice: a few aliases can stand for gigabytes."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-
-def _places(root: Path, config_dir: Path) -> Iterator[tuple[Place, Path, Path | None]]:
+def _places(root: Path, config_dir: Path, home: Path | None) -> Iterator[tuple[Place, Path, Path | None]]:
     """Each place's folder, strongest first, and the folder that its symlinks may not leave."""
     for name in (".harness", ".claude", ".agents"):
         yield "project", root / name / "skills", root
     yield "user", config_dir / "skills", None
+    if home is not None:
+        # what the person has for other programs of the kind
+        for name in (".claude", ".agents"):
+            yield "user", home / name / "skills", None
     yield "bundled", bundled_dir(), None
 
 
@@ -160,51 +180,48 @@ def _folders(folder: Path, within: Path | None) -> list[str]:
     try:
         if within is not None and not folder.resolve().is_relative_to(within.resolve()):
             return []
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in itertools.islice(entries, _MAX_FOLDERS))
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names only, and thousands of them
     except (OSError, RuntimeError):
         return []
 
 
-def _parse(path: Path, name: str, within: Path | None) -> _Parsed | str | None:
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    manifest: Manifest
+    parsed: Parsed
+    digest: str
+
+
+def _read(path: Path, name: str, within: Path | None) -> _Sound | str | None:
     """The skill, or what is wrong with it, or None where there is none."""
-    content = read(path, MAX_SKILL_BYTES + 1, within)
-    if content is None:
-        return None
-    if isinstance(content, Refusal):
-        return f"SKILL.md: {content.reason}"
-    if not _NAME.fullmatch(name):
-        return f"folder name: {_NAME_RULE}"
-    if len(content.data) > MAX_SKILL_BYTES:
-        return f"SKILL.md: larger than {MAX_SKILL_BYTES} bytes"
-    text = visible(content.data.decode(errors="replace"))
-    front = _FRONT_MATTER.match(text)
-    if front is None:
-        return "SKILL.md: does not begin with front matter between two lines of `---`"
-    metadata = _metadata(front[1] or "")
-    if isinstance(metadata, str):
-        return f"SKILL.md: {metadata}"
-    if metadata.get("name", name) != name:
-        return f"SKILL.md: `name` is {metadata['name']!r:.80}, but the folder is `{name}`"
-    return _Parsed(metadata, text[front.end() :].strip("\n"), hashlib.sha256(content.data).hexdigest())
+    match read(path, MAX_SKILL_BYTES + 1, within):
+        case Content(data=data):
+            parsed = parse(data, name)
+            if parsed.manifest is None:
+                return parsed.fatal
+            return _Sound(parsed.manifest, parsed, hashlib.sha256(data).hexdigest())
+        case Refusal(reason):
+            return f"SKILL.md: {reason}"
+        case _:
+            return None
 
 
-def _metadata(text: str) -> dict[str, Any] | str:
-    if len(text.encode()) > MAX_FRONT_MATTER_BYTES:
-        return f"front matter is larger than {MAX_FRONT_MATTER_BYTES} bytes"
-    try:
-        found = yaml.load(text, Loader=_FlatLoader)  # noqa: S506 - a BaseLoader builds no objects
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        # The first line of the file is the `---`.
-        where = f" at line {mark.line + 2}" if mark else ""
-        what = getattr(error, "problem", None) or (
-            str(error) if isinstance(error, yaml.YAMLError) else "nested too deeply"
-        )
-        return shorten(f"front matter is not valid YAML{where}: {what}", 200)
-    if not isinstance(found, dict):
-        return "front matter is not a table of `key: value` lines"
-    description = found.get("description")
-    if not isinstance(description, str) or not description.strip():
-        return "front matter has no `description`"
-    return found
+def digests(index: SkillIndex) -> Mapping[str, str]:
+    """The listed skills and the sha256 of each: what a session remembers of them."""
+    return {skill.name: skill.digest for skill in index.listed}
+
+
+class Skills:
+    """The skills of one run: its project's, its person's and the bundled ones."""
+
+    def __init__(self, root: Path, config_dir: Path, home: Path | None) -> None:
+        self._where = (root, config_dir, home)
+        self.config_dir = config_dir
+
+    def discover(self) -> SkillIndex:
+        """See `discover`."""
+        return discover(*self._where)
+
+    def load(self, name: str) -> SkillText:
+        """See `load`."""
+        return load(name, *self._where)

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from harness.conversation.blocks import Message, Text
 from harness.conversation.canonical import Json
 
+MAX_CHANGES_BYTES = 4 * 1024
+"""Of one kind of change, at most: a folder of thousands of skills may come at once."""
+
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -75,12 +78,19 @@ def _headline(facts: Facts) -> str:
 def _changes(
     what: str, advice: str, now: Mapping[str, str], told: Mapping[str, str], texts: Mapping[str, str]
 ) -> list[str]:
-    lines = []
-    for name in sorted({*now, *told}):
+    lines: list[str] = []
+    names = [name for name in sorted({*now, *told}) if now.get(name) != told.get(name)]
+    used = 0
+    for place, name in enumerate(names):
         if name not in now:
-            lines.append(f"{what} removed: {name}.")
-        elif now[name] != told.get(name):
+            line = f"{what} removed: {name}."
+        else:
             verb = "changed" if name in told else "added"
             text = f" ({texts[name]})" if name in texts else ""
-            lines.append(f"{what} {verb}: {name}{text}; {advice}.")
+            line = f"{what} {verb}: {name}{text}; {advice}."
+        used += len(line.encode())
+        if used > MAX_CHANGES_BYTES and lines:
+            lines.append(f"{len(names) - place} more changes of this kind.")
+            break
+        lines.append(line)
     return lines

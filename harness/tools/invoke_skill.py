@@ -6,38 +6,20 @@ its frame.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
 
 from harness.conversation.canonical import Json
 from harness.errors import SkillError
+from harness.knowledge.skill_body import fill
+from harness.knowledge.skills import SkillText
 from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
 from harness.tools.output import line as one_line
 from harness.tools.output import plain
 from harness.workspace.permissions import Subject
 
-
-class SkillText(Protocol):
-    """A skill as read for use."""
-
-    @property
-    def name(self) -> str:
-        """As in the skill list."""
-        ...
-
-    @property
-    def path(self) -> Path:
-        """Its SKILL.md."""
-        ...
-
-    @property
-    def body(self) -> str:
-        """The instructions, without front matter; bounded."""
-        ...
-
+Load = Callable[[str], Awaitable[SkillText]]
+"""Reads the named skill from disk, its text bounded; raises SkillError where it is not there or may not be used."""
 
 SPEC = ToolSpec(
     "invoke_skill",
@@ -54,20 +36,30 @@ SPEC = ToolSpec(
 )
 
 
-def make(load: Callable[[str], SkillText]) -> Tool:
-    """The tool; `load` reads the named skill from disk, its text already bounded, and raises SkillError."""
+def make(load: Load) -> Tool:
+    """The tool."""
 
     async def run(args: Mapping[str, Json]) -> Outcome:
         try:
-            skill = await asyncio.to_thread(load, args["name"])
+            skill = await load(args["name"])
         except SkillError as problem:
             return error(plain(str(problem)))
-        # Only the frame may speak as the frame.
-        body = re.sub(r"<(/?)skill\b", r"<\\\1skill", plain(skill.body).strip(), flags=re.IGNORECASE)
-        name, path = (one_line(text, 1000).replace('"', "'") for text in (skill.name, str(skill.path)))
-        return ok(
-            f'<skill name="{name}" path="{path}">\n{body}\n</skill>\nTask: {plain(args["task"])}',
-            f"skill {name}",
-        )
+        return ok(framed(skill, args["task"]), f"skill {one_line(skill.name)}")
 
     return Tool(SPEC, run, lambda _: Subject("none"))
+
+
+def framed(skill: SkillText, task: str) -> str:
+    """A skill's instructions for a task, as a model gets them, whoever called for them."""
+    numbered = bool(skill.manifest.argument_hint)
+    folder = one_line(str(skill.path.parent), 1000)
+    filled = plain(fill(skill.body, task, folder, numbered=numbered)).strip()
+    # only the frame may speak as the frame
+    body = re.sub(r"<(/?)skill\b", r"<\\\1skill", filled, flags=re.IGNORECASE)
+    name, path = (one_line(text, 1000).replace('"', "'") for text in (skill.name, str(skill.path)))
+    tools = skill.manifest.runs_as.allowed_tools
+    written_for = ", ".join(map(str, tools)) if tools else ""
+    note = (
+        f"\n(Written for these tools; what they may do, the person decides: {one_line(written_for)})" if tools else ""
+    )
+    return f'<skill name="{name}" path="{path}">\n{body}\n</skill>{note}\nTask: {plain(task)}'

@@ -7,7 +7,7 @@ table. What is no command is never sent to a model by mistake.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -17,7 +17,7 @@ from prompt_toolkit.document import Document
 
 from harness.conversation.events import Event
 
-_COMMAND = re.compile(r"/([A-Za-z?][\w-]*)?(?:\s+(.*))?\Z", re.DOTALL)
+_COMMAND = re.compile(r"/([A-Za-z0-9?][\w-]*)?(?:\s+(.*))?\Z", re.DOTALL)
 
 KEYS = (
     "Enter            send; while a turn runs: say it after the next tool results",
@@ -56,13 +56,44 @@ Table = Mapping[str, Command]
 """Commands by name, in the order of `/help`."""
 
 
-def with_own(commands: Table) -> Table:
-    """The commands of a conversation, and behind them the screen's own."""
-    table = dict(commands)
-    table["help"] = Command("/help", "this list", lambda _: _help(table))
+def with_own(commands: Table, more: Callable[[], Table] = dict) -> Table:
+    """The commands of a conversation, the screen's own, and behind them `more`, asked for each time: it may change.
+
+    None of those takes the place of one that is already there.
+    """
+    table: dict[str, Command] = dict(commands)
+    whole = _Growing(table, more)
+    table["help"] = Command("/help", "this list", lambda _: _help(whole))
     table["quit"] = Command("/quit", "leave (also /exit)", lambda _: (), leaves=True)
     table["exit"] = Command("/exit", "", lambda _: (), leaves=True)
-    return table
+    return whole
+
+
+class _Growing(Mapping[str, Command]):
+    """A table, and behind it what another one holds at that moment under other names."""
+
+    def __init__(self, table: Table, more: Callable[[], Table]) -> None:
+        self._table = table
+        self._more = more
+
+    def __getitem__(self, name: str) -> Command:
+        return self._table[name] if name in self._table else self._more()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+    # asked once, not once for each name
+    def items(self) -> ItemsView[str, Command]:
+        return self._now().items()
+
+    def values(self) -> ValuesView[Command]:
+        return self._now().values()
+
+    def _now(self) -> dict[str, Command]:
+        return {**self._table, **{name: one for name, one in self._more().items() if name not in self._table}}
 
 
 def _help(table: Table) -> Sequence[str]:

@@ -86,10 +86,21 @@ class Terminal:
         """The person's answer: "once", "session" or "no"."""
         return await self._questions.ask_permission(permission)
 
-    async def run(self, conversation: Conversation, commands: slash.Table, opening: Sequence[str] = ()) -> int:
-        """Talk until the person leaves; gives the exit code. `opening`: lines to begin with."""
+    async def run(
+        self,
+        conversation: Conversation,
+        commands: slash.Table,
+        opening: Sequence[str] = (),
+        more: Callable[[], slash.Table] = dict,
+    ) -> int:
+        """Talk until the person leaves; gives the exit code.
+
+        Args:
+            opening: lines to begin with.
+            more: commands that come and go, asked for when they are needed.
+        """
         self._conversation = conversation
-        self._commands = slash.with_own(commands)
+        self._commands = slash.with_own(commands, more)
         self._session: PromptSession[None] = PromptSession(
             self._message,
             multiline=True,

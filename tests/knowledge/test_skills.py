@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from harness.errors import SkillError
+from harness.knowledge.skill_format import NAME_RULE, AllowedTool, RunsAs
 from harness.knowledge.skills import (
     MAX_DESCRIPTION_BYTES,
+    MAX_FOLDERS,
     MAX_LISTED,
+    MAX_LISTING_BYTES,
     SkillIndex,
     bundled_dir,
     discover,
@@ -18,7 +22,8 @@ from harness.knowledge.skills import (
     load,
 )
 
-BUNDLED = ["commit", "explore", "review"]
+COLLECTION = Path(__file__).parents[1] / "fixtures" / "skills"
+BUNDLED = sorted(path.parent.name for path in bundled_dir().glob("*/SKILL.md"))
 
 
 @pytest.fixture
@@ -81,11 +86,13 @@ def test_the_strongest_place_wins(root: Path, config: Path) -> None:
 
     index = discover(root, config)
 
-    assert [(skill.name, skill.place, skill.description[:10]) for skill in index.skills] == [
-        ("commit", "user", "Of the per"),
-        ("explore", "bundled", "Find out h"),
-        ("review", "project", "Of the pro"),
-    ]
+    found = {skill.name: (skill.place, skill.description[:10]) for skill in index.skills}
+    assert {name: found[name] for name in ("commit", "explore", "review")} == {
+        "commit": ("user", "Of the per"),
+        "explore": ("bundled", "Find out h"),
+        "review": ("project", "Of the pro"),
+    }
+    assert sorted(found) == BUNDLED
     assert load("review", root, config).place == "project"
     assert load("commit", root, config).place == "user"
 
@@ -113,10 +120,10 @@ def test_other_fields_are_kept_as_written(root: Path, config: Path) -> None:
     skill = load("full", root, config)
 
     assert skill.body == "body\n---\nmore"
-    assert skill.metadata["version"] == "1.10"
-    assert skill.metadata["when"] == "2026-01-01"
-    assert skill.metadata["on"] == "yes"
-    assert skill.metadata["metadata"] == {"tags": ["a", "b"]}
+    assert skill.manifest.fields["version"] == "1.10"
+    assert skill.manifest.fields["when"] == "2026-01-01"
+    assert skill.manifest.fields["on"] == "yes"
+    assert skill.manifest.fields["metadata"] == {"tags": ["a", "b"]}
     assert {found.name: found.description for found in discover(root, config).skills}["full"] == "Two lines."
 
 
@@ -133,8 +140,8 @@ MALFORMED: dict[str, tuple[str | bytes, str]] = {
     "blank description": ("---\ndescription: '  '\n---\n", "no `description`"),
     "another name": ("---\nname: good\ndescription: x\n---\n", "`name` is 'good', but the folder is `bad`"),
     "a path as name": ("---\nname: ../../etc\ndescription: x\n---\n", "but the folder is `bad`"),
-    "broken YAML": ("---\nname: bad\ndescription: 'x\n---\n", "not valid YAML at line"),
-    "colon in text": ("---\nname: bad\ndescription: a: b\n---\n", "not valid YAML at line 3"),
+    "broken YAML": ("---\nname: bad\ndescription: 'x\n---\n", "SKILL.md:3: front matter is not valid YAML"),
+    "colon in text": ("---\nname: bad\ndescription: a: b\n---\n", "SKILL.md:3: front matter is not valid YAML"),
     "aliases": (f"---\n{BOMB}description: x\n---\n", "aliases are not allowed"),
     "merge keys": ("---\na: &a {b: c}\nd:\n  <<: *a\ndescription: x\n---\n", "aliases are not allowed"),
     "deep": ("---\ndescription: x\na: " + "[" * 7000 + "\n---\n", "not valid YAML"),
@@ -184,7 +191,7 @@ def test_a_folder_name_outside_the_rule(root: Path, config: Path, name: str) -> 
     index = discover(root, config)
 
     assert [skill.name for skill in index.skills] == BUNDLED
-    assert problems(index) == ["folder name: a skill's name has lower-case letters, digits and hyphens, at most 64"]
+    assert problems(index) == [f"SKILL.md:1: folder name: {NAME_RULE}"]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +212,7 @@ def test_a_folder_name_outside_the_rule(root: Path, config: Path, name: str) -> 
 def test_a_name_is_never_a_path(root: Path, config: Path, name: str) -> None:
     put(root, "review")
 
-    with pytest.raises(SkillError, match="lower-case letters, digits and hyphens") as refused:
+    with pytest.raises(SkillError, match="lower-case letters, digits and single hyphens") as refused:
         load(name, root, config)
 
     assert len(str(refused.value)) < 250
@@ -215,7 +222,7 @@ def test_a_name_is_never_a_path(root: Path, config: Path, name: str) -> None:
 def test_an_unknown_name_gets_near_ones(root: Path, config: Path) -> None:
     with pytest.raises(SkillError, match=r"^no skill `reveiw`; there is: review$"):
         load("reveiw", root, config)
-    with pytest.raises(SkillError, match=r"there is: commit, explore, review$"):
+    with pytest.raises(SkillError, match=f"there is: {', '.join(BUNDLED)}$"):
         load("zzzzzz", root, config)
 
 
@@ -291,12 +298,88 @@ def test_a_description_is_one_bounded_line(root: Path, config: Path) -> None:
 
 def test_the_list_is_sorted_and_bounded(root: Path, config: Path) -> None:
     for number in range(40):
-        put(root / ".harness" / "skills", f"skill-{number:02}")
+        put(root / ".harness" / "skills", f"a-skill-{number:02}")
 
     lines = listing(discover(root, config)).splitlines()
 
     assert len(lines) == MAX_LISTED + 1
     assert lines[:-1] == sorted(lines[:-1])
-    assert lines[3] == "- skill-00: Does it."
-    assert lines[-1] == "- and 13 more"
+    assert lines[0] == "- a-skill-00: Does it."
+    rest = [f"a-skill-{number}" for number in range(30, 40)] + BUNDLED
+    assert lines[-1] == f"- and {len(rest)} more: {', '.join(rest)}"
     assert listing(SkillIndex((), ())) == ""
+
+
+@pytest.mark.parametrize("number", [40, 1200])
+def test_the_list_has_at_most_so_many_bytes_however_many_there_are(root: Path, config: Path, number: int) -> None:
+    for place in range(number):
+        put(root / ".harness" / "skills", f"a-skill-{place:04}", description="ä" * 500)
+
+    index = discover(root, config)
+    text = listing(index)
+
+    assert len(text.encode()) <= MAX_LISTING_BYTES
+    assert text == listing(discover(root, config))
+    assert text.splitlines()[0].startswith("- a-skill-0000: ä")
+    if number > MAX_FOLDERS:
+        assert problems(index) == ["1,200 entries; only the first 1,000 are read"]
+        assert "a-skill-1000" not in {skill.name for skill in index.skills}
+
+
+def test_the_other_programs_places_of_the_person_are_read_last_of_theirs(
+    root: Path, config: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    put(home / ".agents" / "skills", "one", description="Of agents.")
+    put(home / ".claude" / "skills", "one", description="Of claude.")
+    put(home / ".claude" / "skills", "two", description="Of claude.")
+    put(config / "skills", "two", description="Ours.")
+    put(home / ".agents" / "skills", "bad", "nothing")
+
+    index = discover(root, config, home)
+
+    found = {skill.name: (skill.place, skill.description) for skill in index.skills}
+    assert (found["one"], found["two"]) == (("user", "Of claude."), ("user", "Ours."))
+    assert len(problems(index)) == 1
+    assert "one" not in {skill.name for skill in discover(root, config).skills}
+
+
+def test_a_home_that_is_a_project_is_not_read_twice(config: Path, tmp_path: Path) -> None:
+    put(tmp_path / ".claude" / "skills", "bad", "nothing")
+
+    assert len(problems(discover(tmp_path, config, tmp_path))) == 1
+
+
+def test_who_may_call_and_how_it_runs_is_read(root: Path, config: Path) -> None:
+    put(
+        root / ".harness" / "skills",
+        "full",
+        "---\nname: full\ndescription: x\nlicense: MIT\ncompatibility: needs git\nmetadata: {author: me}\n"
+        "allowed-tools: Read, Bash(git diff:*) web_fetch\nuser-invocable: No\ndisable-model-invocation: TRUE\n"
+        "argument-hint: '[a] [b]'\ncontext: fresh\nmodel: haiku\nagent: Explore\n---\nbody\n",
+    )
+
+    manifest = load("full", root, config).manifest
+
+    tools = (AllowedTool("read"), AllowedTool("shell", "git diff *"), AllowedTool("web_fetch"))
+    assert manifest.runs_as == RunsAs("fresh", "haiku", "Explore", tools)
+    assert (manifest.license, manifest.compatibility, manifest.metadata) == ("MIT", "needs git", {"author": "me"})
+    assert (manifest.user_invocable, manifest.model_invocable, manifest.argument_hint) == (False, False, "[a] [b]")
+    index = discover(root, config)
+    assert "full" in {skill.name for skill in index.skills}
+    assert "full" not in {skill.name for skill in index.listed}
+    assert "full" not in listing(index)
+
+
+def test_a_public_collection_loads_without_complaint(root: Path, config: Path) -> None:
+    (root / ".claude").mkdir()
+    shutil.copytree(COLLECTION, root / ".claude" / "skills")
+
+    index = discover(root, config)
+
+    names = sorted(path.name for path in COLLECTION.iterdir())
+    assert index.problems == ()
+    assert len(names) == 10
+    assert [skill.name for skill in index.skills if skill.place == "project"] == names
+    for name in names:
+        assert load(name, root, config).body

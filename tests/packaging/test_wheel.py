@@ -22,7 +22,9 @@ SHIPPED = [
     "harness/providers/facts.toml",
     "harness/bundled_skills/commit/SKILL.md",
     "harness/bundled_skills/explore/SKILL.md",
+    "harness/bundled_skills/new-project/SKILL.md",
     "harness/bundled_skills/review/SKILL.md",
+    "harness/bundled_skills/skill-creator/SKILL.md",
     "harness-0.1.0.data/data/share/doc/harness/USER.md.example",
     "harness-0.1.0.dist-info/licenses/LICENSE",
 ]

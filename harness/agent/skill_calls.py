@@ -1,0 +1,114 @@
+"""Skills called by a model or by a person: read, confirmed where they changed, and handed to the conversation.
+
+Invariant: both go one way. What a person calls by `/name` reaches the conversation as a fact directly before their
+words, which stay as they typed them. It is no call and result made up in the model's name: with thinking on, vendors
+refuse a call without the thinking that made it, and it would tell the model that it did what it did not. A fact extends
+the request like any other message, its cache marker falls on the words behind it, and an undo takes both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import re
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from harness.agent.tool_runner import SMALLEST
+from harness.agent.undoable import UndoableAgent
+from harness.conversation.blocks import Tag
+from harness.conversation.events import Ask, Event, Question
+from harness.errors import SkillError
+from harness.knowledge import skill_pins
+from harness.knowledge.skills import Skills, SkillText
+from harness.tools.invoke_skill import framed
+from harness.tools.output import Spill, bound
+
+_SPOKEN = re.compile(r"/([a-z0-9][a-z0-9-]{0,63})(?:\s+(.*))?\Z", re.DOTALL | re.IGNORECASE)
+_YES = "yes, and remember it as it is now"
+
+
+@dataclass(frozen=True, slots=True)
+class SkillCalls:
+    """The skills of a session.
+
+    room: bytes that a person's skill may add now. spill: keeps what is longer.
+    """
+
+    skills: Skills
+    ask: Ask
+    room: Callable[[], int]
+    spill: Spill
+
+    async def by_model(self, name: str) -> SkillText:
+        """The skill that a model calls for.
+
+        Raises:
+            SkillError: it is not there, only the person may call it, or it changed and nobody confirmed that.
+        """
+        skill = await self._read(name)
+        if not skill.manifest.model_invocable:
+            raise SkillError(f"skill `{name}` is called by the person alone, as /{name}; ask them")
+        return skill
+
+    async def by_person(self, text: str) -> Sequence[str]:
+        """The facts that go before a person's words: the skill that `/name …` calls; none where they call none.
+
+        Raises:
+            SkillError: the skill cannot be used, or the words look like a mistyped one.
+        """
+        match = _SPOKEN.match(text.rstrip())
+        if match is None:
+            return ()
+        name, task = match[1].lower(), (match[2] or "").strip()
+        index = await asyncio.to_thread(self.skills.discover)
+        mine = {skill.name: skill for skill in index.skills}
+        if name not in mine and not any(problem.path.parent.name == name for problem in index.problems):
+            callable_now = [skill.name for skill in index.skills if skill.user_invocable]
+            if near := difflib.get_close_matches(name, callable_now, n=3, cutoff=0.75):
+                meant = " or ".join(f"/{one}" for one in near)
+                raise SkillError(f"no skill /{name}; {meant}? (with a space before it, the text is sent as it is)")
+            return ()
+        skill = await self._read(name)
+        if not skill.manifest.user_invocable:
+            raise SkillError(f"skill `{name}` is for the model alone; say what you want done")
+        told, _ = bound(framed(skill, task), max(SMALLEST, self.room()), self.spill)
+        return (f"[The person calls the skill {name} with the next message. Follow it.]\n{told}",)
+
+    async def _read(self, name: str) -> SkillText:
+        skill = await asyncio.to_thread(self.skills.load, name)
+        if not skill.changed:
+            return skill
+        what = ", ".join(skill.changed[:5]) + (f" and {len(skill.changed) - 5} more" if skill.changed[5:] else "")
+        question = f"The skill `{name}` is not as you added it ({what}). Use it as it is now? Look first: {skill.path}"
+        if await self.ask(Question(question, (_YES, "no"), title="A skill changed:")) != _YES:
+            raise SkillError(
+                f"skill `{name}` changed since it was added ({what}) and that was not confirmed; "
+                f"look at it, then: harness skills accept {name}"
+            )
+        await asyncio.to_thread(skill_pins.accept, self.skills.config_dir, name)
+        # read again: what is pinned now, and nothing later, is what is used
+        again = await asyncio.to_thread(self.skills.load, name)
+        if again.changed or again.body != skill.body:
+            raise SkillError(f"skill `{name}` changed while it was confirmed; look at it again")
+        return again
+
+
+@dataclass(slots=True, kw_only=True)
+class SkilledAgent(UndoableAgent):
+    """An agent whose person can call skills by `/name`."""
+
+    skill_calls: SkillCalls
+
+    async def turn(self, text: str, tag: Tag = "person", injected: Sequence[str] = ()) -> AsyncGenerator[Event]:
+        """See `Agent`.
+
+        Raises:
+            SkillError: see `SkillCalls.by_person`; nothing was said then.
+        """
+        if tag == "person":
+            injected = (*injected, *await self.skill_calls.by_person(text))
+        async with aclosing(UndoableAgent.turn(self, text, tag, injected)) as events:
+            async for event in events:
+                yield event
