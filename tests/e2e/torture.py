@@ -62,9 +62,9 @@ SCENARIOS = (
         ),
     ),
     Scenario(
-        "large",  # records of hundreds of kilobytes, blobs, spilled outputs
+        "large",  # records of hundreds of kilobytes, blobs, spilled outputs; all of it fits the window
         (
-            [call("read", path=f"large-{n}") for n in range(16)],
+            [call("read", path=f"large-{n}") for n in range(8)],
             [call("shell", command="seq 30000; echo ran >> log")],
             ["!"],
         ),
