@@ -59,7 +59,7 @@ def test_a_fork_of_a_session_that_works(lab: Lab, vendor: Start, forked: Forks) 
     assert copied.code == 0, copied.err
     assert copied.out == "copied\n"
     assert (ended.code, ended.out) == (0, "end\n")
-    _, copy = lab.sessions()
+    (copy,) = {*lab.sessions()} - {original}
     assert kinds(lab.records(copy)).count("intent") == 2
     assert any("may have run" in str(request.json["messages"]) for request in sim.requests)
     # nothing of the fork is in the owner's journal, and still the owner knows it afterwards
@@ -115,7 +115,8 @@ def slow_answer(request: dict[str, Any]) -> Answer:
 
 def test_a_fork_of_a_session_that_streams(lab: Lab, vendor: Start, forked: Forks) -> None:
     vendor(slow_answer, branches=True)
-    assert lab.run("-p", "first").code == 0
+    first = lab.run("-p", "first")
+    assert first.code == 0
     owner = begin(lab, forked, "owner", "-c", "-p", "work", "--output-format", "stream-json")
     wait_for(lambda: owner.stdout.exists() and '"text"' in owner.stdout.read_text())
 
@@ -123,4 +124,4 @@ def test_a_fork_of_a_session_that_streams(lab: Lab, vendor: Start, forked: Forks
 
     assert owner.end().code == 0
     assert copied.code == 0, copied.err
-    assert copied.session != lab.sessions()[0].name
+    assert copied.session != first.session
