@@ -16,6 +16,7 @@ from harness.app import App, Options
 from harness.audit.cost import prompt_cost
 from harness.commands.demo import simulator
 from harness.commands.demo_task import TASK, files, scenario
+from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Usage
 from harness.providers.catalog import find
 from harness.seam import Seam
@@ -24,26 +25,17 @@ MODEL = "anthropic/claude-sonnet-5-5"
 FANOUT = 24
 
 
-class _BenchSeam(Seam):
-    """This machine with its own folders, the simulator's address, and a clock that can be moved."""
+class _BenchSeam(SimulatedSeam):
+    """The simulated machine with a clock that can be moved."""
 
     def __init__(self, outer: Seam, folder: Path, url: str) -> None:
+        super().__init__(outer, folder, url)
         self.ahead = 0.0
         self._url = url
-        self._environment = {k: v for k, v in outer.environment().items() if not k.startswith("ANTHROPIC_")} | {
-            "ANTHROPIC_BASE_URL": url,
-            "ANTHROPIC_API_KEY": "bench",
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_STATE_HOME": str(folder / "state"),
-        }
 
     def now(self) -> float:
         """Wall clock, moved."""
         return super().now() + self.ahead
-
-    def environment(self) -> Mapping[str, str]:
-        """The bench's own."""
-        return self._environment
 
     def advance(self, seconds: float) -> None:
         """Move the clocks of both sides."""

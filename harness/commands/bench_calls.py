@@ -9,7 +9,7 @@ import asyncio
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from harness.agent.session import Session
 from harness.agent.turn import Channel, ModelCall
 from harness.app import App, Options
+from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import encode
 from harness.prompt.layers import static_text
@@ -57,20 +58,6 @@ while True:
 """
 
 
-class _CallSeam(Seam):
-    def __init__(self, outer: Seam, folder: Path, url: str) -> None:
-        self._environment = dict(outer.environment()) | {
-            "ANTHROPIC_BASE_URL": url,
-            "ANTHROPIC_API_KEY": "bench",
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_STATE_HOME": str(folder / "state"),
-        }
-
-    def environment(self) -> Mapping[str, str]:
-        """The bench's own."""
-        return self._environment
-
-
 def sizes() -> list[dict[str, Any]]:
     """Tokens (bytes of canonical JSON / 4) of what is the same in every session of this version."""
     tools = [encode(definition(tool.SPEC)) for tool in TOOLS]
@@ -87,7 +74,7 @@ def server(folder: Path, outer: Seam) -> Iterator[Seam]:
     with subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True) as running:
         try:
             port = int(running.stdout.readline()) if running.stdout else 0
-            yield _CallSeam(outer, folder, f"http://127.0.0.1:{port}")
+            yield SimulatedSeam(outer, folder, f"http://127.0.0.1:{port}")
         finally:
             running.kill()
 

@@ -6,11 +6,11 @@ Invariant: simulated vendor, one clock for both sides; nothing waits in real tim
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.app import App, Options
+from harness.commands.simulated import SimulatedSeam
 from harness.conversation.events import ResponseDone
 from harness.seam import Seam
 from harness.simulator import Clock, Rules, Simulator, said
@@ -33,26 +33,16 @@ def _model(request: dict[str, Any]) -> Any:
     return "Read them."
 
 
-class _Clocked(Seam):
-    """This machine with folders of its own, the simulator's address, and its clock."""
+class _Clocked(SimulatedSeam):
+    """The simulated machine with the simulator's clock."""
 
     def __init__(self, outer: Seam, folder: Path, simulator: Simulator) -> None:
+        super().__init__(outer, folder, simulator.url)
         self._clock, self._begun = simulator.clock, outer.now()
-        private = ("ANTHROPIC_", "OPENAI_", "HARNESS_")
-        self._environment = {k: v for k, v in outer.environment().items() if not k.startswith(private)} | {
-            "ANTHROPIC_BASE_URL": simulator.url,
-            "ANTHROPIC_API_KEY": "bench",
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_STATE_HOME": str(folder / "state"),
-        }
 
     def now(self) -> float:
         """The simulator's."""
         return self._begun + self._clock.now()
-
-    def environment(self) -> Mapping[str, str]:
-        """The bench's own."""
-        return self._environment
 
     def advance(self, seconds: float) -> None:
         """Let time pass for both sides."""

@@ -24,6 +24,7 @@ from harness.audit.cost import prompt_cost
 from harness.audit.report import hit_rate, money, percent, tokens
 from harness.commands.arguments import Parser
 from harness.commands.demo_task import TASK, files, scenario
+from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Usage
 from harness.conversation.events import ResponseDone, TurnEnded
 from harness.errors import HarnessError
@@ -34,23 +35,6 @@ from harness.ui.plain import PlainProgress
 from harness.ui.tables import print_table
 
 COLUMNS = ("#", "prompt", "read", "written", "uncached", "hit", "cost", "verdict")
-
-
-class _DemoSeam(Seam):
-    """This machine, but with its own state folder, the simulator's address and no key of the person's."""
-
-    def __init__(self, outer: Seam, folder: Path, url: str) -> None:
-        private = ("ANTHROPIC_", "OPENAI_", "HARNESS_")
-        self._environment = {k: v for k, v in outer.environment().items() if not k.startswith(private)} | {
-            "ANTHROPIC_BASE_URL": url,
-            "ANTHROPIC_API_KEY": "demo",
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_STATE_HOME": str(folder / "state"),
-        }
-
-    def environment(self) -> Mapping[str, str]:
-        """The demo's own."""
-        return self._environment
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -79,7 +63,7 @@ def _demo(folder: Path, flags: argparse.Namespace, outer: Seam) -> int:
         f"> {TASK}\n\n"
     )
     with simulator(folder, scenario()) as url:
-        seam = _DemoSeam(outer, folder, url)
+        seam = SimulatedSeam(outer, folder, url)
         options = Options(cwd=repository.resolve(), model=flags.model, allow=("shell(python3 -m unittest *)",))
         app = App(options, seam, _nobody)
         responses, end = asyncio.run(_run(app))
