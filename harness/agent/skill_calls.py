@@ -78,21 +78,26 @@ class SkillCalls:
 
     async def _read(self, name: str) -> SkillText:
         skill = await asyncio.to_thread(self.skills.load, name)
-        if not skill.changed:
-            return skill
+        return await self._confirmed(name) if skill.changed else skill
+
+    async def _confirmed(self, name: str) -> SkillText:
+        """A skill that is not as it was added, once the person has said that it may be used so."""
+        folder = self.skills.config_dir
+        # before it is read: what is pinned is then what the person is asked about, or older, and asked about again
+        files = await asyncio.to_thread(skill_pins.current, folder, name)
+        skill = await asyncio.to_thread(self.skills.load, name)
         what = ", ".join(skill.changed[:5]) + (f" and {len(skill.changed) - 5} more" if skill.changed[5:] else "")
         question = f"The skill `{name}` is not as you added it ({what}). Use it as it is now? Look first: {skill.path}"
-        if await self.ask(Question(question, (_YES, "no"), title="A skill changed:")) != _YES:
+        if await self.ask(Question(question, (_YES, "no"), title="A skill changed:", own_words=False)) != _YES:
             raise SkillError(
                 f"skill `{name}` changed since it was added ({what}) and that was not confirmed; "
                 f"look at it, then: harness skills accept {name}"
             )
-        await asyncio.to_thread(skill_pins.accept, self.skills.config_dir, name)
-        # read again: what is pinned now, and nothing later, is what is used
-        again = await asyncio.to_thread(self.skills.load, name)
-        if again.changed or again.body != skill.body:
-            raise SkillError(f"skill `{name}` changed while it was confirmed; look at it again")
-        return again
+        await asyncio.to_thread(skill_pins.accept, folder, name, files)
+        skill = await asyncio.to_thread(self.skills.load, name)
+        if skill.changed:
+            raise SkillError(f"skill `{name}` changed while it was confirmed; call it again")
+        return skill
 
 
 @dataclass(slots=True, kw_only=True)

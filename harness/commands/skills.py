@@ -20,7 +20,6 @@ from harness.errors import SkillError, UsageError
 from harness.knowledge import skill_pins
 from harness.knowledge.project import find_root
 from harness.knowledge.skill_format import NAME
-from harness.knowledge.skill_tree import scan
 from harness.knowledge.skills import Skills, SkillText
 from harness.seam import Seam
 from harness.tools.output import visible
@@ -136,26 +135,20 @@ def _accept(arguments: Sequence[str], here: Here) -> int:
     pin = skill_pins.pins(here.config_dir).get(flags.name)
     if pin is None:
         raise SkillError(f"skill `{flags.name}` is not pinned: `harness skills add` did not bring it")
-    text = (folder / "SKILL.md").read_bytes() if (folder / "SKILL.md").is_file() else b""
-    lines = skill_pins.changes(here.config_dir, flags.name, _digest(folder))
+    files = skill_pins.current(here.config_dir, flags.name)
+    lines = skill_pins.changes(here.config_dir, flags.name, files.get("SKILL.md", "").removesuffix("+x"))
     if not lines:
         print(f"skill {flags.name} is as it was added")
         return 0
-    scan(folder)  # what could not be added cannot be accepted
     for line in lines:
         print(one_line(line))
-    print(f"SKILL.md now has {len(text):,} bytes; read it: {one_line(str(folder))}")
+    print(f"look at it: {one_line(str(folder))}")
     if not agreed("Use it as it is now?", yes=flags.yes):
         print("nothing was changed")
         return 1
-    skill_pins.accept(here.config_dir, flags.name)
+    skill_pins.accept(here.config_dir, flags.name, files)
     print(f"skill {flags.name} is pinned as it is now")
     return 0
-
-
-def _digest(folder: Path) -> str:
-    files = {file.path: file.digest for file in scan(folder)}
-    return files.get("SKILL.md", "")
 
 
 def _remove(arguments: Sequence[str], here: Here) -> int:

@@ -63,7 +63,7 @@ def add(arguments: Sequence[str], seam: Seam, config_dir: Path) -> int:
             _refuse_taken(offer.manifest.name, skills, offers, replace=flags.replace)
         for offer in offers:
             for line in _shown(offer, skills, flags.source):
-                print(one_line(line))
+                print(" " * (len(line) - len(line.lstrip(" "))) + one_line(line))
         if not agreed(f"Add {', '.join(offer.manifest.name for offer in offers)} to {skills}?", yes=flags.yes):
             print("nothing was added")
             return 1
@@ -71,7 +71,8 @@ def add(arguments: Sequence[str], seam: Seam, config_dir: Path) -> int:
         source = flags.source if is_url(flags.source) else str((seam.cwd() / flags.source).resolve())
         for offer in offers:
             _install(offer, config_dir, staging, Pin(source, day, marks(offer.files)))
-            print(f"added {offer.manifest.name}; call it by /{offer.manifest.name}")
+            name = offer.manifest.name
+            print(f"added {name}" + (f"; call it by /{name}" if offer.manifest.user_invocable else ""))
     return 0
 
 
@@ -84,7 +85,7 @@ def agreed(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("nobody is here to be asked; with --yes nobody is")
+        raise UsageError("nobody is here to be asked; --yes does it without asking")
     sys.stdout.write(f"{one_line(question)} [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -201,9 +202,9 @@ def _shown(offer: Offer, skills: Path, source: str) -> Iterator[str]:
     elif (bundled_dir() / manifest.name).is_dir():
         yield "  comes before the bundled skill of that name"
     total = sum(file.size for file in offer.files)
-    yield f"  {len(offer.files)} files, {total:,} bytes:"
+    yield f"  files: {len(offer.files)}, {total:,} bytes in all"
     for file in offer.files[:SHOWN_FILES]:
-        yield f"    {file.path}  {file.size:,}{'  a program' if file.executable else ''}"
+        yield f"    {file.path}: {file.size:,} bytes{', a program' if file.executable else ''}"
     if offer.files[SHOWN_FILES:]:
         yield f"    and {len(offer.files) - SHOWN_FILES} more"
     yield from _warnings(offer)

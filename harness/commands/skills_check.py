@@ -35,7 +35,7 @@ def check(paths: Sequence[Path], cwd: Path) -> int:
     errors = warnings = skills = 0
     for folder in dict.fromkeys(one for path in paths for one in _skills(path)):
         skills += 1
-        found = list(_findings(folder))
+        found = sorted(_findings(folder), key=lambda one: one.line)
         errors += sum(one.level != "warning" for one in found)
         warnings += sum(one.level == "warning" for one in found)
         shown = one_line(os.path.relpath(folder / "SKILL.md", cwd))

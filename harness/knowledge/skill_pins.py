@@ -120,14 +120,26 @@ def changes(config_dir: Path, name: str, digest: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def accept(config_dir: Path, name: str) -> None:
-    """Pin a skill as it is now.
+def current(config_dir: Path, name: str) -> Mapping[str, str]:
+    """The marks of a skill's files as they are now.
 
     Raises:
-        SkillError: it is not pinned, its files cannot be read, or the pins cannot be written.
+        SkillError: not all of them are ordinary files, or they are too many.
+    """
+    try:
+        return marks(scan(config_dir / "skills" / name))
+    except SkillError as problem:
+        raise SkillError(f"skill `{name}` cannot be used: {problem}") from problem
+
+
+def accept(config_dir: Path, name: str, files: Mapping[str, str]) -> None:
+    """Pin a skill to these files: those that the person confirmed, whatever is there by now.
+
+    Raises:
+        SkillError: it is not pinned, or the pins cannot be written.
     """
     found = pins(config_dir)
     if name not in found:
         raise SkillError(f"skill `{name}` is not pinned: `harness skills add` did not bring it")
-    found[name] = replace(found[name], files=marks(scan(config_dir / "skills" / name)))
+    found[name] = replace(found[name], files=files)
     write(config_dir, found)
