@@ -26,6 +26,10 @@ Client = TypeVar("Client")
 PINGS_FOR = 5
 """A stream that gives nothing but pings is given up after this many idle times."""
 
+LINGER = 0.25
+"""Seconds for which the end of a stream is waited for once its answer is complete, so that its connection can be used
+again: a stream that is closed before its last chunk takes its connection with it."""
+
 SHORTEST_KEY = 8
 """Characters from which a key is looked for in error texts; a shorter one is a placeholder and would be in any word."""
 
@@ -97,6 +101,7 @@ class Transport:
                     for part in decoder.feed(data, request_id):
                         yield part
                     if decoder.finished:
+                        await _rest(events)
                         return
             raise errors.StreamBroken("the vendor's stream ended before the answer did")
         except errors.ProviderError as error:
@@ -139,6 +144,14 @@ class Transport:
             if event.event != "ping" and event.data:
                 chunks.progress()
                 yield event.data
+
+
+async def _rest(events: AsyncIterator[object]) -> None:
+    """Read a stream to its end. The answer is complete: whatever goes wrong now costs its connection only."""
+    with contextlib.suppress(errors.ProviderError, TimeoutError):
+        async with asyncio.timeout(LINGER):
+            async for _ in events:
+                pass
 
 
 class _Chunks:

@@ -23,6 +23,8 @@ from harness.simulator.rules import Rules
 from harness.simulator.vendor import WIRES, Brain, Response, Vendor, whole
 
 _READ_AT_MOST = 256 * 1024 * 1024
+_RESETS = struct.pack("ii", 1, 0)
+"""Linger 0: the peer sees a reset, not an orderly end."""
 
 
 class Simulator:
@@ -104,6 +106,15 @@ class Simulator:
         """Every refused or reset request, in order."""
         return list(self._vendor.refused)
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """TCP connections: all that were accepted since `start`, and those that are open now."""
+        return self._server.connections() if self._server is not None else (0, 0)
+
+    def hang_up(self, *, reset: bool = False) -> int:
+        """End every open connection, in good order or with a reset; how many there were."""
+        return self._server.hang_up(reset=reset) if self._server is not None else 0
+
     def fault(self, fault: Fault) -> None:
         """Queue a fault for the next `fault.times` message requests."""
         self._vendor.fault(fault)
@@ -126,6 +137,7 @@ class _Server(ThreadingHTTPServer):
         self.vendor = vendor
         self.closing = threading.Event()
         self._open: set[socket.socket] = set()
+        self._accepted = 0
         self._open_lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
 
@@ -139,6 +151,23 @@ class _Server(ThreadingHTTPServer):
     def track(self, connection: socket.socket, *, is_open: bool) -> None:
         with self._open_lock:
             (self._open.add if is_open else self._open.discard)(connection)
+            self._accepted += is_open
+
+    def connections(self) -> tuple[int, int]:
+        with self._open_lock:
+            return self._accepted, len(self._open)
+
+    def hang_up(self, *, reset: bool) -> int:
+        with self._open_lock:
+            connections = list(self._open)
+        for connection in connections:
+            try:
+                if reset:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESETS)
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # it was ended by the other side
+        return len(connections)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that hang up are no news; anything else is a fault of the simulator and is shown."""
@@ -149,13 +178,7 @@ class _Server(ThreadingHTTPServer):
         self.closing.set()
         self.shutdown()
         self.server_close()
-        with self._open_lock:
-            connections = list(self._open)
-        for connection in connections:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+        self.hang_up(reset=False)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -252,8 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _cut(self, *, reset: bool) -> None:
         self.close_connection = True
         if reset:
-            # Linger 0: the peer sees a reset, not an orderly end.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESETS)
             self.connection.close()
         else:
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -6,7 +6,6 @@ Every test ends with the check that the vendor refused nothing and the prefix ne
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -127,14 +126,13 @@ def test_retries_can_be_off(lab: Lab, vendor: Start) -> None:
 
 def test_pooled_connection_that_the_vendor_closed(lab: Lab, vendor: Start) -> None:
     sim = vendor(Script([call("shell", command="sleep 0.6")]))
+    cuts: list[int] = []
 
     def cut() -> None:
         while not sim.requests:
             time.sleep(0.01)
         time.sleep(0.2)
-        assert sim._server is not None
-        for connection in list(sim._server._open):
-            connection.shutdown(socket.SHUT_RDWR)
+        cuts.append(sim.hang_up())
 
     cutting = threading.Thread(target=cut)
     cutting.start()
@@ -143,6 +141,7 @@ def test_pooled_connection_that_the_vendor_closed(lab: Lab, vendor: Start) -> No
 
     assert (ran.code, ran.out) == (0, "done\n")
     assert len(sim.requests) == 2
+    assert cuts == [1]
 
 
 # ----------------------------------------------------------------------------------------------------- stream

@@ -17,7 +17,7 @@ from harness import errors
 from harness.conversation.blocks import Text, ToolCall
 from harness.providers.anthropic import Anthropic
 from harness.providers.anthropic_wire import Decoder
-from harness.providers.base import BlockBroken, BlockDone, Finished, Part
+from harness.providers.base import BlockBroken, BlockDone, Finished, Part, Recorder
 from harness.providers.calls import DEEPEST
 from harness.seam import Seam
 
@@ -70,14 +70,16 @@ def server(*pieces: bytes, kind: str = "text/event-stream", every: float = 0.0) 
         running.server_close()
 
 
-def stream(url: str, idle: float = 5.0, key: str = "sk-test-0123456789") -> tuple[list[Part], Exception | None]:
+def stream(
+    url: str, idle: float = 5.0, key: str = "sk-test-0123456789", record: Recorder = lambda _: None
+) -> tuple[list[Part], Exception | None]:
     """All parts, and how it ended."""
 
     async def collect() -> tuple[list[Part], Exception | None]:
         provider = Anthropic("anthropic/claude-sonnet-5-5", url, key, Seam(), idle, {})
         parts: list[Part] = []
         try:
-            async for part in provider.stream(b"{}", lambda _: None):
+            async for part in provider.stream(b"{}", record):
                 parts.append(part)  # noqa: PERF401 - what came before an error counts
         except errors.ProviderError as error:
             return parts, error
@@ -211,3 +213,22 @@ def test_what_is_left_of_a_call() -> None:
         list(decoder.feed(json.dumps({"type": "content_block_delta", "index": 0, "delta": delta}), ""))
 
         assert decoder.broken() == (BlockBroken("tool_use", raw, name or ""),)
+
+
+def test_a_stream_that_goes_on_behind_its_answer_is_not_waited_for() -> None:
+    comments = [b": nothing\n\n"] * 100
+    chunks: list[bytes] = []
+    with server(wire(EVENTS), *comments, every=0.05) as url:
+        parts, error = stream(url, record=chunks.append)
+
+    assert error is None
+    assert isinstance(parts[-1], Finished)
+    assert 0 < len(chunks) < 50
+
+
+def test_what_breaks_behind_the_answer_breaks_nothing() -> None:
+    with server(wire(EVENTS), b"data: \xff\n\n") as url:
+        parts, error = stream(url)
+
+    assert error is None
+    assert isinstance(parts[-1], Finished)

@@ -6,8 +6,6 @@ What is temporary is sent again byte for byte, never earlier than asked; what is
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
@@ -111,17 +109,13 @@ def test_a_pooled_connection_that_went_stale(how: str, begin: Begin) -> None:
     """The vendor, or something between, ended the connection while the person was thinking."""
     person = begin(Script("One.", "Two."))
     person.say("One?")
-    server = person.simulator._server
-    assert server is not None
-    for connection in list(server._open):
-        if how == "reset":
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+    assert person.simulator.connections == (1, 1)
+    assert person.simulator.hang_up(reset=how == "reset") == 1
 
     assert person.answer("Two?") == "Two."
     assert len(person.mainline) == 2
     assert person.mainline[1].read == person.mainline[1].perfect_read > 0
+    assert person.simulator.connections[0] == 2
 
 
 def test_a_reset_before_any_header_is_sent_again(begin: Begin) -> None:
