@@ -5,6 +5,7 @@ Invariant: nothing below this file reaches for a part by itself; everything is g
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,16 +14,19 @@ from pathlib import Path
 from typing import cast
 
 from harness import __version__
-from harness.agent import settings
+from harness.agent import offspring, settings
 from harness.agent.checkpoints import Checkpoints, SnapshotStore, open_store
 from harness.agent.compacting import Compaction
 from harness.agent.compaction import Compactor
 from harness.agent.compaction_rules import CompactionConfig
+from harness.agent.delegation import of_skill
 from harness.agent.fallback import Fallback
 from harness.agent.gate import Gate
+from harness.agent.loop import ContextSource
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
 from harness.agent.skill_calls import SkillCalls, SkilledAgent
+from harness.agent.subagents import TURNS, Caller, Kit, SubAgents, delegating
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
 from harness.audit.book import Book, read_book
@@ -31,7 +35,7 @@ from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json, digest
 from harness.conversation.events import Ask, AskPermission, Event, Notice, Question
 from harness.conversation.request import FrozenPrefix, Line
-from harness.errors import StorageFull, UsageError
+from harness.errors import SkillError, StorageFull, UsageError
 from harness.knowledge import project, skills
 from harness.prompt.context import Facts, context_message
 from harness.prompt.layers import Layer, session_text, static_text
@@ -44,7 +48,7 @@ from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.tools import ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, write
-from harness.tools.base import Seen, Tool, definition
+from harness.tools.base import Effect, Seen, Tool, definition
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Mode, parse_rules
@@ -52,6 +56,11 @@ from harness.workspace.ripgrep import find_rg
 
 DEFAULT_OUTPUT = 32_000
 """Output tokens asked for where nothing else is set: room for a long file, within every current model's limit."""
+
+
+def room(model: Model, used: int) -> int:
+    """Bytes that the results of one answer may add where that many tokens of a model's window are used."""
+    return 2 * (model.window - used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +138,14 @@ class App:
         self._fallback_model = self._catalog.find(self.config.fallback_model) if self.config.fallback_model else None
         self.session = self._open()
         self.checkpoints = Checkpoints(self.session, self._snapshots())
+        self._caller = Caller(self.checkpoints.guard(self._gate.permit))
+        self._asking = asyncio.Lock()
         try:
-            self.agent = self._agent()
+            self.agent = self._caller.agent = self._agent()
+            self.sub_agents = SubAgents(self._kit(), self.session)
             self._fallback = Fallback(self.agent, self._fallback_model.id if self._fallback_model else "", self._use)
             compactor = Compactor(self.agent, self._freeze)
-            self.compaction = Compaction(self.agent, compactor, self._compaction_config(), self._fallback.call)
+            self.compaction = Compaction(self.agent, compactor, CompactionConfig.of(self.config), self._fallback.call)
             self.agent.call = self.compaction.call
             self._begin()
         except BaseException:
@@ -165,6 +177,7 @@ class App:
         else:
             session = Session.resume(folder, seam, from_elsewhere=options.from_elsewhere)
         try:
+            offspring.recover(session)
             # without the flag, a session keeps the person's model, whatever stood in for it
             if session.last_model and options.model is None:
                 last = session.fallback["model"] if session.fallback else session.last_model
@@ -200,7 +213,9 @@ class App:
         }
 
     def _freeze(self) -> FrozenPrefix:
-        tools = [definition(tool.spec) for tool in self._tools(_NothingSeen(), Spill(Path()))]
+        tools = [
+            definition(tool.spec) for tool in self._tools(_NothingSeen(), Spill(Path()), Caller(self._gate.permit))
+        ]
         user = project.user_file(self._config_dir)
         rules = project.rule_files(self.root, self._options.cwd)
         index = self.skills.discover()
@@ -245,32 +260,8 @@ class App:
         Raises:
             UsageError: the model in use does not have it.
         """
-        session, channel = self.session, self.agent.channel
-        model = channel.model
-        settings.check(model, level)
-        found = settings.effect(session, channel, level)
-        match found.kind:
-            case "same":
-                settings.change_later(session, level)
-                return ""
-            case "told":
-                settings.change_later(session, level)
-                return f"effort {level} for {model.id}: told inside the conversation, the cache stays"
-            case "free":
-                settings.change_now(session, model, level)
-                return f"effort {level} for {model.id}: nothing is cached, so it costs nothing"
-            case "waits":
-                answer: str | None = settings.LATER
-            case "paid":
-                # without a person, the flag is their word
-                answer = await self._ask(settings.question(model, level, found)) if self._person else settings.NOW
-        if answer == settings.NOW:
-            settings.change_now(session, model, level)
-            return f"effort {level} for {model.id}: {found.cost}"
-        if answer == settings.LATER:
-            settings.change_later(session, level)
-            return f"effort {level} for {model.id}: from the next compaction on"
-        return f"the effort of {model.id} stays as it is"
+        # without a person, the flag is their word
+        return await settings.change(self.session, self.agent.channel, level, self._ask if self._person else None)
 
     @property
     def effort(self) -> str:
@@ -332,25 +323,9 @@ class App:
         channel = self._channel(self.model)
         runner, policies = self._runner(), self._policies()
         spill = Spill(session.journal.folder / "outputs")
-        calls = SkillCalls(self.skills, self._ask, lambda: self._room(session.last_prompt), spill)
+        calls = SkillCalls(self.skills, self._ask, lambda: room(self.model, session.last_prompt), spill)
         return SkilledAgent(
             session, channel, runner, self._context, policies, checkpoints=self.checkpoints, skill_calls=calls
-        )
-
-    def _room(self, used: int) -> int:
-        """Bytes that one answer's results may add where that many tokens are used."""
-        return 2 * (self.model.window - used)
-
-    def _compaction_config(self) -> CompactionConfig:
-        config = self.config
-        return CompactionConfig(
-            enabled=config.compaction_enabled,
-            share=config.compaction_share,
-            cost_from=config.compaction_cost_from,
-            idle=config.compaction_idle,
-            idle_from=config.compaction_idle_from,
-            margin=config.compaction_margin,
-            returns=config.compaction_returns,
         )
 
     def clear(self) -> None:
@@ -362,11 +337,32 @@ class App:
         self.session.begin_epoch("clear", [], self._freeze())
 
     def _runner(self) -> ToolRunner:
-        session = self.session
+        return self._runner_of(self.session, self._caller, self.model)
+
+    def _runner_of(self, session: Session, caller: Caller, model: Model) -> ToolRunner:
+        """The tools of the session, or of a sub-agent."""
         spill = Spill(session.journal.folder / "outputs")
-        tools = self._tools(session.seen, spill)
-        permit = self.checkpoints.guard(self._gate.permit)
-        return ToolRunner(session, tools, permit, spill, self._room)
+        tools = self._tools(session.seen, spill, caller)
+        return ToolRunner(session, tools, caller.permit, spill, lambda used: room(model, used))
+
+    def _kit(self) -> Kit:
+        """What sub-agents are made of."""
+        return Kit(
+            workspace=self._workspace,
+            channel=self._channel_to,
+            runner=self._runner_of,
+            context=self._context_of,
+            compaction=CompactionConfig.of(self.config),
+            max_turns=min(TURNS, self._options.max_turns or TURNS),
+            max_cost=self._options.max_cost,
+        )
+
+    def _channel_to(self, name: str) -> Channel:
+        """The channel to a model for a sub-agent."""
+        model, own = self._catalog.find(name), self.agent.channel
+        if model.id == own.model.id:
+            return own
+        return self._channels.setdefault(model.id, self._channels.get(model.id) or self._channel(model))
 
     def _policies(self) -> Sequence[Policy]:
         policies: list[Policy] = [Repetition()]
@@ -376,16 +372,16 @@ class App:
             policies.append(MaxCost(self._options.max_cost, self.session.totals.cost or 0.0))
         return policies
 
-    def _tools(self, seen: Seen, spill: Spill) -> list[Tool]:
+    def _tools(self, seen: Seen, spill: Spill, caller: Caller) -> list[Tool]:
         workspace, environment = self._workspace, self._seam.environment()
         rg = find_rg(environment.get("PATH", ""))
         return [
-            ask_user.make(self._question),
+            ask_user.make(self._question(caller.skill)),
             checkpoint.make(workspace, lambda: self.checkpoints),
             edit.make(workspace, seen),
             glob.make(workspace, rg),
             grep.make(workspace, rg),
-            invoke_skill.make(self._skill),
+            invoke_skill.make(self._skill, delegating(lambda: self.sub_agents, caller), self._effect_of),
             read.make(workspace),
             shell.make(workspace, environment, spill, self._secrets, round(self.config.shell_timeout)),
             todo.make(),
@@ -395,15 +391,38 @@ class App:
     async def _skill(self, name: str) -> skills.SkillText:
         return await self.agent.skill_calls.by_model(name)
 
-    async def _question(self, text: str, options: tuple[str, ...]) -> str | None:
-        return await self._ask(Question(text, options))
+    def _effect_of(self, name: str) -> Effect:
+        """What a call of a skill may change."""
+        try:
+            delegation = of_skill(self.skills.load(name), "")
+        except SkillError:
+            return "none"
+        effect = delegation.effect if delegation else "none"
+        return "agent" if effect == "process" and self.config.permission_mode == "plan" else effect
+
+    def _question(self, skill: str) -> ask_user.Ask:
+        """Asks the person, one question at a time. skill: of the sub-agent that asks; "": the model does."""
+        title = f"The sub-agent {skill} asks:" if skill else Question("").title
+
+        async def ask(text: str, options: tuple[str, ...]) -> str | None:
+            async with self._asking:
+                return await self._ask(Question(text, options, title))
+
+        return ask
 
     def _context(self, told: Mapping[str, Json]) -> tuple[Message, Mapping[str, Json]] | None:
+        return self._context_of(self.model)(told)
+
+    def _context_of(self, model: Model) -> ContextSource:
+        """The facts that change, as a model is told them."""
+        return lambda told: self._facts(model, told)
+
+    def _facts(self, model: Model, told: Mapping[str, Json]) -> tuple[Message, Mapping[str, Json]] | None:
         index = self.skills.discover()
         rules = project.rule_files(self.root, self._options.cwd)
         facts = Facts(
             today=self._seam.today(),
-            model=self.model.name,
+            model=model.name,
             os=self._seam.os_name(),
             cwd=str(self._options.cwd),
             mode=self.config.permission_mode,

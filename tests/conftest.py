@@ -30,6 +30,9 @@ hypothesis.settings.load_profile("harness")
 def pytest_configure(config: pytest.Config) -> None:
     """Name the markers of the prefix watch."""
     config.addinivalue_line(
+        "markers", "branches(reason, times): so many branches of a line begin in this test, for the reason given"
+    )
+    config.addinivalue_line(
         "markers", "refusals(reason): a pretend vendor refuses requests in this test, for the reason given"
     )
 
@@ -81,10 +84,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def prefix_watch(request: pytest.FixtureRequest, isolation: Path, tmp_path: Path) -> Iterator[Watch]:
     """At the test's end: every mainline request extended the one before it, nothing was refused, no miss was ours.
 
-    `@pytest.mark.moves_prefix("why", times=2)` and `@pytest.mark.refusals("why")` say otherwise.
+    `@pytest.mark.moves_prefix("why", times=2)` and `@pytest.mark.refusals("why")` say otherwise;
+    `@pytest.mark.branches("why", times=2)` says that so many speak on one line besides its first.
     """
     epoch, refusals = (request.node.get_closest_marker(name) for name in ("moves_prefix", "refusals"))
-    watch = Watch([tmp_path, isolation], *_said(epoch), refusals=_said(refusals)[0])
+    branching = _said(request.node.get_closest_marker("branches"))[1] or 0
+    watch = Watch([tmp_path, isolation], *_said(epoch), branches=branching, refusals=_said(refusals)[0])
     yield watch
     problems = watch.problems()
     assert not problems, "\n".join(problems)

@@ -57,6 +57,51 @@ def moves(requests: Iterable[Received]) -> Iterator[Moved]:
             last[request.line] = request
 
 
+@dataclass(frozen=True)
+class Branched:
+    """A mainline request with which a branch of its line begins. shared: the blocks that it has from the one before."""
+
+    line: str
+    base: int
+    after: int
+    shared: int
+
+
+def branches(requests: Iterable[Received]) -> Iterator[Moved | Branched]:
+    """As `moves`, for a line that several speakers share: each goes on with a request of its own, to the last block.
+
+    A request that extends the end of a branch goes on with the longest such. Any other begins a branch: at the end of
+    an earlier request, or behind its system blocks. What parts from an earlier request anywhere else has moved.
+    """
+    ends: dict[str, list[Received]] = {}
+    sent: dict[str, list[Received]] = {}
+    for request in requests:
+        here, earlier = ends.setdefault(request.line, []), sent.setdefault(request.line, [])
+        before = max((end for end in here if first_moved(end, request) is None), key=_length, default=None)
+        if before is None and earlier:
+            yield _branched(request, earlier)
+        if request.kind == "mainline":
+            here[:] = [end for end in here if end is not before] + [request]
+            earlier.append(request)
+
+
+def _branched(request: Received, earlier: Sequence[Received]) -> Moved | Branched:
+    base = max((one for one in earlier if first_moved(one, request) is None), key=_length, default=None)
+    if base is not None:
+        return Branched(request.line, base.index, request.index, len(base.blocks))
+    system = [identity(block) for block in earlier[0].blocks if block.level != "messages"]
+    own = [identity(block) for block in request.blocks]
+    if own[: len(system)] == system:
+        return Branched(request.line, earlier[0].index, request.index, len(system))
+    moved = first_moved(earlier[-1], request)
+    assert moved is not None
+    return moved
+
+
+def _length(request: Received) -> int:
+    return len(request.blocks)
+
+
 def verdicts_of_ours(folders: Sequence[Path]) -> list[str]:
     """Journals under the folders that hold the verdict "ours", with its cause."""
     found = []
@@ -81,6 +126,8 @@ class Watch:
     """Why the prefix may move; "" where it may not."""
     times: int | None = None
     """How often exactly; None: at least once."""
+    branches: int = 0
+    """How many branches begin on lines that are in use, exactly: sub-agents, and callers that go on beside them."""
     refusals: str = ""
     """Why a request may be refused; "" where none may."""
     watched: list[Simulator] = field(default_factory=list)
@@ -91,10 +138,22 @@ class Watch:
             self.watched.append(simulator)
         return simulator
 
+    def _branches(self) -> list[str]:
+        found = [one for simulator in self.watched for one in branches(simulator.requests)]
+        begun = [one for one in found if isinstance(one, Branched)]
+        wrong = [str(one) for one in found if isinstance(one, Moved)]
+        if len(begun) != self.branches:
+            wrong.append(f"{len(begun)} branches began, not {self.branches}: {begun}")
+        return wrong
+
     def problems(self) -> list[str]:
         """What went wrong; empty in good health."""
         found = []
-        moved = [moved for simulator in self.watched for moved in moves(simulator.requests)]
+        if self.branches:
+            found += self._branches()
+            moved = []
+        else:
+            moved = [moved for simulator in self.watched for moved in moves(simulator.requests)]
         if not self.reason:
             found += [str(move) for move in moved]
             found += verdicts_of_ours(self.folders)

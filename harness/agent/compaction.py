@@ -32,6 +32,8 @@ CONTEXT_BYTES = 4_000
 """Kept free for the session context and the index of the archive."""
 WORDS_BYTES = 2_000
 """Of the person's last words, where they are not among the messages that stay."""
+STANDING_BYTES = 4_000
+"""Of a task that stays."""
 INDEX_LINES = 40
 EARLIER_ARCHIVES = 10
 SHORTEST = 20
@@ -48,11 +50,13 @@ class Compactor:
     Args:
         freeze: gives tools and system blocks as they would be frozen today: rules, skills and versions that changed
             since the session began enter the prefix here.
+        standing: what must stay word for word, of a sub-agent whose task is no words of a person.
     """
 
-    def __init__(self, agent: Agent, freeze: Callable[[], FrozenPrefix]) -> None:
+    def __init__(self, agent: Agent, freeze: Callable[[], FrozenPrefix], standing: str = "") -> None:
         self._agent = agent
         self._freeze = freeze
+        self._standing = standing
 
     async def run(self, why: str, focus: str = "", *, full: bool = False) -> AsyncGenerator[Event]:
         """Compact; the last event is a notice of what became of it.
@@ -157,6 +161,7 @@ class Compactor:
             HEAD,
             bound(canonical.clean(asked.summary), SUMMARY_BYTES, spill)[0],
             "" if any(entry.message.tag == "person" for entry in kept) else _words(archived, spill),
+            bound(self._standing, STANDING_BYTES, spill)[0],
             index_of(archive, unseen),
             GO_ON if conversation[-1].role == "user" else "",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.config import Config
 from harness.conversation.request import TTL_SECONDS, Ttl
 from harness.providers.facts import Price
 
@@ -35,6 +36,19 @@ class CompactionConfig:
     idle_from: int = 20_000
     margin: float = 30.0
     returns: float = 0.25
+
+    @classmethod
+    def of(cls, config: Config) -> CompactionConfig:
+        """As the person set it."""
+        return cls(
+            enabled=config.compaction_enabled,
+            share=config.compaction_share,
+            cost_from=config.compaction_cost_from,
+            idle=config.compaction_idle,
+            idle_from=config.compaction_idle_from,
+            margin=config.compaction_margin,
+            returns=config.compaction_returns,
+        )
 
 
 def window_limit(window: int, share: float, max_output: int) -> int:

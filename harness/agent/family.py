@@ -1,4 +1,4 @@
-"""The ledger of a session that has forks: what any of them read or wrote is there for all of them.
+"""The ledger of a session that has forks or sub-agents: what any of them read or wrote is there for all of them.
 
 Invariant: a pure fold over the journals of the family, in the order in which the requests started; looking at a
 relative never owns, locks or changes it.
@@ -31,26 +31,37 @@ def children(folder: Path) -> set[str]:
     return {path.name for path in (folder / _FORKS).glob("*")}
 
 
+def sub_agents(folder: Path) -> list[Path]:
+    """The folders of the sub-agents of a session, in its own, oldest first."""
+    return sorted((folder / "agents").glob("*"))
+
+
 def family_ledger(folder: Path, records: Iterable[Record]) -> Ledger:
     """The ledger of a session and all its relatives, near and far, whose journals still exist.
 
     Args:
-        folder: of the session; its relatives are beside it.
+        folder: of the session; forks and what it is a fork of are beside it, its sub-agents in it.
         records: of the session itself.
     """
     bills: dict[str, Bill] = {}
-    met, waiting = {folder.name}, _bills_and_kin(records, bills) | children(folder)
+    met, waiting = {folder}, _relatives(folder, records, bills)
     while waiting:
-        name = waiting.pop()
-        path = folder.parent / name / "journal.jsonl"
-        if name not in met and path.is_file():
-            waiting |= _bills_and_kin(read_records(path), bills) | children(path.parent)
-        met.add(name)
+        relative = waiting.pop()
+        path = relative / "journal.jsonl"
+        if relative not in met and path.is_file():
+            waiting |= _relatives(relative, read_records(path), bills)
+        met.add(relative)
         waiting -= met
     ledger = Ledger()
     for _, request, bill in sorted(bills.values(), key=lambda found: found[0]):
         apply_bill(ledger, request, bill)
     return ledger
+
+
+def _relatives(folder: Path, records: Iterable[Record], bills: dict[str, Bill]) -> set[Path]:
+    """Adds the bills of a session; gives the folders of its relatives, near ones only."""
+    kin = _bills_and_kin(records, bills) | children(folder)
+    return {folder.parent / name for name in kin} | set(sub_agents(folder))
 
 
 def _bills_and_kin(records: Iterable[Record], bills: dict[str, Bill]) -> set[str]:

@@ -81,6 +81,12 @@ class Agent:
             HarnessError: a call failed before anything was shown; the conversation stays valid and can go on.
         """
         self.begin(text, tag, injected)
+        async with aclosing(self.go_on()) as events:
+            async for event in events:
+                yield event
+
+    async def go_on(self) -> AsyncGenerator[Event]:
+        """The rest of a turn, whose beginning is the last message; see `turn`."""
         calls_made = nudges = 0
         while True:
             if stop := next((why for p in self.policies if (why := p.stop(self.session, calls_made))), ""):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.agent.efforts import Efforts
-from harness.agent.family import children, family_ledger, tell_parent
+from harness.agent.family import children, family_ledger, sub_agents, tell_parent
 from harness.agent.file_history import FileHistory
 from harness.agent.renderings import Renderings
 from harness.agent.seen import SeenFiles
@@ -39,11 +39,18 @@ class Totals:
     requests: int = 0
     usage: Usage = field(default_factory=Usage)
     cost: float | None = 0.0
+    delegated: int = 0
+    """Of the requests, those of sub-agents."""
 
-    def add(self, usage: Usage, cost: float | None) -> None:
-        """Take one response in."""
+    @property
+    def own(self) -> int:
+        """Of the requests, those of the session itself."""
+        return self.requests - self.delegated
+
+    def add(self, usage: Usage, cost: float | None, requests: int = 1) -> None:
+        """Take one response in, or all those of a sub-agent."""
         old = self.usage
-        self.requests += 1
+        self.requests += requests
         self.cost = None if self.cost is None or cost is None else self.cost + cost
         self.usage = Usage(
             old.uncached + usage.uncached,
@@ -76,6 +83,10 @@ class Session:
         self.replaced = ""
         """Why it was; "" where it never was."""
         self.last_model = ""
+        self.sub_agents: set[str] = set()
+        """Ids of the sub-agents that ended."""
+        self.born: Mapping[str, Json] = {}
+        """Of a sub-agent: who called it, as `agent.offspring` journals it."""
         self.last_request: Mapping[str, Json] = {}
         """The journaled form of the last mainline request, on whatever line."""
         self.efforts = Efforts()
@@ -115,7 +126,7 @@ class Session:
             session._check(folder.name)
             session._mend()
             session.relatives += sorted(children(folder) - set(session.relatives))
-            if session.relatives:
+            if session.relatives or sub_agents(folder):
                 session.ledger = family_ledger(folder, journal.records())
         except BaseException:
             journal.close()
@@ -154,7 +165,9 @@ class Session:
         return forked
 
     @classmethod
-    def fork_of(cls, source: Path, folder: Path, seam: Seam, until: int | None = None) -> Session:
+    def fork_of(
+        cls, source: Path, folder: Path, seam: Seam, until: int | None = None, ledger: Ledger | None = None
+    ) -> Session:
         """A new session that continues another, which stays as it is and may be in use: it is taken as far as it is.
 
         Records keep their numbers, so that whatever points at one still does.
@@ -162,6 +175,7 @@ class Session:
         Args:
             source: the folder of the other; the new one goes beside it.
             until: the last record number that is taken over; all by default.
+            ledger: of the other, for a sub-agent, which lives in its folder: they share it.
 
         Raises:
             JournalError: the other cannot be read, or the new one not be written; nothing of it is left then.
@@ -176,14 +190,22 @@ class Session:
             lost = [damage.after for damage in reader.damage if until is None or damage.after < until]
             forked.record("epoch", {"reason": "fork", "parent": source.name} | ({"lost": lost} if lost else {}))
             forked._mend()
-            tell_parent(source, folder.name)
-            forked.ledger = family_ledger(folder, forked.journal.records())
+            if ledger is None:
+                tell_parent(source, folder.name)
+            forked.ledger = family_ledger(folder, forked.journal.records()) if ledger is None else ledger
         except BaseException as error:
             forked.journal.remove()
             if isinstance(error, OSError):
                 raise storage_error(error, folder) from error
             raise
         return forked
+
+    def inherit(self, caller: Session) -> None:
+        """Share another session's ledger, and send tools and system blocks as it does."""
+        self.ledger = caller.ledger
+        for profile, prefix in caller._wire_prefixes.items():
+            if prefix != self.prefix:
+                self.record("wire_prefix", {"profile": profile, **write_prefix(prefix, self.journal.blobs)})
 
     def _copied(self, records: Iterable[Record], until: int | None) -> Iterator[Record]:
         for record in records:
@@ -228,6 +250,12 @@ class Session:
                 self.relatives.append(data["child"])
             case "rendering":
                 self._renderings.apply(record)
+            case "born":
+                self.born = data
+            case "subagent":
+                self.sub_agents.add(data["child"])
+                self.totals.add(read_usage(data["usage"]), data["cost"], data["requests"])
+                self.totals.delegated += data["requests"]
             case "fallback":
                 self.fallback = data
             case "fallback_over":

@@ -14,7 +14,7 @@ from harness.agent.turn import Channel
 from harness.audit.cost import price_ahead
 from harness.audit.report import money, tokens
 from harness.conversation.blocks import Message, Setting
-from harness.conversation.events import Question
+from harness.conversation.events import Ask, Question
 from harness.errors import UsageError
 from harness.providers import connect
 from harness.providers.catalog import Model
@@ -99,6 +99,43 @@ def change_now(session: Session, model: Model, level: str) -> None:
 def change_later(session: Session, level: str) -> None:
     """Want that effort: what can be told inside the conversation is, with the next request; the rest waits."""
     session.record("setting", {"effort": level})
+
+
+async def change(session: Session, channel: Channel, level: str, ask: Ask | None) -> str:
+    """Go on with another effort, in the way that costs least; what is paid for is asked first.
+
+    Gives one line that says what was done; "" where there was nothing to do.
+
+    Args:
+        ask: the person; None where nobody is there: then what they typed was their word.
+
+    Raises:
+        UsageError: the model in use does not have it.
+    """
+    model = channel.model
+    check(model, level)
+    found = effect(session, channel, level)
+    match found.kind:
+        case "same":
+            change_later(session, level)
+            return ""
+        case "told":
+            change_later(session, level)
+            return f"effort {level} for {model.id}: told inside the conversation, the cache stays"
+        case "free":
+            change_now(session, model, level)
+            return f"effort {level} for {model.id}: nothing is cached, so it costs nothing"
+        case "waits":
+            answer: str | None = LATER
+        case "paid":
+            answer = await ask(question(model, level, found)) if ask else NOW
+    if answer == NOW:
+        change_now(session, model, level)
+        return f"effort {level} for {model.id}: {found.cost}"
+    if answer == LATER:
+        change_later(session, level)
+        return f"effort {level} for {model.id}: from the next compaction on"
+    return f"the effort of {model.id} stays as it is"
 
 
 def on_its_line(session: Session, channel: Channel) -> Channel:

@@ -73,6 +73,8 @@ class SkillCalls:
         skill = await self._read(name)
         if not skill.manifest.user_invocable:
             raise SkillError(f"skill `{name}` is for the model alone; say what you want done")
+        if skill.manifest.runs_as.context != "inline" and skill.manifest.model_invocable:
+            return (f"[The person calls the skill {name} with the next message. Call invoke_skill for it.]",)
         told, _ = bound(framed(skill, task), max(SMALLEST, self.room()), self.spill)
         return (f"[The person calls the skill {name} with the next message. Follow it.]\n{told}",)
 

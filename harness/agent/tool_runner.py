@@ -17,9 +17,9 @@ from jsonschema.exceptions import best_match
 from harness.agent.session import Session
 from harness.conversation.blocks import Image, Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import clean
-from harness.conversation.events import Event, Notice, ToolFinished, ToolStarted
+from harness.conversation.events import Event, Notice, Tell, ToolFinished, ToolStarted
 from harness.conversation.stored import write_block
-from harness.tools.base import Outcome, Tool, error
+from harness.tools.base import Effect, Outcome, Tool, error
 from harness.tools.output import Spill, bound
 from harness.workspace.permissions import Subject
 
@@ -42,6 +42,23 @@ class Checked:
     call: ToolCall
     tool: Tool | None
     refusal: str = ""
+
+    @property
+    def effect(self) -> Effect:
+        """What it may change; of one that must not run, nothing."""
+        if self.tool is None or self.refusal:
+            return "none"
+        tool = self.tool
+        return tool.effect if tool.effect_of is None else tool.effect_of(self.call.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A call that ended. seconds: since its group began."""
+
+    item: Checked
+    outcome: Outcome
+    seconds: float
 
 
 class ToolRunner:
@@ -66,7 +83,8 @@ class ToolRunner:
     async def run(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Event]:
         """Run the calls and append their results to the conversation.
 
-        Consecutive read-only calls run together; any other call waits for those before it and holds those after it.
+        Consecutive calls that change nothing run together, sub-agents that only read among them; any other call waits
+        for those before it and holds those after it.
         """
         self._images = _bytes_of_images(entry.message for entry in self._session.history.entries)
         share = max(SMALLEST, self._budget(self._session.last_prompt) // len(calls))
@@ -76,8 +94,12 @@ class ToolRunner:
             group = [await self._permitted(item) for item in checked]
             for item in group:
                 yield ToolStarted(item.call.id, item.call.name, _summary(item.call))
-            async with aclosing(self._together(group)) as finished:
-                async for item, outcome, seconds in finished:
+            async with aclosing(self._together(group)) as happenings:
+                async for happened in happenings:
+                    if not isinstance(happened, _Finished):
+                        yield happened
+                        continue
+                    item, outcome, seconds = happened.item, happened.outcome, happened.seconds
                     results[item.call.id] = self._record(item.call, outcome, share)
                     yield ToolFinished(item.call.id, item.call.name, outcome.shown, outcome.is_error, seconds)
                     while self._spill.lost:
@@ -85,20 +107,28 @@ class ToolRunner:
         self._session.add(Message("results", tuple(results[call.id] for call in calls)))
         await self._session.sync()
 
-    async def _together(self, group: Sequence[Checked]) -> AsyncGenerator[tuple[Checked, Outcome, float]]:
-        """Run a group at once; give each as it finishes. A cancellation ends all of them."""
-        if any(item.tool and not item.tool.read_only and not item.refusal for item in group):
-            for item in group:
+    async def _together(self, group: Sequence[Checked]) -> AsyncGenerator[_Finished | Event]:
+        """Run a group at once; give each as it finishes, and what is told meanwhile. A cancellation ends all."""
+        effects = [item.effect for item in group]
+        for item, effect in zip(group, effects, strict=True):
+            if effect != "none":
                 self._session.record("intent", {"call_id": item.call.id, "tool": item.call.name})
+        if set(effects) != {"none"}:
             await self._session.sync()
         begun = self._session.seam.monotonic()
-        tasks = {asyncio.ensure_future(_run(item)): item for item in group}
+        happened: asyncio.Queue[Event | asyncio.Task[Outcome]] = asyncio.Queue()
+        tasks = {asyncio.ensure_future(_run(item, happened.put_nowait)): item for item in group}
+        for task in tasks:
+            task.add_done_callback(happened.put_nowait)
         try:
-            waiting = set(tasks)
-            while waiting:
-                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for task in sorted(done, key=lambda task: group.index(tasks[task])):
-                    yield tasks[task], task.result(), self._session.seam.monotonic() - begun
+            left = len(tasks)
+            while left:
+                found = await happened.get()
+                if isinstance(found, asyncio.Task):
+                    left -= 1
+                    yield _Finished(tasks[found], found.result(), self._session.seam.monotonic() - begun)
+                else:
+                    yield found
         finally:
             for task in tasks:
                 task.cancel()
@@ -168,17 +198,19 @@ def _bytes_of_images(messages: Iterable[Message]) -> int:
     return sum(len(part.data) for part in parts if isinstance(part, Image))
 
 
-async def _run(item: Checked) -> Outcome:
+async def _run(item: Checked, tell: Tell) -> Outcome:
     if item.refusal or item.tool is None:
         return error(item.refusal)
+    if item.tool.run_call is not None:
+        return await item.tool.run_call(item.call.id, item.call.arguments, tell)
     return await item.tool.run(item.call.arguments)
 
 
 def _groups(items: Sequence[Checked]) -> Iterator[list[Checked]]:
-    """Runs of read-only calls, and every other call alone. What will not run waits for nobody."""
+    """Runs of calls that change nothing, and every other call alone. What will not run waits for nobody."""
     group: list[Checked] = []
     for item in items:
-        alone = item.tool is not None and not item.refusal and not item.tool.read_only
+        alone = item.effect not in ("none", "agent")
         if alone and group:
             yield group
             group = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -86,15 +86,22 @@ class ModelCall:
     Args:
         tail: messages of a side request, which reads the line's cache and is not continued.
         until: for a side request: how many messages of the conversation it follows; None: all.
+        began: called when the answer begins: from then on others can read what the request writes.
     """
 
     def __init__(
-        self, session: Session, channel: Channel, tail: Sequence[Message] = (), until: int | None = None
+        self,
+        session: Session,
+        channel: Channel,
+        tail: Sequence[Message] = (),
+        until: int | None = None,
+        began: Callable[[], None] = lambda: None,
     ) -> None:
         self._session = session
         self._channel = channel
         self._tail = tuple(tail)
         self._until = until
+        self._began = began
         self._stream = _Stream()
         self._request_seq = -1
         self._started = 0.0
@@ -102,6 +109,11 @@ class ModelCall:
         self._done: ResponseDone | None = None
         self.answer: Answer = Answer(None, "")
         self.request: Request | None = None
+
+    @property
+    def expected(self) -> int | None:
+        """Tokens that the request should read, by earlier bills; None where none tells."""
+        return self._expected.tokens
 
     async def run(self) -> AsyncGenerator[Event]:
         """Make the call.
@@ -114,7 +126,7 @@ class ModelCall:
         request = self._prepare()
         body = channel.provider.body(request)
         await session.sync()
-        yield RequestSent(session.totals.requests + 1, channel.model.id, side=request.side)
+        yield RequestSent(session.totals.own + 1, channel.model.id, side=request.side)
         if self._expected.reason == "ours":
             yield Notice(warning(self._expected, channel.model, channel.ttl))
         try:
@@ -244,6 +256,7 @@ class ModelCall:
             match part:
                 case Began():
                     stream.began = part
+                    self._began()
                 case TextPart(text):
                     stream.shown = True
                     stream.text.append(text)
@@ -301,7 +314,7 @@ class ModelCall:
             price = cost(model, usage)
             kept = self._response(stop, usage, verdict, price, error)
             self._session.record("response", kept)
-            number, lost = self._session.totals.requests, (verdict.lost, kept["verdict"]["price"])
+            number, lost = self._session.totals.own, (verdict.lost, kept["verdict"]["price"])
             self._done = ResponseDone(number, model.id, usage, price, verdict.kind, verdict.cause, stop, *lost)
         message_id = stream.began.message_id if stream.began else ""
         message = self._message(stop, partial=stream.finished is None)

@@ -28,10 +28,12 @@ from harness.commands.skill_problems import problems
 from harness.conversation.events import (
     Event,
     Notice,
+    Progress,
     Question,
     RequestSent,
     ResponseDone,
     Retrying,
+    SubAgentDone,
     TextDelta,
     ThinkingDelta,
     ToolFinished,
@@ -61,6 +63,8 @@ _NAMES: dict[type[Any], str] = {
     Retrying: "retry",
     ToolStarted: "tool_started",
     ToolFinished: "tool_finished",
+    Progress: "progress",
+    SubAgentDone: "sub_agent",
     Notice: "notice",
     TurnEnded: "turn_ended",
 }
@@ -172,7 +176,7 @@ class OneShot:
             case _:
                 pass
         if self._output == "stream-json":
-            body = _response(event) if isinstance(event, ResponseDone) else asdict(event)
+            body = _body(event)
             _print_json({"type": _NAMES[type(event)], **body})
         else:
             self._progress.show(event)
@@ -239,6 +243,19 @@ def _response(event: ResponseDone) -> dict[str, Any]:
         "lost_usd": event.lost_usd,
         "stop": event.stop,
     }
+
+
+def _body(event: Event) -> dict[str, Any]:
+    match event:
+        case ResponseDone():
+            return _response(event)
+        case SubAgentDone():
+            about = {name: getattr(event, name) for name in ("call_id", "session", "skill", "context", "model", "end")}
+            counts = {"requests": event.requests, **_usage(event.usage), "hit_rate": hit_rate(event.usage)}
+            first = {"first_read_tokens": event.first_read, "first_expected_tokens": event.expected}
+            return about | counts | {"cost_usd": event.cost} | first
+        case _:
+            return asdict(event)
 
 
 def _print_json(value: dict[str, Any]) -> None:

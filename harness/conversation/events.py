@@ -89,6 +89,35 @@ class Notice:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a call has come that takes long, one line; it takes the place of what was told of that call before."""
+
+    call_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubAgentDone:
+    """A sub-agent ended.
+
+    session: its id. context: "fork" or "fresh". end: as `TurnEnd`. usage, cost: of all its requests. first_read: tokens
+    that its first request read; expected: that it should have read, by earlier bills; None where none tells.
+    """
+
+    call_id: str
+    session: str
+    skill: str
+    context: str
+    model: str
+    end: str
+    requests: int
+    usage: Usage
+    cost: float | None
+    first_read: int | None
+    expected: int | None
+
+
 TurnEnd = Literal["done", "limit", "refused", "partial", "failed", "interrupted"]
 
 
@@ -102,8 +131,21 @@ class TurnEnded:
 
 
 Event = (
-    RequestSent | TextDelta | ThinkingDelta | ResponseDone | Retrying | ToolStarted | ToolFinished | Notice | TurnEnded
+    RequestSent
+    | TextDelta
+    | ThinkingDelta
+    | ResponseDone
+    | Retrying
+    | ToolStarted
+    | ToolFinished
+    | Progress
+    | SubAgentDone
+    | Notice
+    | TurnEnded
 )
+
+Tell = Callable[[Event], None]
+"""Tells what happens within a call, while it runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ from typing import Literal, Protocol
 
 from harness.conversation.blocks import Image, Text
 from harness.conversation.canonical import Json
+from harness.conversation.events import Tell
 from harness.workspace.permissions import Subject
 
-Effect = Literal["none", "files", "process", "person"]
-"""What a call may change: nothing; files; anything at all (a process); nothing, but it waits for a person."""
+Effect = Literal["none", "agent", "files", "process", "person"]
+"""What a call may change: nothing; nothing, but it is never run twice (a sub-agent that only reads); files; anything at
+all (a process); nothing, but it waits for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ def error(text: str) -> Outcome:
 Run = Callable[[Mapping[str, Json]], Awaitable[Outcome]]
 """Runs one call. The arguments were checked against the schema. Cancellation must leave nothing running."""
 
+RunCall = Callable[[str, Mapping[str, Json], Tell], Awaitable[Outcome]]
+"""Runs one call that takes long: its id, its arguments, and where to tell what happens meanwhile."""
+
 Subjects = Callable[[Mapping[str, Json]], Subject]
 
 
@@ -68,19 +73,17 @@ Subjects = Callable[[Mapping[str, Json]], Subject]
 class Tool:
     """A tool as the runner uses it.
 
-    read_only: may run together with its read-only neighbours of the same answer; any other call is a barrier.
-    effect: decides whether the journal is synced before a call, and what a resume says of an unfinished one.
+    effect: decides what may run together, whether the journal is synced before a call, and what a resume says of an
+    unfinished one.
+    effect_of: of one call, where it depends on the arguments. run_call: in place of `run`, for a call that takes long.
     """
 
     spec: ToolSpec
     run: Run
     subject: Subjects
     effect: Effect = "none"
-
-    @property
-    def read_only(self) -> bool:
-        """No effect on anything."""
-        return self.effect == "none"
+    effect_of: Callable[[Mapping[str, Json]], Effect] | None = None
+    run_call: RunCall | None = None
 
 
 class Seen(Protocol):

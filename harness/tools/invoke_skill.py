@@ -10,10 +10,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from harness.conversation.canonical import Json
+from harness.conversation.events import Tell
 from harness.errors import SkillError
 from harness.knowledge.skill_body import fill
 from harness.knowledge.skills import SkillText
-from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
+from harness.tools.base import Effect, Outcome, Tool, ToolSpec, error, ok
 from harness.tools.output import line as one_line
 from harness.tools.output import plain
 from harness.workspace.permissions import Subject
@@ -36,17 +37,36 @@ SPEC = ToolSpec(
 )
 
 
-def make(load: Load) -> Tool:
-    """The tool."""
+Delegate = Callable[[SkillText, str, str, Tell], Awaitable[Outcome] | None]
+"""Has a sub-agent carry out a skill: its text, the instructions with the task, the id of the call, and where to tell
+how far it is. None for a skill whose instructions are for the caller."""
 
-    async def run(args: Mapping[str, Json]) -> Outcome:
+
+def make(
+    load: Load,
+    delegate: Delegate = lambda *_about: None,
+    effect: Callable[[str], Effect] = lambda _name: "none",
+) -> Tool:
+    """The tool.
+
+    Args:
+        effect: what a call of the named skill may change, before it is loaded for use.
+    """
+
+    async def run_call(call_id: str, args: Mapping[str, Json], tell: Tell) -> Outcome:
         try:
             skill = await load(args["name"])
         except SkillError as problem:
             return error(plain(str(problem)))
-        return ok(framed(skill, args["task"]), f"skill {one_line(skill.name)}")
+        text = framed(skill, args["task"])
+        if (delegated := delegate(skill, text, call_id, tell)) is not None:
+            return await delegated
+        return ok(text, f"skill {one_line(skill.name)}")
 
-    return Tool(SPEC, run, lambda _: Subject("none"))
+    async def run(args: Mapping[str, Json]) -> Outcome:
+        return await run_call("", args, lambda _event: None)
+
+    return Tool(SPEC, run, lambda _: Subject("none"), effect_of=lambda args: effect(args["name"]), run_call=run_call)
 
 
 def framed(skill: SkillText, task: str) -> str:

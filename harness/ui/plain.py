@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.conversation.events import Event, Notice, Retrying, ToolFinished, ToolStarted
+from harness.audit.report import hit_rate, money, percent, tokens
+from harness.conversation.events import Event, Notice, Retrying, SubAgentDone, ToolFinished, ToolStarted
 from harness.tools.output import visible
 
 Write = Callable[[str], object]
@@ -44,6 +45,10 @@ class Wording:
             case Retrying(attempt, wait, reason):
                 again = f"again in {wait:.1f} s"
                 return Line("warning", one_line(f"attempt {attempt} failed ({reason}); {again}", _LONGEST))
+            case SubAgentDone():
+                return Line(
+                    "done" if event.end in ("done", "limit") else "failed", one_line(sub_agent(event), _LONGEST)
+                )
             case Notice(text):
                 return Line("warning", one_line(text, _LONGEST))
             case _:
@@ -52,6 +57,12 @@ class Wording:
     def forget(self) -> None:
         """The turn is over: calls that have not ended never will."""
         self._summaries.clear()
+
+
+def sub_agent(event: SubAgentDone) -> str:
+    """What a sub-agent did, and what that cost."""
+    how = f"{event.skill} ({event.context}) {event.end}: {event.requests} requests"
+    return f"{how}, {tokens(event.usage.prompt)} tokens in, {percent(hit_rate(event.usage))} read, {money(event.cost)}"
 
 
 _MARKS = {"done": "·", "failed": "✗", "warning": "!"}

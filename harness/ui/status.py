@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from harness.audit.report import hit_rate, money, percent, tokens
 from harness.conversation.events import (
     Event,
+    Progress,
     RequestSent,
     ResponseDone,
     Retrying,
@@ -62,6 +63,8 @@ class Status:
                 self._doing = f"waiting {wait:.0f} s to try again"
             case ToolStarted(call_id, name, summary):
                 self._calls[call_id] = f"{name} {summary}".strip()
+            case Progress(call_id, text):
+                self._calls[call_id] = text
             case ToolFinished(call_id):
                 self._calls.pop(call_id, None)
                 self._doing = "working"

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from harness.simulator import Answer, Fault
+from tests.delegating import Brain
+from tests.delegating import call as delegated
 from tests.e2e.conftest import Start
 from tests.e2e.lab import Lab, Ran, Script, call, result_text, results, texts
 
@@ -60,6 +62,8 @@ def test_every_field_is_documented_and_every_documented_one_is_there(lab: Lab, v
     all_lines += lines(lab.run("-p", "hello", *flags, "--json-schema", str(lab.folder / "schema.json")))
     sim.brain = lambda _: Answer(({"text": "and"},), "max_tokens")
     all_lines += lines(lab.run("-p", "hello", *flags))
+    sim.brain = Brain([[delegated("explore", "alpha")], "Thanks."], {"alpha": ["It is so."]})
+    all_lines += lines(lab.run("-p", "explore", *flags))
 
     seen = {section for line in all_lines for section in check_fields(line)}
 

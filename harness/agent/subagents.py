@@ -1,0 +1,366 @@
+"""Sub-agents: skills that are carried out in a session of their own, for one call of another.
+
+Invariant: they share their caller's tools, system blocks, line and ledger, and never its rights beyond what its skill
+names. Whatever becomes of one is a result of its call; the others go on. The caller's conversation gets the report and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from harness.agent import offspring
+from harness.agent.compacting import Compaction
+from harness.agent.compaction import Compactor
+from harness.agent.compaction_rules import CompactionConfig
+from harness.agent.delegation import LAST_WORDS, Delegation, briefing, of_skill, report, taken_over
+from harness.agent.loop import Agent, Call, ContextSource
+from harness.agent.policies import Repetition
+from harness.agent.restriction import restricted
+from harness.agent.session import Session, Totals
+from harness.agent.settings import settled
+from harness.agent.tool_runner import Permit, ToolRunner
+from harness.agent.turn import Answer, Channel, ModelCall
+from harness.agent.warming import Key, Turn, Warming
+from harness.conversation.blocks import Message, Text
+from harness.conversation.events import (
+    Event,
+    Progress,
+    RequestSent,
+    ResponseDone,
+    SubAgentDone,
+    Tell,
+    ToolStarted,
+    TurnEnded,
+)
+from harness.errors import HarnessError, JournalError, UsageError
+from harness.knowledge.skills import SkillText
+from harness.providers.catalog import Model
+from harness.tools.base import Outcome, error
+from harness.tools.invoke_skill import Delegate
+from harness.tools.output import Spill
+from harness.workspace.paths import Workspace
+
+DEPTH = 2
+"""How deep sub-agents may call sub-agents: those of the session, and theirs."""
+TOGETHER = 8
+"""How many work at the same time."""
+TURNS = 40
+"""Model calls of one."""
+
+
+@dataclass(slots=True)
+class Caller:
+    """Who calls sub-agents: a session's agent, or a sub-agent. depth: 0 for the session's own."""
+
+    permit: Permit
+    depth: int = 0
+    skill: str = ""
+    agent: Agent = field(init=False)
+
+    @property
+    def spill(self) -> Spill:
+        """Where its whole outputs are kept."""
+        return Spill(self.agent.session.journal.folder / "outputs")
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What the program makes sub-agents of.
+
+    channel: to a model by its name. runner: the tools of a session, for a model that is called by them. context: the
+    facts that change, as a model is told them. max_turns: model calls of one. max_cost: USD of all of this run.
+    """
+
+    workspace: Workspace
+    channel: Callable[[str], Channel]
+    runner: Callable[[Session, Caller, Model], ToolRunner]
+    context: Callable[[Model], ContextSource]
+    compaction: CompactionConfig
+    max_turns: int = TURNS
+    max_cost: float | None = None
+
+
+class SubAgents:
+    """The sub-agents of one session, theirs included. `root`: the session."""
+
+    def __init__(self, kit: Kit, root: Session) -> None:
+        self.kit = kit
+        self._root = root
+        self._already = root.totals.cost
+        self.warming = Warming()
+        self._free = [asyncio.Semaphore(TOGETHER) for _ in range(DEPTH)]
+        self.working: dict[str, tuple[Session, Totals]] = {}
+
+    async def run(self, caller: Caller, call_id: str, delegation: Delegation, tell: Tell) -> Outcome:
+        """Carry out a skill for one call; gives its report, or why there is none."""
+        if caller.depth >= DEPTH:
+            return error(f"refused: sub-agents call each other {DEPTH} deep at most; do it yourself, or report it")
+        try:
+            channel = self._channel(caller, delegation)
+        except HarnessError as problem:
+            return error(f"the skill {delegation.skill} was not run: {problem}")
+        # one limit for each depth: who waits for its own sub-agents must not keep them waiting
+        async with self._free[caller.depth]:
+            work = _Work(self, caller, call_id, delegation, channel, tell)
+            return await work.run()
+
+    def _channel(self, caller: Caller, delegation: Delegation) -> Channel:
+        """How its model is called: as its caller's, unless a fresh one names another."""
+        own = caller.agent.channel
+        if not delegation.model:
+            return own
+        if delegation.context == "fork":
+            raise UsageError("`context: fork` goes on with the caller's model and cannot name another; use fresh")
+        channel = self.kit.channel(delegation.model)
+        if self.kit.max_cost is not None and channel.model.price is None:
+            raise UsageError(f"--max-cost cannot be kept: the price of {channel.model.id} is unknown")
+        return own if channel.model.id == own.model.id else channel
+
+    def over(self) -> str:
+        """Why no more money may be spent; "" where it may."""
+        limit = self.kit.max_cost
+        if limit is None:
+            return ""
+        parts = [spent.cost for spent in self._all_spent()]
+        if self._already is None or any(part is None for part in parts):
+            return "--max-cost cannot be checked: a price is unknown"
+        spent = sum(part or 0.0 for part in parts) - self._already
+        return f"--max-cost {limit:g} is reached, ${spent:.4f} spent" if spent >= limit else ""
+
+    def _all_spent(self) -> list[Totals]:
+        """Of the session, and of those at work, which it has not counted in yet."""
+        working = [offspring.spent(session.totals, before) for session, before in self.working.values()]
+        return [self._root.totals, *working]
+
+
+def delegating(pool: Callable[[], SubAgents], caller: Caller) -> Delegate:
+    """How a caller has skills carried out. pool: of the session, which may not be there yet."""
+
+    def delegate(skill: SkillText, text: str, call_id: str, tell: Tell) -> Awaitable[Outcome] | None:
+        delegation = of_skill(skill, text)
+        return None if delegation is None else pool().run(caller, call_id, delegation, tell)
+
+    return delegate
+
+
+@dataclass(slots=True)
+class _Limits:
+    """Ends a sub-agent at its turns, or where the money ends."""
+
+    pool: SubAgents
+    turns: int
+    at_turns: bool = False
+
+    def stop(self, session: Session, calls_made: int) -> str:  # noqa: ARG002 - the protocol's
+        """See `Policy`."""
+        self.at_turns = calls_made >= self.turns
+        return f"its {self.turns} turns are over" if self.at_turns else self.pool.over()
+
+
+class _Work:
+    """One sub-agent, from its birth to its end."""
+
+    def __init__(
+        self, pool: SubAgents, caller: Caller, call_id: str, delegation: Delegation, channel: Channel, tell: Tell
+    ) -> None:
+        self._pool = pool
+        self._kit = pool.kit
+        self._caller = caller
+        self._call_id = call_id
+        self._delegation = delegation
+        self._channel = channel
+        self._tell = tell
+        self._end: str = "failed"
+        self._first: ModelCall | None = None
+        self._first_read: int | None = None
+        self._turns = 0
+        self._doing = ""
+
+    async def run(self) -> Outcome:
+        """Work, and tell the caller's journal how it ended, however it did."""
+        session: Session | None = None
+        caller = self._caller.agent.session
+        try:
+            session = await self._born()
+            before = offspring.totals_of(session)
+            self._record_birth(session, before)
+            self._pool.working[session.journal.id] = (session, before)
+            end = await self._worked(session)
+            self._end = end.reason
+            text, is_error = report(end, self._caller.spill)
+            return Outcome((Text(text),), is_error, self._shown(session, before))
+        except asyncio.CancelledError:
+            self._end = "interrupted"
+            raise
+        except HarnessError as failure:
+            return error(f"the sub-agent of {self._delegation.skill} failed: {failure}")
+        except Exception as crash:  # noqa: BLE001 - a crash of one is a result of its call, and the others go on
+            return error(f"the sub-agent of {self._delegation.skill} crashed: {self._keep_crash(crash)}")
+        finally:
+            if session is not None:
+                self._pool.working.pop(session.journal.id, None)
+                session.close()
+                if session.born and caller.journal.owned:
+                    self._ended(caller, session)
+
+    async def _born(self) -> Session:
+        """Its session. Not on the disk yet: it is before its first request."""
+        caller, channel = self._caller.agent.session, self._caller.agent.channel
+        folder = caller.journal.folder / offspring.FOLDER / caller.seam.new_id()
+        try:
+            folder.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError as problem:
+            raise JournalError(f"cannot write {folder.parent}: {problem.strerror}") from problem
+        if self._delegation.context == "fork":
+            return await asyncio.to_thread(offspring.fork, caller, folder)
+        effort = caller.efforts.of_line(channel.model.id) if channel.model is self._channel.model else None
+        return await asyncio.to_thread(offspring.fresh, caller, folder, effort)
+
+    def _record_birth(self, session: Session, before: Totals) -> None:
+        skill, context = self._delegation.skill, self._delegation.context
+        about = {"caller": self._caller.agent.session.journal.id, "call_id": self._call_id, "skill": skill}
+        session.record("born", about | {"context": context, "before": offspring.as_json(before)})
+
+    async def _worked(self, session: Session) -> TurnEnded:
+        """Let it work to its end."""
+        delegation, kit = self._delegation, self._kit
+        permit = restricted(self._caller.permit, delegation.skill, delegation.allowed, kit.workspace)
+        me = Caller(permit, self._caller.depth + 1, delegation.skill)
+        limits = _Limits(self._pool, kit.max_turns)
+        runner = kit.runner(session, me, self._channel.model)
+        agent = Agent(session, self._channel, runner, kit.context(self._channel.model), (Repetition(), limits))
+        me.agent = agent
+        words = briefing(delegation, me.spill)
+        standing = words if delegation.context == "fork" else ""
+        compactor = Compactor(agent, lambda: session.prefix, standing)
+        agent.call = Compaction(agent, compactor, kit.compaction, self._call).call
+        end = await self._watched(self._begun(agent, words))
+        if end.reason == "limit" and limits.at_turns:
+            return replace(end, text=await self._last_words(agent) or end.text)
+        return end
+
+    def _begun(self, agent: Agent, words: str) -> AsyncGenerator[Event]:
+        if self._delegation.context == "fresh":
+            return agent.turn(words)
+        calls = agent.session.history.open_calls()
+        agent.session.add(taken_over(calls, self._call_id, words))
+        return agent.go_on()
+
+    async def _last_words(self, agent: Agent) -> str:
+        """A report, asked of one that has no turns left."""
+        agent.session.add(Message("program", (Text(LAST_WORDS),)))
+        call = ModelCall(agent.session, agent.channel)
+        async with aclosing(call.run()) as events:
+            async for event in events:
+                self._take(event)
+        return call.answer.text
+
+    def _call(self, agent: Agent) -> Call:
+        """Its next model call; the first one waits for who warms what it reads."""
+        agent.channel = settled(agent.session, agent.channel)
+        if self._first is not None:
+            return ModelCall(agent.session, agent.channel)
+        first = _FirstCall(agent, self._pool.warming, self._shared(agent))
+        self._first = first.call
+        return first
+
+    def _shared(self, agent: Agent) -> Key:
+        """What its first request has in common with those of others, and the caller's."""
+        session, channel = agent.session, agent.channel
+        line = channel.line.key
+        if self._delegation.context == "fork":
+            sent, _ = session.declared(channel.line)
+            if sent is not None:
+                return line, sent.head
+        return line, session.project(channel.model.id, channel.provider).prefix.session_digest
+
+    async def _watched(self, events: AsyncGenerator[Event]) -> TurnEnded:
+        end = TurnEnded("failed", "", "it gave no answer")
+        async with aclosing(events):
+            async for event in events:
+                self._take(event)
+                if isinstance(event, TurnEnded):
+                    end = event
+        return end
+
+    def _take(self, event: Event) -> None:
+        """Tell how far it is."""
+        match event:
+            case RequestSent():
+                self._turns, self._doing = self._turns + 1, "waiting for the model"
+            case ToolStarted(_, name, summary):
+                self._doing = f"{name} {summary}".strip()
+            case ResponseDone():
+                if self._first_read is None:
+                    self._first_read = event.usage.read
+                return
+            case _:
+                return
+        self._tell(Progress(self._call_id, f"{self._delegation.skill}: turn {self._turns}, {self._doing}"))
+
+    def _shown(self, session: Session, before: Totals) -> str:
+        spent = offspring.spent(session.totals, before)
+        return f"{self._end} after {spent.requests} requests"
+
+    def _ended(self, caller: Session, session: Session) -> None:
+        """Count it in with its caller, and say so."""
+        spent = offspring.spent(session.totals, offspring.of_json(session.born["before"]))
+        expected = self._first.expected if self._first else None
+        delegation, model = self._delegation, self._channel.model.id
+        first = {"read": self._first_read, "expected": expected}
+        about = {"child": session.journal.id, "call_id": self._call_id, "skill": delegation.skill}
+        how = {"context": delegation.context, "model": model, "end": self._end, "first": first}
+        caller.record("subagent", about | how | offspring.as_json(spent))
+        ends = (self._end, spent.requests, spent.usage, spent.cost, self._first_read, expected)
+        self._tell(SubAgentDone(self._call_id, session.journal.id, delegation.skill, delegation.context, model, *ends))
+
+    def _keep_crash(self, crash: Exception) -> str:
+        """What went wrong, and where all of it is."""
+        text = "".join(traceback.format_exception(crash))
+        try:
+            return f"{crash!r:.300}; see {self._caller.spill.keep(text.encode('utf-8', 'replace'))}"
+        except OSError as problem:
+            return f"{crash!r:.300} (and that could not be kept: {problem.strerror})"
+
+
+class _FirstCall:
+    """The first model call of a sub-agent, after whoever goes first."""
+
+    def __init__(self, agent: Agent, warming: Warming, shared: Key) -> None:
+        self._agent = agent
+        self._warming = warming
+        self._shared = shared
+        self._turn: Turn | None = None
+        self.call = ModelCall(agent.session, agent.channel, began=self._began)
+
+    @property
+    def answer(self) -> Answer:
+        """See `Call`."""
+        return self.call.answer
+
+    async def run(self) -> AsyncGenerator[Event]:
+        """See `Call`."""
+        self._turn = await self._warming.turn(self._shared, self._alive)
+        try:
+            async with aclosing(self.call.run()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._turn.end()
+
+    def _began(self) -> None:
+        if self._turn is not None:
+            self._turn.begun()
+
+    def _alive(self) -> bool:
+        session, channel = self._agent.session, self._agent.channel
+        now, (line, digest) = session.seam.now(), self._shared
+        if session.ledger.alive(line, now)(digest) is not None:
+            return True
+        # a server that caches by itself has all that any request of this line began with
+        return channel.model.rules.by_itself and session.ledger.held(line, now) != 0
