@@ -8,7 +8,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 from hypothesis import given
 
-from harness.prompt.context import Facts, context_message
+from harness.prompt.context import MAX_CHANGES_BYTES, Facts, context_message
 from harness.prompt.layers import Layer, session_text
 
 FACTS = Facts(
@@ -70,3 +70,14 @@ def test_told_exactly_when_something_differs(
 def test_the_session_block_is_never_empty_and_keeps_its_order() -> None:
     assert session_text([Layer("Empty", " \n")]) != ""
     assert session_text([Layer("B", "two\n"), Layer("A", " one")]) == "# B\ntwo\n\n# A\none"
+
+
+def test_thousands_of_skills_that_come_at_once_are_told_in_a_few_kilobytes() -> None:
+    many = {f"skill-{number:04}": "1" for number in range(3000)}
+
+    told = text(replace(FACTS, skills=many), FACTS)
+
+    assert len(told.encode()) < MAX_CHANGES_BYTES + 500
+    assert "Skill removed: deploy. Skill added: skill-0000;" in told
+    # by name: one removed before them, one behind
+    assert f"{3001 - told.count('Skill added: ')} more changes of this kind." in told

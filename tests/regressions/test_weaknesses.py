@@ -127,6 +127,23 @@ def test_weakness_twelve_a_resume_rebuilds_nothing_and_tells_only_what_changed(s
         assert second.read == first.prompt_tokens
 
 
+@pytest.mark.parametrize("front", ["", "context: fork\n", "context: fresh\n"])
+def test_weakness_nine_a_skill_called_by_a_person_reaches_the_conversation(speaker: Begin, front: str) -> None:
+    person = speaker(Script("Fed.", "Yes."))
+    folder = person.project / ".harness" / "skills" / "zoo"
+    folder.mkdir(parents=True)
+    (folder / "SKILL.md").write_text(f"---\nname: zoo\ndescription: Feeds.\n{front}---\nFeed the lion first.\n")
+    person.say("/zoo today")
+    person.come_back()
+    person.say("Were they fed?")
+
+    for request in person.mainline:
+        sent = b"".join(block.canonical for block in request.blocks)
+        assert sent.count(b"Feed the lion first.") == 1
+        assert sent.index(b"Feed the lion first.") < sent.index(b"/zoo today")
+    assert person.verdicts() == ["first", "hit"]
+
+
 def test_weakness_twelve_using_a_skill_does_not_reorder_the_list(speaker: Begin) -> None:
     person = speaker(Script("One.", "Two."))
     for name in ("beta", "alpha"):
