@@ -66,6 +66,8 @@ class Speaker:
         self.answers: list[str] | None = None
         """What the person answers to questions, from the next opening on; None: nobody is there."""
         self.asked: list[Question] = []
+        self.thinks = 0.0
+        """Seconds before they answer."""
         self.app = self._open(self.options)
 
     def _open(self, options: Options) -> App:
@@ -91,6 +93,8 @@ class Speaker:
 
     async def _ask(self, question: Question) -> str | None:
         self.asked.append(question)
+        if self.thinks:
+            await asyncio.sleep(self.thinks)
         return self.answers.pop(0) if self.answers else None
 
     def change_effort(self, level: str) -> str:

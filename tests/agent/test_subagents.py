@@ -9,7 +9,7 @@ import pytest
 
 from harness.agent.delegation import ELSEWHERE, REPORT_BYTES
 from harness.agent.subagents import DEPTH, TURNS
-from harness.conversation.events import Progress, ToolFinished
+from harness.conversation.events import Event, Progress, ToolFinished
 from harness.simulator import said
 from tests.delegating import FORK, FRESH, WRITER, Brain, call, children, done, records, results, skill, tool
 from tests.speaker import Speaker
@@ -256,21 +256,29 @@ def test_a_question_goes_to_the_person_with_the_skill_s_name(speaker: Begin) -> 
 # ------------------------------------------------------------------------------------------------ ends
 
 
-@pytest.mark.branches(reason="the caller goes on beside its fork", times=2)
+@pytest.mark.branches(reason="the caller goes on beside two forks", times=2)
 def test_an_interruption_ends_all_and_leaves_valid_histories(speaker: Begin) -> None:
-    slow = [[tool("glob", pattern="*")], "Done."]
-    brain = Brain([[call("look", "one"), call("deep", "two")], "Later."], {"one": slow, "two": slow})
+    slow = [[tool("ask_user", question="Which?")], "Done."]
+    brain = Brain([[call("deep", "one"), call("deep", "two")], "Later."], {"one": slow, "two": slow})
     person = speaker(brain, minimum=1)
-    skill(person.project, "look", FRESH)
     skill(person.project, "deep", FORK)
-    person.say("Go.", until=lambda event: isinstance(event, Progress) and "glob" in event.text)
+    waiting: set[str] = set()
+
+    def both(event: Event) -> bool:
+        if isinstance(event, Progress) and "ask_user" in event.text:
+            waiting.add(event.call_id)
+        return len(waiting) == 2
+
+    person.answers = []
+    person.thinks = 60
+    person.come_back(model="claude-opus-4-8")
+    person.say("Go.", until=both)
     ends = [record.data["end"] for record in person.records("subagent")]
     person.say("Go on.")
 
-    assert len(ends) == 2
-    assert "interrupted" in ends
-    assert all("may have run" in text or text for text in results(person))
-    assert person.app.session.totals.requests == len(person.mainline)
+    assert ends == ["interrupted"] * 2
+    assert all("may have run" in text for text in results(person))
+    assert person.app.session.totals.requests == len(person.mainline) == 4
 
 
 @pytest.mark.branches(reason="a fork, and its caller beside it", times=1)

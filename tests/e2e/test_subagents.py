@@ -1,0 +1,80 @@
+"""Runs with sub-agents that are killed or interrupted while one of them works."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.simulator import Simulator
+from tests.delegating import FORK, WRITER, Brain, records, skill
+from tests.delegating import call as delegated
+from tests.e2e.lab import Lab, call, texts
+
+Start = Callable[..., Simulator]
+
+
+def begun(lab: Lab, vendor: Start, front: str, *later: object) -> Simulator:
+    """A project with a skill whose sub-agent runs a command that takes long."""
+    skill(lab.project, "make", front)
+    name = lab.folder.name
+    command = f"exec -a {name} sleep 20 & touch ready; exec -a {name} sleep 21"
+    tasks = {"one": [[call("shell", command=command)], "Done."]}
+    return vendor(Brain([[delegated("make", "one")], *later], tasks), branches=True)
+
+
+def wait(lab: Lab, running: subprocess.Popen[str]) -> None:
+    while not (lab.project / "ready").exists():
+        assert running.poll() is None
+        time.sleep(0.02)
+
+
+def at_work(lab: Lab) -> list[bytes]:
+    """The commands of its sub-agent that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(path.read_bytes())
+        except OSError:
+            continue
+    return [command for command in found if command.startswith(lab.folder.name.encode())]
+
+
+@pytest.mark.parametrize("front", [WRITER, "context: fork\n"], ids=["fresh", "fork"])
+def test_after_a_kill_the_call_may_have_run_and_is_not_run_again(lab: Lab, vendor: Start, front: str) -> None:
+    sim = begun(lab, vendor, front, "I go on.")
+    with lab.spawn("-p", "go", "--permission-mode", "yolo") as running:
+        wait(lab, running)
+        running.kill()
+    before = len(sim.requests)
+    ran = lab.run("-c", "-p", "go on", "--output-format", "json")
+
+    (session,) = lab.sessions()
+    assert "may have run" in texts(sim.requests[-1].json)
+    assert len(sim.requests) == before + 1
+    (lost,) = records(session, "subagent")
+    (child,) = (session / "agents").iterdir()
+    assert (lost.data["child"], lost.data["end"], lost.data["requests"]) == (child.name, "lost", 1)
+    assert json.loads(ran.out)["totals"]["requests"] == len(sim.requests)
+    again = lab.run("-c", "-p", "and on")
+    assert again.code == 0
+    assert len(records(session, "subagent")) == 1
+
+
+def test_an_interruption_leaves_no_process_and_a_session_that_goes_on(lab: Lab, vendor: Start) -> None:
+    sim = begun(lab, vendor, FORK.replace("grep", "shell"), "I go on.")
+    with lab.spawn("-p", "go", "--permission-mode", "yolo") as running:
+        wait(lab, running)
+        assert at_work(lab)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
+    assert not at_work(lab)
+    (session,) = lab.sessions()
+    assert [record.data["end"] for record in records(session, "subagent")] == ["interrupted"]
+    assert lab.run("-c", "-p", "go on").code == 0
+    assert "may have run" in texts(sim.requests[-1].json)
