@@ -18,6 +18,7 @@ from harness.seam import Seam
 
 COMMANDS = {
     "sessions": "the sessions that are kept: list, search, show, rename, export, delete",
+    "documents": "PDF, Word, Excel and PowerPoint to text, kept by content",
     "demo": "a real task against a simulated vendor: no key, no network, seconds",
     "simulate": "the simulated vendor alone, as a server",
     "skills": "the skills here: list, show, check; add what others wrote",

@@ -87,6 +87,16 @@ def state_dir(environment: Mapping[str, str]) -> Path:
     return _xdg(environment, "XDG_STATE_HOME", ".local/state")
 
 
+def data_dir(environment: Mapping[str, str]) -> Path:
+    """Where what the person made their own is kept: repaired scripts."""
+    return _xdg(environment, "XDG_DATA_HOME", ".local/share")
+
+
+def cache_dir(environment: Mapping[str, str]) -> Path:
+    """Where is what can be made again."""
+    return _xdg(environment, "XDG_CACHE_HOME", ".cache")
+
+
 def load(
     environment: Mapping[str, str],
     cwd: Path,

@@ -29,6 +29,7 @@ Invariant: whatever leaves the program as a failure is a `HarnessError`, and its
     │       └── StreamBroken       75   the answer stopped before its end, or stalled
     ├── SnapshotFailed              1   the workspace's files could not be saved or put back
     ├── CompactionFailed            1   no summary could be had; nothing was changed
+    ├── DocumentError               1   a document could not be turned into text
     ├── PrefixMoved                 1   a request would not extend its line (--strict-prefix)
     └── SchemaNotMet                1   --json-schema: still invalid after its repairs
 """
@@ -181,6 +182,10 @@ class SnapshotFailed(HarnessError):
 
 class CompactionFailed(HarnessError):
     """No summary could be had; nothing was changed."""
+
+
+class DocumentError(HarnessError):
+    """A document could not be turned into text; says what to do, and which script to look at."""
 
 
 class PrefixMoved(HarnessError):

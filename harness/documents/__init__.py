@@ -1,0 +1,1 @@
+"""Documents as text: what they are, the person's conversion scripts, their environment, and what was converted."""
