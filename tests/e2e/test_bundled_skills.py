@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from harness.knowledge.skill_format import parse
 from harness.knowledge.skills import bundled_dir
 from harness.simulator import Simulator
+from tests.delegating import Brain
+from tests.delegating import call as delegating
 from tests.e2e.conftest import Start
 from tests.e2e.lab import Lab, Script, call, texts
 
@@ -51,22 +54,26 @@ def sound(sim: Simulator) -> list[str]:
     return found
 
 
-def test_explore_changes_nothing(lab: Lab, vendor: Start, repository: Path) -> None:
-    sim = vendor(
-        Script(
-            [call("glob", pattern="**/*.py"), call("grep", pattern="def greet")],
-            [call("read", path="greet.py"), call("grep", pattern="greet\\(")],
-            "It joins two texts: greet.py:2.",
-        )
-    )
+def test_explore_looks_apart_and_changes_nothing(lab: Lab, vendor: Start, repository: Path) -> None:
+    looking = [
+        [call("glob", pattern="**/*.py"), call("grep", pattern="def greet")],
+        [call("read", path="greet.py"), shell("touch made")],
+        "It joins two texts: greet.py:2.",
+    ]
+    asking = [[delegating("explore", "greeting")], "It joins two texts."]
+    sim = vendor(Brain(asking, {"greeting": looking}), branches=True)
 
-    ran = lab.run("-p", "/explore how a greeting is made", "--permission-mode", "plan")
+    ran = lab.run("-p", "/explore how a greeting is made", *YOLO)
 
-    assert (ran.code, ran.out) == (0, "It joins two texts: greet.py:2.\n")
-    assert "(Written for these tools; what they may do, the person decides: read, glob, grep, todo)" in texts(
-        sim.requests[0].json
-    )
-    assert any("Hello, " in one for one in sound(sim))
+    assert (ran.code, ran.out) == (0, "It joins two texts.\n")
+    first, last = sim.requests[0].json, sim.requests[-1].json
+    assert "[The person calls the skill explore with the next message. Call invoke_skill for it.]" in texts(first)
+    # the report alone, not what was read for it
+    assert sound(sim) == ["It joins two texts: greet.py:2."]
+    apart = texts(sim.requests[3].json)
+    assert 'return "Hello, " + name' in apart
+    assert "refused: the skill explore allows only: read, glob, grep, todo" in apart
+    assert "Hello" not in texts(last)
     assert git(repository, "status", "--short") == ""
 
 
@@ -206,4 +213,10 @@ def test_every_bundled_skill_is_listed_and_called_by_its_name(lab: Lab, vendor: 
         assert lab.run("-p", f"/{name} it", *(["-c"] if number else [])).code == 0
 
     said = texts(sim.requests[-1].json)
-    assert [name for name in names if f'<skill name="{name}"' not in said] == []
+    for name in names:
+        manifest = parse((bundled_dir() / name / "SKILL.md").read_bytes()).manifest
+        assert manifest is not None
+        apart = manifest.runs_as.context != "inline"
+        calls = f"[The person calls the skill {name} with the next message. "
+        assert calls + ("Call invoke_skill for it.]" if apart else "Follow it.]") in said
+        assert (f'<skill name="{name}"' in said) is not apart

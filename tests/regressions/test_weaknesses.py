@@ -14,6 +14,8 @@ import pytest
 from harness.audit.report import hit_rate
 from harness.conversation.blocks import Usage
 from harness.simulator import Received
+from tests.delegating import FORK, FRESH, Brain, call
+from tests.delegating import skill as sub_agent_skill
 from tests.speaker import Script, Speaker
 
 Begin = Callable[..., Speaker]
@@ -127,12 +129,9 @@ def test_weakness_twelve_a_resume_rebuilds_nothing_and_tells_only_what_changed(s
         assert second.read == first.prompt_tokens
 
 
-@pytest.mark.parametrize("front", ["", "context: fork\n", "context: fresh\n"])
-def test_weakness_nine_a_skill_called_by_a_person_reaches_the_conversation(speaker: Begin, front: str) -> None:
+def test_weakness_nine_a_skill_called_by_a_person_reaches_the_conversation(speaker: Begin) -> None:
     person = speaker(Script("Fed.", "Yes."))
-    folder = person.project / ".harness" / "skills" / "zoo"
-    folder.mkdir(parents=True)
-    (folder / "SKILL.md").write_text(f"---\nname: zoo\ndescription: Feeds.\n{front}---\nFeed the lion first.\n")
+    skill(person, "zoo", "Feeds them.", "Feed the lion first.")
     person.say("/zoo today")
     person.come_back()
     person.say("Were they fed?")
@@ -142,6 +141,20 @@ def test_weakness_nine_a_skill_called_by_a_person_reaches_the_conversation(speak
         assert sent.count(b"Feed the lion first.") == 1
         assert sent.index(b"Feed the lion first.") < sent.index(b"/zoo today")
     assert person.verdicts() == ["first", "hit"]
+
+
+@pytest.mark.branches(reason="a sub-agent, which began anew or where its caller was", times=1)
+@pytest.mark.parametrize("front", [FORK, FRESH], ids=["fork", "fresh"])
+def test_weakness_nine_what_a_sub_agent_found_does_too(speaker: Begin, front: str) -> None:
+    answers = [[call("zoo", "today")], "They are fed.", "Yes."]
+    person = speaker(Brain(answers, {"today": ["The lion was hungry."]}), minimum=1)
+    sub_agent_skill(person.project, "zoo", front)
+    person.say("/zoo today")
+    person.come_back()
+    person.say("Were they fed?")
+
+    sent = b"".join(block.canonical for block in person.mainline[-1].blocks)
+    assert sent.index(b"/zoo today") < sent.index(b"The lion was hungry.") < sent.index(b"They are fed.")
 
 
 def test_weakness_twelve_using_a_skill_does_not_reorder_the_list(speaker: Begin) -> None:
