@@ -75,8 +75,11 @@ def find(cache: Path, key: str, now: float) -> Entry | None:
     path = text_path(cache, key)
     try:
         with files.opened(path) as file:
-            if hashlib.sha256(files.load(file, _LARGEST)).hexdigest() != entry.digest:
-                return None
+            state = hashlib.sha256()
+            for piece in files.chunks(file):
+                state.update(piece)
+        if state.hexdigest() != entry.digest:
+            return None
         os.utime(cache / f"{key}.json", (now, now))
     except OSError:
         return None

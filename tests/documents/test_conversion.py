@@ -155,6 +155,14 @@ def test_a_text_that_was_changed_or_lost_is_made_anew(person: Person, office: Pa
     assert papers.events(person.kept.cache) == ["converted"] * 4
 
 
+def test_a_text_that_grew_by_what_was_made_visible_is_a_hit_too(person: Person, office: Path) -> None:
+    person.script("pdf_to_text.py", "import sys\nopen(sys.argv[2], 'w').write('\\U000e0001' * 7_000_000)\n")
+    first = person.convert(office / "letter.pdf")
+
+    assert first.entry.size > 64 * 1024 * 1024
+    assert person.convert(office / "letter.pdf").hit
+
+
 def test_all_that_is_kept_is_private(person: Person, office: Path) -> None:
     person.convert(office / "letter.pdf")
 
