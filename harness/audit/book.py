@@ -77,6 +77,29 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
+class SubAgent:
+    """A sub-agent that ended. after: number of the last request before that.
+
+    session: its id. usage, cost: of all its requests, its own sub-agents' too. first_read: tokens that its first one
+    read; expected: that it should have read; None where none tells.
+    """
+
+    at: float
+    after: int
+    call_id: str
+    session: str
+    skill: str
+    context: str
+    model: str
+    end: str
+    requests: int
+    usage: Usage
+    cost: float | None
+    first_read: int | None
+    expected: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """What one cause cost: requests, tokens, USD (None: unknown)."""
 
@@ -88,11 +111,17 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All of it. unreadable: records that made no sense."""
+    """All of it. unreadable: records that made no sense. sub_agents: what they did is in no row."""
 
     rows: tuple[Row, ...]
     epochs: tuple[Epoch, ...]
     unreadable: int = 0
+    sub_agents: tuple[SubAgent, ...] = ()
+
+    @property
+    def all_cost(self) -> float | None:
+        """USD of everything, sub-agents too."""
+        return total([self.cost, *(one.cost for one in self.sub_agents)])
 
     @property
     def usage(self) -> Usage:
@@ -160,7 +189,7 @@ def read_book(records: Iterable[Record], find: FindModel) -> Book:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             # told, never silent: a record of another program, or one that a damaged line tore out of its context
             fold.unreadable += 1
-    return Book(tuple(fold.rows), tuple(fold.epochs), fold.unreadable)
+    return Book(tuple(fold.rows), tuple(fold.epochs), fold.unreadable, tuple(fold.sub_agents))
 
 
 @dataclass(slots=True)
@@ -168,6 +197,7 @@ class _Fold:
     find: FindModel
     rows: list[Row] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
+    sub_agents: list[SubAgent] = field(default_factory=list)
     unreadable: int = 0
     _requests: dict[int, Mapping[str, Json]] = field(default_factory=dict)
     _models: dict[str, Model | None] = field(default_factory=dict)
@@ -187,6 +217,8 @@ class _Fold:
                 self._billed(record, self._requests.get(data["request"]))
             case "message":
                 self._perfect.apply(record)
+            case "subagent":
+                self.sub_agents.append(_sub_agent(record, len(self.rows)))
             case _:
                 pass
 
@@ -237,6 +269,26 @@ class _Fold:
                 # a provider that this version does not speak to: its price is unknown
                 self._models[name] = None
         return self._models[name]
+
+
+def _sub_agent(record: Record, after: int) -> SubAgent:
+    data = record.data
+    first: Mapping[str, Json] = data["first"]
+    return SubAgent(
+        at=record.at,
+        after=after,
+        call_id=str(data["call_id"]),
+        session=str(data["child"]),
+        skill=str(data["skill"]),
+        context=str(data["context"]),
+        model=str(data["model"]),
+        end=str(data["end"]),
+        requests=int(data["requests"]),
+        usage=read_usage(data["usage"]),
+        cost=data["cost"],
+        first_read=first["read"],
+        expected=first["expected"],
+    )
 
 
 def _bills(model: Model, usage: Usage, perfect: int) -> tuple[float | None, float | None, float | None]:

@@ -21,12 +21,13 @@ from harness.commands import (
     bench_durability,
     bench_snapshots,
     bench_startup,
+    bench_subagents,
 )
 from harness.commands.arguments import Parser
 from harness.seam import Seam
 from harness.ui.tables import print_table
 
-PARTS = ("cache", "size", "calls", "audit", "startup", "durability", "snapshots", "compaction")
+PARTS = ("cache", "size", "calls", "audit", "startup", "durability", "snapshots", "compaction", "subagents")
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -65,6 +66,8 @@ def _measure(part: str, folder: Path, seam: Seam, runs: int) -> list[dict[str, A
             return bench_durability.measure(folder, seam, runs)
         case "compaction":
             return bench_compaction.measure(folder, seam)
+        case "subagents":
+            return bench_subagents.measure(folder, seam)
         case "snapshots":
             return bench_snapshots.measure(folder, seam, runs)
         case _:
@@ -79,6 +82,7 @@ TITLES = {
     "startup": "Start-up and memory",
     "durability": "What durability costs",
     "compaction": "Compaction, and idle compaction beside none (simulated vendor)",
+    "subagents": "Sub-agents (simulated vendor)",
     "snapshots": "Saving the files of a workspace",
 }
 

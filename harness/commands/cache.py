@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.audit.book import Book, Row, read_book
+from harness.audit.book import Book, Row, SubAgent, read_book
 from harness.audit.report import clock, hit_rate, tokens
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
@@ -23,7 +23,7 @@ from harness.providers.catalog import Catalog
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.cache_page import page
-from harness.ui.figures import LONGEST_CAUSE, book_lines, cause
+from harness.ui.figures import LONGEST_CAUSE, book_lines, cause, sub_agent_line
 from harness.ui.plain import one_line
 
 FORMAT = 1
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
 def _folder(session: str | None, seam: Seam) -> Path:
     store = Store(state_dir(seam.environment()))
     if session is not None:
-        return store.to_go_on(session)
+        return store.looked_at(session)
     root = find_root(seam.cwd().resolve())
     try:
         return store.latest(root)
@@ -96,10 +96,15 @@ def table(session: str, book: Book, damage: int, *, misses: bool = False) -> Ite
     widths = [max(map(len, column)) for column in zip(COLUMNS, *rows.values(), strict=True)]
     yield _joined(COLUMNS, widths)
     epochs = [epoch for epoch in book.epochs if epoch.reason != "start"]
+    sub_agents = list(book.sub_agents)
     for row in shown:
+        while sub_agents and sub_agents[0].after < row.number:
+            yield f"-- sub-agent: {sub_agent_line(sub_agents.pop(0))}"
         while epochs and epochs[0].before <= row.number:
             yield f"-- epoch: {one_line(epochs.pop(0).reason, LONGEST_CAUSE)}"
         yield _joined(rows[row.number], widths)
+    for one in sub_agents:
+        yield f"-- sub-agent: {sub_agent_line(one)}"
     for epoch in epochs:
         yield f"-- epoch: {one_line(epoch.reason, LONGEST_CAUSE)}"
     yield ""
@@ -145,6 +150,7 @@ def as_json(session: str, book: Book, damage: int) -> dict[str, Any]:
         "session": session,
         "requests": [_row(row) for row in book.rows],
         "epochs": [{"at": epoch.at, "reason": epoch.reason, "before": epoch.before} for epoch in book.epochs],
+        "sub_agents": [_sub_agent(one) for one in book.sub_agents],
         "totals": {
             "requests": len(book.rows),
             "prompt_tokens": usage.prompt,
@@ -154,6 +160,7 @@ def as_json(session: str, book: Book, damage: int) -> dict[str, Any]:
             "output_tokens": usage.output,
             "hit_rate": hit_rate(usage),
             "cost_usd": book.cost,
+            "all_cost_usd": book.all_cost,
             "bill_usd": book.bill,
             "perfect_read_tokens": book.perfect,
             "perfect_bill_usd": book.perfect_bill,
@@ -164,6 +171,30 @@ def as_json(session: str, book: Book, damage: int) -> dict[str, Any]:
             ],
         },
         "unreadable": damage,
+    }
+
+
+def _sub_agent(one: SubAgent) -> dict[str, Any]:
+    usage = one.usage
+    return {
+        "at": one.at,
+        "after": one.after,
+        "call_id": one.call_id,
+        "session": one.session,
+        "skill": one.skill,
+        "context": one.context,
+        "model": one.model,
+        "end": one.end,
+        "requests": one.requests,
+        "prompt_tokens": usage.prompt,
+        "read_tokens": usage.read,
+        "written_tokens": usage.written,
+        "uncached_tokens": usage.uncached,
+        "output_tokens": usage.output,
+        "hit_rate": hit_rate(usage),
+        "cost_usd": one.cost,
+        "first_read_tokens": one.first_read,
+        "first_expected_tokens": one.expected,
     }
 
 

@@ -64,7 +64,7 @@ def _export(arguments: Sequence[str], seam: Seam, store: Store) -> int:
     parser.add_argument("--format", choices=tuple(export.FORMATS), help="md by default, or what FILE ends in")
     parser.add_argument("--output", metavar="FILE", help="a new file, private to you; stdout by default")
     flags = parser.parse_args(arguments)
-    folder = store.named(flags.id)
+    folder = store.looked_at(flags.id)
     figures = figures_of(folder, store, state_dir(seam.environment()))
     if flags.output is None:
         for piece in export.pieces(folder, figures, flags.format or "md"):

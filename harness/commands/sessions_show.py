@@ -12,11 +12,13 @@ from pathlib import Path
 from harness.commands.arguments import Parser
 from harness.config import state_dir
 from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult
+from harness.conversation.journal import Blobs
+from harness.conversation.scan import Scan
 from harness.seam import Seam
 from harness.sessions import index, wording
-from harness.sessions.figures import Figures
+from harness.sessions.figures import KINDS, Figures
 from harness.sessions.store import Store
-from harness.sessions.transcript import Billed, EpochBegan, Item, Problem, Said, Transcript
+from harness.sessions.transcript import Billed, Delegated, EpochBegan, Item, Problem, Said, Transcript
 from harness.tools.output import visible
 from harness.ui.plain import one_line
 
@@ -30,7 +32,7 @@ def show_command(arguments: Sequence[str], seam: Seam, store: Store) -> int:
     parser.add_argument("id", metavar="ID")
     parser.add_argument("--full", action="store_true", help="tool outputs and thinking too, whole")
     flags = parser.parse_args(arguments)
-    folder = store.named(flags.id)
+    folder = store.looked_at(flags.id)
     for line in _heading(figures_of(folder, store, state_dir(seam.environment()))):
         print(line)
     for item in Transcript(folder):
@@ -41,6 +43,10 @@ def show_command(arguments: Sequence[str], seam: Seam, store: Store) -> int:
 
 def figures_of(folder: Path, store: Store, state: Path) -> Figures:
     """The figures of one session."""
+    if folder not in store.all():  # a sub-agent, which no index knows
+        figures = Figures(folder.name)
+        figures.read_on(Scan(folder / "journal.jsonl", KINDS), Blobs(folder / "blobs"))
+        return figures
     found = index.use(state, lambda opened: opened.figures(store.all()))
     return next((one for one in found if one.id == folder.name), Figures(folder.name))
 
@@ -57,6 +63,8 @@ def _lines(item: Item, *, full: bool) -> Iterator[str]:
             yield from _said(item, full=full)
         case Billed():
             yield f"= {one_line(wording.billed(item))}"
+        case Delegated():
+            yield f"= {one_line(wording.delegated(item))}"
         case EpochBegan():
             yield f"\n── {one_line(wording.epoch(item))} ──"
         case Problem(_, _, text):

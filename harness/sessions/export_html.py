@@ -13,7 +13,7 @@ from html import escape
 from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult
 from harness.sessions import wording
 from harness.sessions.figures import Figures
-from harness.sessions.transcript import Billed, EpochBegan, Item, Problem, Said
+from harness.sessions.transcript import Billed, Delegated, EpochBegan, Item, Problem, Said
 from harness.tools.output import line, visible
 
 _IMAGES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
@@ -71,6 +71,8 @@ def pieces(figures: Figures, items: Iterable[Item]) -> Iterator[str]:
             case Billed():
                 missed = "" if item.verdict in ("hit", "first") else " missed"
                 yield f'<p class="billed{missed}">{_line(wording.billed(item))}</p>\n'
+            case Delegated():
+                yield f'<p class="billed">{_line(wording.delegated(item))}</p>\n'
             case EpochBegan():
                 yield f'<p class="epoch">{_line(wording.epoch(item))}</p>\n'
             case Problem(_, _, text):

@@ -12,7 +12,7 @@ from typing import Any
 from harness.audit.report import hit_rate
 from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.sessions.figures import Figures
-from harness.sessions.transcript import Billed, EpochBegan, Item, Problem, Said
+from harness.sessions.transcript import Billed, Delegated, EpochBegan, Item, Problem, Said
 
 FORMAT = 1
 """Version of this form."""
@@ -74,6 +74,10 @@ def _item(item: Item) -> dict[str, Any]:
                 "lost_usd": item.price,
                 "stop": item.stop,
             }
+        case Delegated():
+            names = ("call_id", "session", "path", "skill", "context", "model", "end", "requests")
+            sub_agent = {"type": "sub_agent"} | {name: getattr(item, name) for name in names}
+            return about | sub_agent | _usage(item.usage) | {"hit_rate": hit_rate(item.usage), "cost_usd": item.cost}
         case EpochBegan(_, _, reason, messages):
             return about | {"type": "epoch", "reason": reason, "messages": messages}
         case Problem(_, _, text):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult
 from harness.sessions import wording
 from harness.sessions.figures import Figures
-from harness.sessions.transcript import Billed, EpochBegan, Item, Problem, Said
+from harness.sessions.transcript import Billed, Delegated, EpochBegan, Item, Problem, Said
 from harness.tools.output import line, visible
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
@@ -29,6 +29,8 @@ def pieces(figures: Figures, items: Iterable[Item]) -> Iterator[str]:
                 yield from _said(item)
             case Billed():
                 yield f"\n*{_inline(wording.billed(item))}*\n"
+            case Delegated():
+                yield f"\n*{_inline(wording.delegated(item))}*\n"
             case EpochBegan():
                 yield f"\n---\n\n**Epoch: {_inline(wording.epoch(item))}**\n"
             case Problem(_, _, text):

@@ -16,7 +16,7 @@ from harness.conversation.scan import Scan
 from harness.conversation.stored import fetch, read_usage
 from harness.errors import JournalError
 
-KINDS = frozenset({"session", "message", "epoch", "request", "response", "retry", "failed", "title"})
+KINDS = frozenset({"session", "message", "epoch", "request", "response", "retry", "failed", "title", "subagent"})
 _LONGEST_TITLE = 300
 _NAMED_DAMAGE = 20
 
@@ -113,13 +113,15 @@ class Figures:
                 self._bill(data)
             case "retry" if "usage" in data or "began" in data:
                 self._bill(data)
+            case "subagent":
+                self._bill(data, int(data["requests"]))
             case "failed" if "began" in data:
                 self._bill(data)
             case _:
                 pass
 
-    def _bill(self, data: Mapping[str, Any]) -> None:
-        self.requests += 1
+    def _bill(self, data: Mapping[str, Any], requests: int = 1) -> None:
+        self.requests += requests
         cost = data.get("cost")
         self.cost = None if self.cost is None or cost is None else self.cost + cost
         if "usage" in data:

@@ -15,6 +15,8 @@ from harness.conversation.lock import Lock
 from harness.errors import JournalError, NoSuchSession, storage_error
 from harness.seam import Seam
 
+_DEPTHS = ("*/agents/*", "*/agents/*/agents/*")
+"""Where sub-agents are."""
 _NAMED = 3
 """Sessions that a message about an ambiguous id names."""
 
@@ -60,13 +62,38 @@ class Store:
                 ) from None
             raise
 
+    def looked_at(self, session_id: str) -> Path:
+        """As `named`, of those that have a journal; sub-agents too, which are in the folders of their callers.
+
+        Raises:
+            JournalError: it has none.
+        """
+        return self._begun(self._any(session_id))
+
+    def _any(self, session_id: str) -> Path:
+        try:
+            return self.named(session_id)
+        except NoSuchSession:
+            found = _beginning([path for depth in _DEPTHS for path in sorted(self._folder.glob(depth))], session_id)
+            if len(found) != 1:
+                raise
+            return found[0]
+
     def to_go_on(self, session_id: str) -> Path:
         """As `named`, of those that have a journal.
 
         Raises:
             JournalError: it has none.
         """
-        folder = self.named(session_id)
+        folder = self._any(session_id)
+        if folder.parent != self._folder:
+            raise NoSuchSession(
+                f"{folder.name} is a sub-agent, which cannot be gone on with; look at it: harness sessions show, or go "
+                f"on with {folder.relative_to(self._folder).parts[0]}"
+            )
+        return self._begun(folder)
+
+    def _begun(self, folder: Path) -> Path:
         if not (folder / "journal.jsonl").is_file():
             raise JournalError(
                 f"session {folder.name} has no journal: it ended before it began; remove it: harness sessions delete"

@@ -60,6 +60,24 @@ class EpochBegan:
 
 
 @dataclass(frozen=True, slots=True)
+class Delegated:
+    """A sub-agent ended. session: its id. path: of its journal; "" where it is not here. usage, cost: all of it."""
+
+    seq: int
+    at: float
+    call_id: str
+    session: str
+    path: str
+    skill: str
+    context: str
+    model: str
+    end: str
+    requests: int
+    usage: Usage
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What failed or cannot be read, one line. seq: -1 where it is no record."""
 
@@ -68,9 +86,9 @@ class Problem:
     text: str
 
 
-Item = Said | Billed | EpochBegan | Problem
+Item = Said | Billed | EpochBegan | Delegated | Problem
 
-_KINDS = frozenset({"message", "kept", "epoch", "request", "response", "failed", "unsent"})
+_KINDS = frozenset({"message", "kept", "epoch", "request", "response", "failed", "unsent", "subagent"})
 
 
 class Transcript:
@@ -152,6 +170,8 @@ class Transcript:
             case "epoch":
                 messages = data.get("messages")
                 return EpochBegan(seq, at, str(data["reason"]), None if messages is None else len(messages))
+            case "subagent":
+                return self._delegated(record)
             case "failed":
                 return Problem(seq, at, f"a model call failed: {data['error']}")
             case "unsent":
@@ -159,6 +179,24 @@ class Transcript:
             case _:
                 pass
         return None
+
+    def _delegated(self, record: Record) -> Delegated:
+        data, session = record.data, str(record.data["child"])
+        path = self._path.parent / "agents" / session / "journal.jsonl"
+        return Delegated(
+            seq=record.seq,
+            at=record.at,
+            call_id=str(data["call_id"]),
+            session=session,
+            path=str(path) if path.is_file() else "",
+            skill=str(data["skill"]),
+            context=str(data["context"]),
+            model=str(data["model"]),
+            end=str(data["end"]),
+            requests=int(data["requests"]),
+            usage=read_usage(data["usage"]),
+            cost=data["cost"],
+        )
 
     def _block(self, data: Mapping[str, Json]) -> Block:
         """A block; what is lost of it is said in its place."""

@@ -12,7 +12,7 @@ from harness.audit.report import hit_rate, money, percent, tokens
 from harness.conversation.blocks import Message, Setting, Text, ToolCall
 from harness.conversation.canonical import encode
 from harness.sessions.figures import Figures
-from harness.sessions.transcript import Billed, EpochBegan
+from harness.sessions.transcript import Billed, Delegated, EpochBegan
 
 NO_TITLE = "(nothing said)"
 
@@ -67,6 +67,15 @@ def billed(item: Billed) -> str:
     if item.lost:
         text += f" ({tokens(item.lost)} tokens lost, {money(item.price)})"
     return text
+
+
+def delegated(item: Delegated) -> str:
+    """What a sub-agent did, what that cost, and where all of it is."""
+    read = f"read {percent(hit_rate(item.usage))} of {tokens(item.usage.prompt)} tokens"
+    parts = (counted(item.requests, "request"), read, f"out {tokens(item.usage.output)}", money(item.cost))
+    where = f" · {item.path}" if item.path else ""
+    head = f"sub-agent {item.skill} ({item.context}, {item.model}) {item.end}"
+    return f"{head}: {' · '.join(parts)} · session {item.session}{where}"
 
 
 def epoch(item: EpochBegan) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.audit.book import Book, Row
+from harness.audit.book import Book, Row, SubAgent
 from harness.audit.report import Summary, hit_rate, money, percent, tokens
 from harness.ui.plain import one_line
 
@@ -33,6 +33,8 @@ def book_lines(book: Book) -> Iterator[str]:
     side = sum(row.side for row in book.rows)
     also = f", {side} of them side requests" if side else ""
     yield f"{len(book.rows)} requests{also} · {tokens(usage.prompt)} tokens in · {money(book.cost)}"
+    if book.sub_agents:
+        yield f"with sub-agents   {money(book.all_cost)}; {len(book.sub_agents)} of them, below their calls"
     yield f"hit rate          {percent(hit_rate(usage))} of all prompt tokens ({tokens(usage.read)})"
     yield f"a perfect cache   {percent(book.perfect / usage.prompt if usage.prompt else None)} ({tokens(book.perfect)})"
     yield f"bill of prompts   {money(book.bill)}; a perfect cache's {money(book.perfect_bill)}"
@@ -40,6 +42,15 @@ def book_lines(book: Book) -> Iterator[str]:
     yield f"against none      {money(None if saved is None else abs(saved))} {words}"
     for lost in book.lost:
         yield f"lost              {money(lost.usd)} in {lost.requests} requests: {one_line(lost.cause)}"
+
+
+def sub_agent_line(one: SubAgent) -> str:
+    """What a sub-agent was billed, and what its first request read; one line."""
+    usage, of = one.usage, "" if one.expected is None else f" of {tokens(one.expected)}"
+    first = "" if one.first_read is None else f"; its first one read {tokens(one.first_read)}{of}"
+    head = f"{one.skill} ({one.context}, {one.model}) {one.end}: {one.requests} requests"
+    bill = f"{tokens(usage.prompt)} tokens in, {percent(hit_rate(usage))} read, {money(one.cost)}"
+    return one_line(f"{head}, {bill}{first}; session {one.session}", 400)
 
 
 def cause(row: Row) -> str:

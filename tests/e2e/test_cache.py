@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from harness.conversation.lines import Reader, format_line, line_digest
+from tests.delegating import Brain
+from tests.delegating import call as delegated
 from tests.e2e.conftest import Start
 from tests.e2e.lab import Lab, Script, call
 
@@ -76,6 +78,35 @@ def test_every_field_is_documented_and_every_documented_one_is_there(lab: Lab, v
     fields(causes["model switch"], "cache lost")
     assert figures["epochs"][-1]["before"] == 5
     assert "-- epoch: settings: effort default to max" in lab.run("cache").out
+
+
+def test_sub_agents_stand_below_their_calls_and_can_be_looked_at(lab: Lab, vendor: Start) -> None:
+    sim = vendor(Brain([[delegated("explore", "alpha")], "Thanks."], {"alpha": ["It is so."]}))
+    lab.run("-p", "explore")
+    (name,) = (path.name for path in lab.sessions())
+    figures = json.loads(lab.run("cache", "--json").out)
+
+    (child,) = figures["sub_agents"]
+    fields(child, "cache sub-agent")
+    assert child["after"] == 1
+    assert child["first_read_tokens"] == sim.requests[1].read > 0
+    assert figures["totals"]["all_cost_usd"] == pytest.approx(figures["totals"]["cost_usd"] + child["cost_usd"])
+    shown = lab.run("cache").out.splitlines()
+    assert shown[2].startswith("-- sub-agent: explore (fresh, ")
+    assert any("with sub-agents" in line for line in shown)
+    own = json.loads(lab.run("cache", child["session"], "--json").out)
+    assert [row["read_tokens"] for row in own["requests"]] == [child["first_read_tokens"]]
+    assert "It is so." in lab.run("sessions", "show", child["session"]).out
+    listed = json.loads(lab.run("sessions", "list", "--json").out)
+    assert [(one["id"], one["requests"]) for one in listed] == [(name, 3)]
+    exported = json.loads(lab.run("sessions", "export", name, "--format", "json").out)
+    (item,) = (item for item in exported["items"] if item["type"] == "sub_agent")
+    assert Path(item["path"]).is_file()
+    for form in ("md", "html"):
+        assert child["session"] in lab.run("sessions", "export", name, "--format", form).out
+    refused = lab.run("-r", child["session"], "-p", "on")
+    assert (refused.code, len(refused.lines)) == (2, 1)
+    assert f"go on with {name}" in refused.lines[0]
 
 
 def test_no_session_here_and_none_of_that_name(lab: Lab) -> None:
