@@ -36,10 +36,12 @@ from harness.conversation.canonical import Json, digest
 from harness.conversation.events import Ask, AskPermission, Event, Notice, Question
 from harness.conversation.request import FrozenPrefix, Line
 from harness.errors import SkillError, StorageFull, UsageError
-from harness.knowledge import project, skills
+from harness.knowledge import memory, project, skills
+from harness.knowledge.kept import Kept
 from harness.prompt.context import Facts, context_message
-from harness.prompt.layers import Layer, session_text, static_text
+from harness.prompt.layers import session_text, static_text
 from harness.prompt.prefix import assemble
+from harness.prompt.sources import session_layers
 from harness.providers import connect
 from harness.providers.base import Access
 from harness.providers.catalog import Catalog, Model
@@ -123,13 +125,16 @@ class App:
         self._config_dir = config_dir(environment)
         self.home, self.state = seam.home(), state_dir(environment)
         self.store = Store(self.state)
-        self.skills = skills.Skills(self.root, self._config_dir, self.home)
-        self._workspace = Workspace(self.root, options.add_dirs, options.cwd, self.home)
+        self.kept = Kept(self.root, self._config_dir)
+        self.skills = skills.Skills(
+            self.root, self._config_dir, self.home, lambda skill: self.kept.filled(skill, self.session.journal.id)
+        )
+        self._workspace = Workspace(self.root, options.add_dirs, options.cwd, self.home, self.kept.personal(self.home))
         mode = cast("Mode", self.config.permission_mode)
         self._gate = Gate(mode, parse_rules(self.config.allow), self._workspace, ask_permission)
         self._temporary: Path | None = None
         self._channels: dict[str, Channel] = {}
-        self._ask = ask
+        self.ask = ask
         self._person = ask_permission is not None
         # what needs no session first: a wrong model or a missing key leaves no trace
         self._catalog = Catalog.load(self._config_dir)
@@ -216,14 +221,8 @@ class App:
         tools = [
             definition(tool.spec) for tool in self._tools(_NothingSeen(), Spill(Path()), Caller(self._gate.permit))
         ]
-        user = project.user_file(self._config_dir)
-        rules = project.rule_files(self.root, self._options.cwd)
-        index = self.skills.discover()
-        layers = [
-            Layer("About the person (USER.md)", user.text if user else ""),
-            *(Layer(f"Project rules ({rule.path})", rule.text) for rule in rules),
-            Layer("Skills (use with invoke_skill)", skills.listing(index)),
-        ]
+        where = (self.root, self._options.cwd, self._config_dir)
+        layers = session_layers(*where, self.skills.discover(), self.kept.read())
         return assemble(tools, static_text(), session_text(layers))
 
     def _check_price(self) -> None:
@@ -261,7 +260,7 @@ class App:
             UsageError: the model in use does not have it.
         """
         # without a person, the flag is their word
-        return await settings.change(self.session, self.agent.channel, level, self._ask if self._person else None)
+        return await settings.change(self.session, self.agent.channel, level, self.ask if self._person else None)
 
     @property
     def effort(self) -> str:
@@ -323,7 +322,7 @@ class App:
         channel = self._channel(self.model)
         runner, policies = self._runner(), self._policies()
         spill = Spill(session.journal.folder / "outputs")
-        calls = SkillCalls(self.skills, self._ask, lambda: room(self.model, session.last_prompt), spill)
+        calls = SkillCalls(self.skills, self.ask, lambda: room(self.model, session.last_prompt), spill)
         return SkilledAgent(
             session, channel, runner, self._context, policies, checkpoints=self.checkpoints, skill_calls=calls
         )
@@ -378,14 +377,14 @@ class App:
         return [
             ask_user.make(self._question(caller.skill)),
             checkpoint.make(workspace, lambda: self.checkpoints),
-            edit.make(workspace, seen),
+            edit.make(workspace, seen, self.kept.vet),
             glob.make(workspace, rg),
             grep.make(workspace, rg),
             invoke_skill.make(self._skill, delegating(lambda: self.sub_agents, caller), self._effect_of),
             read.make(workspace),
             shell.make(workspace, environment, spill, self._secrets, round(self.config.shell_timeout)),
             todo.make(),
-            write.make(workspace, seen),
+            write.make(workspace, seen, self.kept.vet),
         ]
 
     async def _skill(self, name: str) -> skills.SkillText:
@@ -406,7 +405,7 @@ class App:
 
         async def ask(text: str, options: tuple[str, ...]) -> str | None:
             async with self._asking:
-                return await self._ask(Question(text, options, title))
+                return await self.ask(Question(text, options, title))
 
         return ask
 
@@ -420,6 +419,7 @@ class App:
     def _facts(self, model: Model, told: Mapping[str, Json]) -> tuple[Message, Mapping[str, Json]] | None:
         index = self.skills.discover()
         rules = project.rule_files(self.root, self._options.cwd)
+        kept, titles = memory.known(self.kept.read())
         facts = Facts(
             today=self._seam.today(),
             model=model.name,
@@ -429,8 +429,9 @@ class App:
             dirs=tuple(str(path) for path in self._options.add_dirs),
             rules={rule.path: rule.sha256 for rule in rules},
             skills=skills.digests(index),
+            memory=kept,
         )
-        message = context_message(facts, told, {skill.name: skill.description for skill in index.listed})
+        message = context_message(facts, told, {skill.name: skill.description for skill in index.listed} | titles)
         return None if message is None else (message, facts.to_json())
 
     async def close(self) -> None:

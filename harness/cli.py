@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": "the simulated vendor alone, as a server",
     "skills": "the skills here: list, show, check; add what others wrote",
     "models": "the models that are known: windows, prices, how they cache",
+    "memory": "what is kept between sessions: list, show, add, forget, check",
     "cache": "what a session read from cache, why not more, and what that cost",
     "bench": "measure this program on this machine",
     "doctor": "is everything here that it needs? and does caching work on this route?",

@@ -66,6 +66,7 @@ class Config:
     max_retries: int = 5
     shell_timeout: float = 120.0
     snapshots_enabled: bool = True
+    memory_propose: bool = True
     compaction_enabled: bool = True
     compaction_share: float = 0.8
     compaction_cost_from: int = 200_000
@@ -78,7 +79,7 @@ class Config:
 
 
 def config_dir(environment: Mapping[str, str]) -> Path:
-    """Where the person's own files are: config.toml, USER.md, skills/."""
+    """Where the person's own files are: config.toml, USER.md, SOUL.md, memory/, skills/."""
     return _xdg(environment, "XDG_CONFIG_HOME", ".config")
 
 
@@ -152,6 +153,7 @@ _SETTINGS: Mapping[str, tuple[str, Check]] = {
     "network.max_retries": ("max_retries", look.whole(0, 100)),
     "tools.shell_timeout": ("shell_timeout", look.seconds),
     "snapshots.enabled": ("snapshots_enabled", look.flag),
+    "memory.propose": ("memory_propose", look.flag),
     "compaction.enabled": ("compaction_enabled", look.flag),
     "compaction.share": ("compaction_share", look.share(0.1, 0.95)),
     "compaction.cost_from": ("compaction_cost_from", look.whole(0, 10_000_000)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from harness.conversation.events import AskPermission, Permission
 from harness.workspace.paths import Workspace
-from harness.workspace.permissions import NOBODY, Allowed, Asks, Mode, Refused, Rule, Subject, decide
+from harness.workspace.permissions import Allowed, Asks, Mode, Refused, Rule, Subject, decide
 
 
 class Gate:
@@ -29,13 +29,13 @@ class Gate:
                 return ""
             case Refused() as refused:
                 return refused.text
+            case Asks(_, _, nobody) if self._ask is None:
+                return nobody.text
             case Asks(what, grant):
-                return await self._asked(Permission(tool, what, grant.text if grant else ""), grant)
+                return await self._asked(self._ask, Permission(tool, what, grant.text if grant else ""), grant)
 
-    async def _asked(self, permission: Permission, grant: Rule | None) -> str:
-        if self._ask is None:
-            return NOBODY.text
-        match await self._ask(permission):
+    async def _asked(self, ask: AskPermission, permission: Permission, grant: Rule | None) -> str:
+        match await ask(permission):
             case "once":
                 return ""
             case "session" if grant is not None:

@@ -12,8 +12,12 @@ from dataclasses import replace
 
 from harness.app import App, Options
 from harness.audit.report import Summary
+from harness.commands.proposal import Proposal
 from harness.conversation.events import Event
 from harness.errors import LimitReached
+
+NEVER_PROPOSE = "no-memory-proposals"
+"""In the state folder: the projects where the person does not want to be asked."""
 
 
 class AppConversation:
@@ -92,9 +96,16 @@ class AppConversation:
         """See `Conversation`."""
         async for event in self.app.before_turn():
             yield event
-        async with aclosing(self.app.agent.turn(text)) as events:
+        async with aclosing(self._turn(text)) as events:
             async for event in events:
                 yield event
+
+    def _turn(self, text: str) -> AsyncGenerator[Event]:
+        app = self.app
+        if not app.config.memory_propose:
+            return app.agent.turn(text)
+        never = app.state / NEVER_PROPOSE
+        return Proposal(app.ask, app.root, never, app.agent.turn, app.kept.read, self.queued).after(text)
 
     def steer(self, text: str) -> None:
         """See `Conversation`."""

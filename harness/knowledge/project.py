@@ -17,6 +17,7 @@ RULE_NAMES = ("AGENTS.md", "CLAUDE.md")
 MAX_RULE_BYTES = 8 * 1024
 MAX_RULES_BYTES = 24 * 1024
 MAX_USER_BYTES = 4 * 1024
+MAX_SOUL_BYTES = 2 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,19 @@ def rule_files(root: Path, cwd: Path) -> tuple[RuleFile, ...]:
 
 def user_file(config_dir: Path) -> RuleFile | None:
     """USER.md of the person; None where there is none or it is empty."""
-    content = read(config_dir / "USER.md", MAX_USER_BYTES + 1)
+    return _own(config_dir, "USER.md", MAX_USER_BYTES)
+
+
+def soul_file(config_dir: Path) -> RuleFile | None:
+    """SOUL.md beside it: the tone in which the person wants to be spoken to; None where there is none."""
+    return _own(config_dir, "SOUL.md", MAX_SOUL_BYTES)
+
+
+def _own(config_dir: Path, name: str, limit: int) -> RuleFile | None:
+    content = read(config_dir / name, limit + 1)
     if content is None:
         return None
-    rule = _rule("USER.md", "USER.md of the configuration folder", content, MAX_USER_BYTES)
+    rule = _rule(name, f"{name} of the configuration folder", content, limit)
     return rule if rule.text else None
 
 

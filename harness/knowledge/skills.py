@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -212,10 +212,17 @@ def digests(index: SkillIndex) -> Mapping[str, str]:
 
 
 class Skills:
-    """The skills of one run: its project's, its person's and the bundled ones."""
+    """The skills of one run: its project's, its person's and the bundled ones. `fill`: finishes one that is read."""
 
-    def __init__(self, root: Path, config_dir: Path, home: Path | None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        config_dir: Path,
+        home: Path | None,
+        fill: Callable[[SkillText], SkillText] = lambda skill: skill,
+    ) -> None:
         self._where = (root, config_dir, home)
+        self._fill = fill
         self.config_dir = config_dir
 
     def discover(self) -> SkillIndex:
@@ -224,4 +231,4 @@ class Skills:
 
     def load(self, name: str) -> SkillText:
         """See `load`."""
-        return load(name, *self._where)
+        return self._fill(load(name, *self._where))

@@ -24,7 +24,8 @@ _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 class Facts:
     """What the model is told besides the conversation.
 
-    rules, skills: digest of each rules file and of each skill by name: a difference from what was told is announced.
+    rules, skills, memory: digest of each rules file, skill and memory file by name: a difference from what was told is
+    announced. A session without memory says nothing of it.
     """
 
     today: dt.date
@@ -35,6 +36,7 @@ class Facts:
     dirs: tuple[str, ...] = ()
     rules: Mapping[str, str] = field(default_factory=dict)
     skills: Mapping[str, str] = field(default_factory=dict)
+    memory: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
         """The form that is journaled with the message."""
@@ -47,6 +49,7 @@ class Facts:
             "dirs": list(self.dirs),
             "rules": dict(self.rules),
             "skills": dict(self.skills),
+            **({"memory": dict(self.memory)} if self.memory else {}),
         }
 
 
@@ -54,8 +57,8 @@ def context_message(facts: Facts, told: Mapping[str, Json], descriptions: Mappin
     """The message that tells the facts, or None where the model knows them all.
 
     Args:
-        told: `Facts.to_json()` as last told; empty at the start, when rules and skills are in the session block.
-        descriptions: of the skills that can be announced, by name.
+        told: `Facts.to_json()` as last told; empty at the start, when all of it is in the session block.
+        descriptions: of the skills that can be announced, by name, and of memory, by "place/name".
     """
     if told == facts.to_json():
         return None
@@ -63,6 +66,7 @@ def context_message(facts: Facts, told: Mapping[str, Json], descriptions: Mappin
     if told:
         lines += _changes("Project rules", "read it before you go on", facts.rules, told.get("rules", {}), {})
         lines += _changes("Skill", "invoke_skill can use it", facts.skills, told.get("skills", {}), descriptions)
+        lines += _changes("Memory", "the skill recall reads it", facts.memory, told.get("memory", {}), descriptions)
     return Message("system_injected", (Text("[Session context: " + " ".join(lines) + "]"),))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 from harness.conversation.blocks import Image, Text
@@ -94,6 +95,15 @@ class Seen(Protocol):
 
     def content(self, identity: str) -> bytes | None:
         """The content with that identity, where it was small enough to be kept."""
+
+
+Vet = Callable[[Path, bytes], str]
+"""Why these bytes may not become the content of this file (its real path), in one line; "" where they may."""
+
+
+def any_content(_path: Path, _data: bytes) -> str:
+    """The `Vet` that refuses nothing."""
+    return ""
 
 
 def definition(spec: ToolSpec) -> dict[str, Json]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.conversation.blocks import Text
 from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
-from harness.tools.base import Outcome, Seen, Tool, ToolSpec, error
+from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, any_content, error
 from harness.tools.output import line as one_line
 from harness.tools.output import plain, signed
 from harness.workspace import files, replacing, text
@@ -51,14 +51,15 @@ class _Refused(Exception):
     """The edit cannot be made; the message is for the model."""
 
 
-def make(workspace: Workspace, seen: Seen) -> Tool:
-    """The tool; `seen` knows which contents this session has read or written."""
+def make(workspace: Workspace, seen: Seen, vet: Vet = any_content) -> Tool:
+    """The tool; `seen` knows which contents this session has read or written, `vet` what a file may hold."""
 
     async def run(args: Mapping[str, Json]) -> Outcome:
         old, new = (clean(args[name]).replace("\r\n", "\n") for name in ("old", "new"))
         try:
             path = workspace.resolve(args["path"])
-            return await asyncio.to_thread(_edit, workspace, seen, path, old, new, every=bool(args.get("all", False)))
+            every = bool(args.get("all", False))
+            return await asyncio.to_thread(_edit, (workspace, seen, vet), path, old, new, every=every)
         except (UsageError, _Refused) as problem:
             return error(str(problem))
 
@@ -69,7 +70,8 @@ def make(workspace: Workspace, seen: Seen) -> Tool:
     return Tool(SPEC, run, subject, "files")
 
 
-def _edit(workspace: Workspace, seen: Seen, path: Path, old: str, new: str, *, every: bool) -> Outcome:
+def _edit(given: tuple[Workspace, Seen, Vet], path: Path, old: str, new: str, *, every: bool) -> Outcome:
+    workspace, seen, vet = given
     shown = one_line(workspace.shown(path))
     real, key = workspace.real(path), workspace.key(path)
     if not old:
@@ -98,6 +100,8 @@ def _edit(workspace: Workspace, seen: Seen, path: Path, old: str, new: str, *, e
         raise _Refused(
             f"{shown} is {decoded.encoding}, which has no character {letter!r}; nothing was changed"
         ) from None
+    if refused := vet(real, changed):
+        raise _Refused(f"{shown} was not changed: {one_line(refused, 600)}")
     try:
         files.replace(real, changed)
     except OSError as problem:

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.conversation.blocks import Text
 from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
-from harness.tools.base import Outcome, Seen, Tool, ToolSpec, error
+from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, any_content, error
 from harness.tools.output import line as one_line
 from harness.tools.output import signed
 from harness.workspace import files, text
@@ -33,22 +33,22 @@ SPEC = ToolSpec(
 )
 
 
-def make(workspace: Workspace, seen: Seen) -> Tool:
-    """The tool; `seen` knows which contents this session has read or written."""
+def make(workspace: Workspace, seen: Seen, vet: Vet = any_content) -> Tool:
+    """The tool; `seen` knows which contents this session has read or written, `vet` what a file may hold."""
 
     async def run(args: Mapping[str, Json]) -> Outcome:
         try:
             path = workspace.resolve(args["path"])
         except UsageError as problem:
             return error(str(problem))
-        return await asyncio.to_thread(_write, workspace, seen, path, clean(args["content"]))
+        return await asyncio.to_thread(_write, workspace, seen, vet, path, clean(args["content"]))
 
     return Tool(
         SPEC, run, lambda args: path_subject(workspace, "write", args["path"], signed("+", args["content"])), "files"
     )
 
 
-def _write(workspace: Workspace, seen: Seen, path: Path, content: str) -> Outcome:
+def _write(workspace: Workspace, seen: Seen, vet: Vet, path: Path, content: str) -> Outcome:
     shown = one_line(workspace.shown(path))
     real, key = workspace.real(path), workspace.key(path)
     raw = content.encode("utf-8")
@@ -63,6 +63,8 @@ def _write(workspace: Workspace, seen: Seen, path: Path, content: str) -> Outcom
             return error(f"{shown} exists and was not read in this session; nothing was written; read it first")
         if now is not None and now != known:
             return error(f"{shown} changed since it was read; nothing was written; read it again first")
+        if refused := vet(real, raw):
+            return error(f"{shown} was not written: {one_line(refused, 600)}")
         files.replace(real, raw)
     except files.NotRegular as problem:
         return error(f"{shown} {files.reason(problem)}; nothing was written")

@@ -23,13 +23,15 @@ class Workspace:
     """The folders a session may edit.
 
     root: the workspace. extra: further folders, given with --add-dir. cwd: what relative paths start from.
-    home: what a leading `~` stands for; None where there is none. All absolute.
+    home: what a leading `~` stands for; None where there is none. personal: folders of the person's that hold what
+    every session is told: written only with their yes. All absolute.
     """
 
     root: Path
     extra: tuple[Path, ...] = ()
     cwd: Path = Path()
     home: Path | None = None
+    personal: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cwd == Path():
@@ -94,6 +96,18 @@ class Workspace:
             return True
         # A protected folder may itself be a symlink to an innocent name beside it.
         return any(_leads_to(folder / name, real) for folder in (self.root, *self.extra) for name in PROTECTED)
+
+    def asked(self, path: Path) -> bool:
+        """Whether a write there waits for the person: it would change what later sessions are told to do."""
+        real = _real(path)
+        own = (_real(folder) for folder in (*self.personal, self.root / ".harness" / "skills"))
+        return any(real.is_relative_to(folder) for folder in own)
+
+    def project_note(self, path: Path) -> bool:
+        """Whether `path` leads to a file of the project's memory: nothing but that is written in .harness."""
+        real = _real(path)
+        # the folder as it is called, not where it may lead: one that is a symlink is not the project's
+        return real.suffix == ".md" and real.parent == _real(self.root) / ".harness" / "memory"
 
     def shown(self, path: Path) -> str:
         """The short form for texts: relative to the working folder where it lies below, else absolute."""

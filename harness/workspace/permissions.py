@@ -66,18 +66,23 @@ class Refused:
         return f"refused: {self.reason}; the person can start with {self.flag}"
 
 
+NOBODY = Refused('the mode "ask" runs nothing that nobody is there to allow', "--permission-mode edit or yolo")
+"""What a call gets that asks where nobody is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """The person decides. what: all that the call would do. grant: what "this session" would admit; None: only once."""
+    """The person decides. what: all that the call would do. grant: what "this session" would admit; None: only once.
+
+    nobody: what the call gets where nobody is there.
+    """
 
     what: str
     grant: Rule | None = None
+    nobody: Refused = NOBODY
 
 
 Decision = Allowed | Refused | Asks
-
-NOBODY = Refused('the mode "ask" runs nothing that nobody is there to allow', "--permission-mode edit or yolo")
-"""What a call gets that asks where nobody is there."""
 
 
 def path_subject(workspace: Workspace, kind: Literal["read", "write"], path_text: str, preview: str = "") -> Subject:
@@ -133,7 +138,8 @@ def decide(mode: Mode, rules: Sequence[Rule], subject: Subject, workspace: Works
     """Whether a call that touches `subject` may run.
 
     plan: reads only, rules or not. ask: what a rule admits; the person decides on the rest. edit: also writes inside
-    the workspace, and commands that a rule admits. yolo: everything.
+    the workspace, and commands that a rule admits; of their own memory and skills the person decides there too. yolo:
+    everything.
     """
     if subject.kind in ("none", "read"):
         return Allowed()
@@ -150,7 +156,7 @@ def decide(mode: Mode, rules: Sequence[Rule], subject: Subject, workspace: Works
         case "edit" if subject.kind == "shell":
             return _command(rules, subject.command)
         case "edit":
-            return _writes(rules, subject.paths, workspace)
+            return _writes(rules, subject, workspace)
         case _:
             assert_never(mode)
 
@@ -200,17 +206,41 @@ def _command(rules: Sequence[Rule], command: str) -> Decision:
     return Refused('the mode "edit" runs no command that no rule admits', flag)
 
 
-def _writes(rules: Sequence[Rule], paths: Sequence[str], workspace: Workspace) -> Decision:
-    for text in paths:
-        path = Path(text)
-        if "\0" not in text and workspace.protected(path):
-            return Refused(f'the mode "edit" writes nothing in .git and .harness ({text})', "--permission-mode yolo")
-        if not workspace.inside(path) and not any(_covers(rule, path, workspace) for rule in rules):
-            return Refused(
-                f'the mode "edit" writes only inside the workspace, and {text} leads outside it',
-                "--add-dir FOLDER or --permission-mode yolo",
-            )
+def _writes(rules: Sequence[Rule], subject: Subject, workspace: Workspace) -> Decision:
+    decision: Decision = Allowed()
+    for text in subject.paths:
+        match _write(rules, text, workspace):
+            case Refused() as refused:
+                return refused
+            case Asks(_, _, nobody):
+                decision = Asks(_whole(subject, text), nobody=nobody)
+            case Allowed():
+                pass
+    return decision
+
+
+def _write(rules: Sequence[Rule], text: str, workspace: Workspace) -> Decision:
+    """One path, in the mode "edit"."""
+    path = Path(text)
+    if "\0" not in text and workspace.project_note(path):
+        return Allowed()
+    if "\0" not in text and workspace.asked(path):
+        if _ruled(rules, path, workspace):
+            return Allowed()
+        why = 'the mode "edit" asks before it writes memory and skills of the person, and nobody is there'
+        return Asks(text, nobody=Refused(why, f"--allow 'write({path.parent}/*)' or --permission-mode yolo"))
+    if "\0" not in text and workspace.protected(path):
+        return Refused(f'the mode "edit" writes nothing in .git and .harness ({text})', "--permission-mode yolo")
+    if not workspace.inside(path) and not _ruled(rules, path, workspace):
+        return Refused(
+            f'the mode "edit" writes only inside the workspace, and {text} leads outside it',
+            "--add-dir FOLDER or --permission-mode yolo",
+        )
     return Allowed()
+
+
+def _whole(subject: Subject, path: str) -> str:
+    return f"{path}\n{subject.preview}" if subject.preview else path
 
 
 _INTERPRETERS = re.compile(r"(python|pypy|node|ruby|perl|php|lua|deno|bun|bash|sh|zsh|fish|ssh|make)[0-9.]*")
@@ -244,12 +274,17 @@ def _ask_writes(rules: Sequence[Rule], subject: Subject, workspace: Workspace) -
     for text in subject.paths:
         path = Path(text)
         plain = "\0" not in text and not workspace.protected(path)
-        if plain and any(_covers(rule, path, workspace) for rule in rules):
+        if plain and _ruled(rules, path, workspace):
             continue
         inside = plain and workspace.real(path).is_relative_to(workspace.real(workspace.root))
-        what = f"{text}\n{subject.preview}" if subject.preview else text
-        return Asks(what, parse_rule("write(**)") if inside else None)
+        return Asks(_whole(subject, text), parse_rule("write(**)") if inside and not workspace.asked(path) else None)
     return Allowed()
+
+
+def _ruled(rules: Sequence[Rule], path: Path, workspace: Workspace) -> bool:
+    """Whether a rule admits a write there. What waits for the person is admitted only by a rule that means it."""
+    meant = ("/", "~") if "\0" not in str(path) and workspace.asked(path) else ""
+    return any(rule.pattern.startswith(meant) and _covers(rule, path, workspace) for rule in rules)
 
 
 def _covers(rule: Rule, path: Path, workspace: Workspace) -> bool:

@@ -56,6 +56,14 @@ def session(speaker: Begin) -> Speaker:
     user = person.project.parent / "home" / ".config" / "harness"
     user.mkdir(parents=True, exist_ok=True)
     (user / "USER.md").write_text("Call me Ada.\n")
+    (user / "SOUL.md").write_text("Plain words.\n")
+    for folder, name, text in (
+        (user, "editor", "# How Ada edits\n- Tabs.\n"),
+        (user, "machines", "# Machines\n" + "x" * 5000),
+        (person.project / ".harness", "releases", "# Releases: on Fridays\n"),
+    ):
+        (folder / "memory").mkdir(exist_ok=True)
+        (folder / "memory" / f"{name}.md").write_text(text)
     person.begin_anew()
     return person
 
@@ -105,6 +113,7 @@ FACTS = Facts(
     "edit",
     rules={"AGENTS.md": "1"},
     skills={"deploy": "1"},
+    memory={"person/editor": "1"},
 )
 CHANGES = {
     "first": FACTS,
@@ -118,6 +127,9 @@ CHANGES = {
     "skill_added": replace(FACTS, skills={"deploy": "1", "triage": "1"}),
     "skill_changed": replace(FACTS, skills={"deploy": "2"}),
     "skill_removed": replace(FACTS, skills={}),
+    "memory_added": replace(FACTS, memory={"person/editor": "1", "person/tools": "1", "project/releases": "1"}),
+    "memory_changed": replace(FACTS, memory={"person/editor": "2"}),
+    "memory_removed": replace(FACTS, memory={}),
     "everything": replace(
         FACTS, today=dt.date(2027, 1, 1), dirs=("/data",), rules={"CLAUDE.md": "1"}, skills={"triage": "1"}
     ),
@@ -125,7 +137,12 @@ CHANGES = {
 
 
 def test_session_context_texts() -> None:
-    descriptions = {"deploy": "Ships it.", "triage": "Sorts it."}
+    descriptions = {
+        "deploy": "Ships it.",
+        "triage": "Sorts it.",
+        "person/editor": "How Ada edits",
+        "person/tools": "Tools",
+    }
     texts = []
     for name, facts in CHANGES.items():
         message = context_message(facts, {} if name == "first" else FACTS.to_json(), descriptions)

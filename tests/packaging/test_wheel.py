@@ -30,8 +30,12 @@ SHIPPED = [
     "harness/bundled_skills/documents/scripts/word_to_text.py",
     "harness/bundled_skills/explore/SKILL.md",
     "harness/bundled_skills/new-project/SKILL.md",
+    "harness/bundled_skills/recall/SKILL.md",
+    "harness/bundled_skills/remember/SKILL.md",
+    "harness/bundled_skills/repair-skill/SKILL.md",
     "harness/bundled_skills/review/SKILL.md",
     "harness/bundled_skills/skill-creator/SKILL.md",
+    "harness-0.1.0.data/data/share/doc/harness/SOUL.md.example",
     "harness-0.1.0.data/data/share/doc/harness/USER.md.example",
     "harness-0.1.0.dist-info/licenses/LICENSE",
 ]
