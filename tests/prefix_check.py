@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from harness.simulator import Block, Received, Simulator
@@ -71,7 +72,8 @@ def branches(requests: Iterable[Received]) -> Iterator[Moved | Branched]:
     """As `moves`, for a line that several speakers share: each goes on with a request of its own, to the last block.
 
     A request that extends the end of a branch goes on with the longest such. Any other begins a branch: at the end of
-    an earlier request, or behind its system blocks. What parts from an earlier request anywhere else has moved.
+    an earlier request, with the answer to that one behind it and no other, or behind the system blocks, with no answer
+    at all. What parts from an earlier request anywhere else has moved.
     """
     ends: dict[str, list[Received]] = {}
     sent: dict[str, list[Received]] = {}
@@ -87,15 +89,22 @@ def branches(requests: Iterable[Received]) -> Iterator[Moved | Branched]:
 
 def _branched(request: Received, earlier: Sequence[Received]) -> Moved | Branched:
     base = max((one for one in earlier if first_moved(one, request) is None), key=_length, default=None)
-    if base is not None:
+    answers = _answers(request.blocks[len(base.blocks) if base else 0 :])
+    if base is not None and answers <= 1:
         return Branched(request.line, base.index, request.index, len(base.blocks))
     system = [identity(block) for block in earlier[0].blocks if block.level != "messages"]
     own = [identity(block) for block in request.blocks]
-    if own[: len(system)] == system:
+    if base is None and answers == 0 and own[: len(system)] == system:
         return Branched(request.line, earlier[0].index, request.index, len(system))
     moved = first_moved(earlier[-1], request)
     assert moved is not None
     return moved
+
+
+def _answers(blocks: Sequence[Block]) -> int:
+    """Turns of the model among blocks."""
+    speakers = ["", *("model" if block.role == "assistant" else "other" for block in blocks)]
+    return sum(now == "model" != before for before, now in pairwise(speakers))
 
 
 def _length(request: Received) -> int:

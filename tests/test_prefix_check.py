@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.simulator import Simulator
-from tests.prefix_check import Watch, moves, verdicts_of_ours
+from tests.prefix_check import Branched, Moved, Watch, branches, moves, verdicts_of_ours
 
 Start = Callable[..., Simulator]
 
@@ -75,6 +75,56 @@ def test_every_way_to_move_is_found(simulator: Start, change: str) -> None:
             pytest.fail(change)
 
     assert len(list(moves(vendor.requests))) == 1
+
+
+def say(simulator: Simulator, *texts: str) -> None:
+    """Send a conversation in which every second text is the model's."""
+    body = {
+        "model": "claude-opus-4-8",
+        "max_tokens": 10,
+        "system": [{"type": "text", "text": "You are a test."}],
+        "messages": [
+            {"role": ("user", "assistant")[at % 2], "content": [{"type": "text", "text": text}]}
+            for at, text in enumerate(texts)
+        ],
+    }
+    headers = {"x-api-key": "k", "anthropic-version": "2026-10-21", "content-type": "application/json"}
+    url = f"{simulator.url}/v1/messages"
+    urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).close()
+
+
+@pytest.mark.branches(reason="the check is what is tested", times=2)
+def test_branches_are_told_apart(simulator: Start) -> None:
+    vendor = simulator(lambda _: "ok")
+    say(vendor, "one")
+    say(vendor, "one", "ok", "two")
+    say(vendor, "one", "ok", "a fork")
+    say(vendor, "one", "ok", "two", "ok", "three")
+    say(vendor, "anew")
+    say(vendor, "one", "ok", "a fork", "ok", "on")
+
+    found = list(branches(vendor.requests))
+    assert [(one.base, one.after) for one in found if isinstance(one, Branched)] == [(0, 2), (0, 4)]
+    assert len(found) == 2
+    assert Watch(branches=1, watched=[vendor]).problems() != []
+    assert Watch(branches=3, watched=[vendor]).problems() != []
+
+
+@pytest.mark.moves_prefix(reason="the check is what is tested", times=1)
+@pytest.mark.parametrize(
+    "texts",
+    [("one", "ok", "twO", "ok", "three", "ok", "four"), ("onE", "ok", "two"), ("one", "oK", "two", "ok", "three")],
+    ids=["in the middle", "at the beginning", "in an answer"],
+)
+def test_what_moved_is_no_branch(simulator: Start, texts: tuple[str, ...]) -> None:
+    vendor = simulator(lambda _: "ok")
+    say(vendor, "one")
+    say(vendor, "one", "ok", "two")
+    say(vendor, "one", "ok", "two", "ok", "three")
+    say(vendor, *texts)
+
+    assert [type(one) for one in branches(vendor.requests)] == [Moved]
+    assert "does not extend" in Watch(branches=1, watched=[vendor]).problems()[0]
 
 
 def test_the_watch_itself_reports_a_move(simulator: Start, prefix_watch: Watch) -> None:

@@ -179,6 +179,7 @@ class _Work:
         self._first: ModelCall | None = None
         self._first_read: int | None = None
         self._turns = 0
+        self._tokens = 0
         self._doing = ""
 
     async def run(self) -> Outcome:
@@ -296,12 +297,17 @@ class _Work:
             case ToolStarted(_, name, summary):
                 self._doing = f"{name} {summary}".strip()
             case ResponseDone():
+                self._tokens += event.usage.prompt + event.usage.output
                 if self._first_read is None:
                     self._first_read = event.usage.read
                 return
             case _:
                 return
-        self._tell(Progress(self._call_id, f"{self._delegation.skill}: turn {self._turns}, {self._doing}"))
+        self._tell(
+            Progress(
+                self._call_id, f"{self._delegation.skill}: turn {self._turns}, {self._tokens:,} tokens, {self._doing}"
+            )
+        )
 
     def _shown(self, session: Session, before: Totals) -> str:
         spent = offspring.spent(session.totals, before)

@@ -25,6 +25,8 @@ from harness.ui.conversation import Conversation
 from harness.ui.plain import one_line
 
 _SEPARATOR = " · "
+_AGENTS = 4
+"""Sub-agents that have a row of their own."""
 
 
 class Status:
@@ -35,11 +37,13 @@ class Status:
         self._since: float | None = None
         self._doing = ""
         self._calls: dict[str, str] = {}
+        self._agents: dict[str, str] = {}
 
     def begin(self) -> None:
         """A turn begins."""
         self._since, self._doing = self._clock(), "waiting for the model"
         self._calls.clear()
+        self._agents.clear()
 
     def end(self) -> None:
         """The turn is over."""
@@ -49,6 +53,7 @@ class Status:
         """The person wants the turn to stop."""
         self._doing = "stopping"
         self._calls.clear()
+        self._agents.clear()
 
     def take(self, event: Event) -> None:
         """One event of the turn."""
@@ -64,9 +69,10 @@ class Status:
             case ToolStarted(call_id, name, summary):
                 self._calls[call_id] = f"{name} {summary}".strip()
             case Progress(call_id, text):
-                self._calls[call_id] = text
+                self._agents[call_id] = text
             case ToolFinished(call_id):
                 self._calls.pop(call_id, None)
+                self._agents.pop(call_id, None)
                 self._doing = "working"
             case ResponseDone():
                 self._doing = "working"
@@ -83,7 +89,14 @@ class Status:
         doing = next(iter(self._calls.values()), self._doing)
         more = f" (+{len(self._calls) - 1})" if len(self._calls) > 1 else ""
         waiting = f" · {count} queued" if (count := len(conversation.queued())) else ""
-        return [_cut(one_line(f"● {self._clock() - self._since:.0f} s{waiting} · {doing}{more}"), width), facts]
+        head = _cut(one_line(f"● {self._clock() - self._since:.0f} s{waiting} · {doing}{more}"), width)
+        return [head, *self._sub_agents(width), facts]
+
+    def _sub_agents(self, width: int) -> list[str]:
+        """A row for each that works, as far as there is room."""
+        rows = [_cut(one_line(f"  ↳ {text}"), width) for text in self._agents.values()]
+        more = len(rows) - _AGENTS
+        return rows if more <= 0 else [*rows[:_AGENTS], _cut(f"  ↳ and {more} more", width)]
 
 
 def _facts(conversation: Conversation) -> list[tuple[int, str]]:

@@ -303,3 +303,27 @@ def test_undo_and_the_list_of_turns_know_the_caller_s_words_only(speaker: Begin)
 
     assert not children(person), "a skill without a context is instructions for the caller"
     assert [turn.text for turn in person.app.session.history.turns()] == ["Go."]
+
+
+@pytest.mark.branches(reason="a sub-agent begins anew", times=1)
+def test_a_person_who_calls_a_skill_has_it_carried_out_by_a_sub_agent(speaker: Begin) -> None:
+    person = speaker(Brain([[call("look", "alpha")], "Thanks."], {"alpha": ["It is so."]}), minimum=1)
+    skill(person.project, "look", FRESH)
+    person.say("/look alpha")
+
+    texts = [text for message in said(person.mainline[0].json) for text in message.every]
+    assert any("calls the skill look" in text and "invoke_skill" in text for text in texts)
+    assert texts[-1] == "/look alpha"
+    assert results(person) == ["It is so."]
+
+
+@pytest.mark.branches(reason="two sub-agents begin anew", times=2)
+def test_where_nothing_may_be_written_those_that_would_work_together(speaker: Begin) -> None:
+    brain = Brain([[call("make", "one"), call("make", "two")], "Thanks."], {"one": ["One."], "two": ["Two."]})
+    person = speaker(brain, minimum=1)
+    skill(person.project, "make", WRITER)
+    person.come_back(permission_mode="plan", model="claude-opus-4-8")
+    brain.delay = 0.2
+    person.say("Go.")
+
+    assert brain.at_once == 2

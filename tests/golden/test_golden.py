@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from harness.agent.delegation import ELSEWHERE, LAST_WORDS, Delegation, briefing, report
 from harness.app import App
 from harness.conversation.canonical import encode
+from harness.conversation.events import TurnEnded
 from harness.conversation.journal import read_records
 from harness.conversation.request import CacheRules, LedgerEntry, Line, Request
 from harness.prompt.context import Facts, context_message
@@ -26,6 +28,7 @@ from harness.prompt.prefix import assemble
 from harness.prompt.projection import Projection
 from harness.providers import anthropic_wire as wire
 from harness.simulator import Received
+from harness.tools.output import Spill
 from tests.golden.conversations import CONVERSATIONS, MODEL, said
 from tests.speaker import Script, Speaker
 
@@ -43,6 +46,19 @@ def golden(name: str, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     assert path.read_bytes() == content, f"{name} changed: HARNESS_UPDATE_GOLDEN=1 writes it anew"
+
+
+def test_what_a_sub_agent_is_told(tmp_path: Path) -> None:
+    spill = Spill(tmp_path)
+    names = {"fork": None, "fresh": (("read", ""), ("shell", "git log *"))}
+    told = [
+        f"{context}: {briefing(Delegation('look', '<skill>…</skill>', context, allowed=names[context]), spill)}"
+        for context in ("fork", "fresh")
+    ]
+    ends = [
+        report(TurnEnded(reason, "Found it.", "40 turns are over"), spill)[0] for reason in ("done", "limit", "refused")
+    ]
+    golden("delegation.txt", "\n---\n".join([*told, ELSEWHERE, LAST_WORDS, *ends, ""]).encode("utf-8"))
 
 
 @pytest.fixture

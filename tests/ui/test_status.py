@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from harness.audit.book import Book, Row
 from harness.audit.report import Summary
 from harness.conversation.blocks import Usage
-from harness.conversation.events import ThinkingDelta, ToolFinished, ToolStarted
+from harness.conversation.events import Progress, ThinkingDelta, ToolFinished, ToolStarted
 from harness.ui.conversation import Conversation
 from harness.ui.figures import cache_lines, cost_lines
 from harness.ui.status import Status
@@ -98,3 +98,21 @@ def test_the_cache_in_short_is_what_the_command_tells() -> None:
         "all of it: harness cache s1",
     ]
     assert cache_lines(Book((), ()), "s1") == ["0 requests · 0 tokens in · $0.0000"]
+
+
+def test_each_sub_agent_has_a_row_that_is_drawn_anew() -> None:
+    status = Status(lambda: 0.0)
+    status.begin()
+    for number in range(6):
+        status.take(ToolStarted(str(number), "invoke_skill", "explore"))
+        status.take(Progress(str(number), f"explore: turn {number}, 10 tokens, grep \x1b"))
+    status.take(Progress("0", "explore: turn 7, 20 tokens, read a"))
+
+    rows = status.lines(conversation(), 60)
+    assert rows[1] == "  ↳ explore: turn 7, 20 tokens, read a" or rows[1] == "↳ explore: turn 7, 20 tokens, read a"
+    assert rows[5].strip() == "↳ and 2 more"
+    assert len(rows) == 7
+    assert "\x1b" not in "".join(rows)
+    for number in range(6):
+        status.take(ToolFinished(str(number), "invoke_skill", "", False, 1.0))
+    assert len(status.lines(conversation(), 60)) == 2
