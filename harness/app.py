@@ -39,7 +39,7 @@ from harness.errors import SkillError, StorageFull, UsageError
 from harness.knowledge import memory, project, skills
 from harness.knowledge.kept import Kept
 from harness.prompt.context import Facts, context_message
-from harness.prompt.layers import session_text, static_text
+from harness.prompt.layers import static_text
 from harness.prompt.prefix import assemble
 from harness.prompt.sources import session_layers
 from harness.providers import connect
@@ -223,7 +223,7 @@ class App:
         ]
         where = (self.root, self._options.cwd, self._config_dir)
         layers = session_layers(*where, self.skills.discover(), self.kept.read())
-        return assemble(tools, static_text(), session_text(layers))
+        return assemble(tools, static_text(), layers)
 
     def _check_price(self) -> None:
         for model in (self.model, self._fallback_model):

@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "the models that are known: windows, prices, how they cache",
     "memory": "what is kept between sessions: list, show, add, forget, check",
     "cache": "what a session read from cache, why not more, and what that cost",
+    "replay": "prove that a session's requests can be made again, byte for byte",
     "bench": "measure this program on this machine",
     "doctor": "is everything here that it needs? and does caching work on this route?",
 }

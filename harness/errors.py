@@ -194,3 +194,7 @@ class PrefixMoved(HarnessError):
 
 class SchemaNotMet(HarnessError):
     """The answer does not meet --json-schema after its repairs."""
+
+
+class ReplayFailed(HarnessError):
+    """A recorded session cannot be replayed at all."""

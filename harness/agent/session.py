@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.agent.efforts import Efforts
 from harness.agent.family import children, family_ledger, sub_agents, tell_parent
 from harness.agent.file_history import FileHistory
 from harness.agent.renderings import Renderings
@@ -27,8 +26,9 @@ from harness.conversation.request import FrozenPrefix, Line
 from harness.conversation.stored import read_usage, write_message
 from harness.errors import JournalError, storage_error
 from harness.prompt.prefix import read_prefix, write_prefix
-from harness.prompt.projection import Projection
+from harness.prompt.projection import Projection, batches
 from harness.providers.base import Provider
+from harness.providers.efforts import Efforts
 from harness.seam import Seam
 
 
@@ -69,6 +69,10 @@ class Session:
         self.seam = seam
         self.history = History(journal.blobs, lambda seq: journal.read(seq).data)
         self.ledger = Ledger()
+        self.own = Ledger()
+        """What this session's own bills tell; `ledger` may hold those of relatives too."""
+        self.models: dict[str, Mapping[str, Json]] = {}
+        """What is known of each model that was asked, as journaled."""
         self.seen = SeenFiles(journal.blobs)
         self.files = FileHistory()
         self.totals = Totals()
@@ -256,6 +260,8 @@ class Session:
                 self.sub_agents.add(data["child"])
                 self.totals.add(read_usage(data["usage"]), data["cost"], data["requests"])
                 self.totals.delegated += data["requests"]
+            case "model":
+                self.models[data["model"]] = data
             case "fallback":
                 self.fallback = data
             case "fallback_over":
@@ -306,6 +312,7 @@ class Session:
         if request is None:
             return  # its line in the journal is damaged
         apply_bill(self.ledger, request, bill)
+        apply_bill(self.own, request, bill)
         if request["kind"] == "mainline":
             cached = usage is None or bool(usage.read or usage.written or was_cached(request, usage))
             told = (bill["request"], bill.get("message_id", ""))
@@ -392,7 +399,7 @@ class Session:
         if projection is None:
             projection = Projection(self._prefix_for(profile, provider), provider.envelope)
             self._projections[profile] = projection
-        for batch in _batches(self.history.entries[len(projection.messages) :]):
+        for batch in batches(self.history.entries[len(projection.messages) :]):
             self._project(projection, profile, provider, batch)
         return projection
 
@@ -430,14 +437,3 @@ class Session:
     def close(self) -> None:
         """Let go of the session."""
         self.journal.close()
-
-
-def _batches(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Messages that were queued between two answers, together; an answer stands alone."""
-    batches: list[list[Entry]] = []
-    for entry in entries:
-        if batches and entry.message.tag != "answer" != batches[-1][-1].message.tag:
-            batches[-1].append(entry)
-        else:
-            batches.append([entry])
-    return batches

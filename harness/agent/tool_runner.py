@@ -16,17 +16,16 @@ from jsonschema.exceptions import best_match
 
 from harness.agent.session import Session
 from harness.conversation.blocks import Image, Message, Text, ToolCall, ToolResult
-from harness.conversation.canonical import clean
+from harness.conversation.canonical import Json, clean
 from harness.conversation.events import Event, Notice, Tell, ToolFinished, ToolStarted
 from harness.conversation.stored import write_block
 from harness.tools.base import Effect, Outcome, Tool, error
-from harness.tools.output import Spill, bound
+from harness.tools.output import Spill, entered
 from harness.workspace.permissions import Subject
 
 Permit = Callable[[str, Subject], Awaitable[str]]
 """Why a call of the named tool is refused, for the model; "" where it may run. May wait for the person."""
 
-EMPTY = "(no output)"
 SMALLEST = 2_000
 """Bytes that every result may have, however full the window is."""
 
@@ -172,16 +171,17 @@ class ToolRunner:
         blobs = self._session.journal.blobs
         for raw in outcome.blobs:
             blobs.put(raw)
-        content: list[Text | Image] = []
-        for part in outcome.content:
-            if isinstance(part, Image):
-                content.append(self._fitting(part))
-            elif part.text.strip():
-                text, _ = bound(clean(part.text), limit, self._spill)
-                content.append(Text(text))
-        result = ToolResult(call.id, tuple(content) or (Text(EMPTY),), outcome.is_error)
-        done = {"result": write_block(result, blobs), "facts": dict(outcome.facts), "full": outcome.full}
-        self._session.record("tool_done", done)
+        given = [self._fitting(p) if isinstance(p, Image) else Text(clean(p.text)) for p in outcome.content]
+        lost = len(self._spill.lost)
+        content = entered(given, limit, self._spill)
+        result = ToolResult(call.id, content, outcome.is_error)
+        done: dict[str, Json] = {"facts": dict(outcome.facts), "full": outcome.full, "limit": limit}
+        if content != tuple(given):
+            done["given"] = [write_block(part, blobs) for part in given]
+            done["spill"] = str(self._spill.folder)
+        if unkept := self._spill.lost[lost:]:
+            done["unkept"] = unkept[0].partition(": ")[2]
+        self._session.record("tool_done", {"result": write_block(result, blobs)} | done)
         return result
 
 

@@ -11,16 +11,17 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.agent.firewall import comparable, expected, warning
+from harness.agent.model_facts import note
 from harness.agent.session import Session
 from harness.audit.cost import cost, price_of_miss
 from harness.audit.diagnostics import said, weigh
 from harness.audit.verdict import Expectation, Verdict, deepest_alive, judge
 from harness.conversation.blocks import Block, Message, Text, Thinking, ToolCall, Usage
-from harness.conversation.canonical import Json
+from harness.conversation.canonical import Json, digest
 from harness.conversation.events import Event, Notice, RequestSent, ResponseDone, Retrying, TextDelta, ThinkingDelta
 from harness.conversation.request import Line, Request, Ttl
 from harness.conversation.stored import write_block, write_usage
@@ -123,8 +124,7 @@ class ModelCall:
             PrefixMoved: it would not extend its line, and the person asked that it then be refused.
         """
         session, channel = self._session, self._channel
-        request = self._prepare()
-        body = channel.provider.body(request)
+        request, body = self._prepare()
         await session.sync()
         yield RequestSent(session.totals.own + 1, channel.model.id, side=request.side)
         if self._expected.reason == "ours":
@@ -147,9 +147,10 @@ class ModelCall:
         if self._done is not None:
             yield self._done
 
-    def _prepare(self) -> Request:
-        """The request, journaled, and what it should read."""
+    def _prepare(self) -> tuple[Request, bytes]:
+        """The request, journaled, and its body."""
         session, channel = self._session, self._channel
+        note(session, channel.model, (channel.ttl, channel.cache))
         projection = session.project(channel.model.id, channel.provider)
         if self._until is not None:
             projection = projection.first(self._until)
@@ -166,10 +167,11 @@ class ModelCall:
         self._expected = self._expect(request)
         if self._expected.reason == "ours" and channel.strict_prefix:
             raise PrefixMoved(f"not sent: {self._expected.cause}; run without --strict-prefix to pay for it")
-        record = session.record("request", self._journal_form(request))
+        body = channel.provider.body(request)
+        record = session.record("request", self._journal_form(request) | {"body": digest(body)})
         self._request_seq = record.seq
         self.request = request
-        return request
+        return request, body
 
     def _expect(self, request: Request) -> Expectation:
         """What an attempt that starts now should read."""
@@ -204,6 +206,7 @@ class ModelCall:
                 "expected": {"reason": found.reason, "tokens": found.tokens, "cause": found.cause},
             }
             | self._ends(request)
+            | self._foreign(request)
             | ({"compare": request.compare} if request.compare is not None else {})
             | ({"tail": [message.text for message in self._tail]} if self._tail else {})
         )
@@ -218,6 +221,15 @@ class ModelCall:
         digests = [entry.digest for entry in (deepest,) if entry] + [request.head]
         caching = {"kind": rules.kind, "granularity": rules.granularity, "minimum": rules.minimum}
         return {"ends": [{"digest": d, "ttl": rules.default_ttl} for d in digests], "caching": caching}
+
+    def _foreign(self, request: Request) -> dict[str, Json]:
+        """Entries that it reads and that only the bills of another session tell of: this journal cannot."""
+        session, key, now = self._session, request.line.key, self._started
+        alive, own = session.ledger.alive(key, now), session.own.alive(key, now)
+        deepest = deepest_alive(request, alive)
+        found = [alive(marker.digest) for marker in request.markers] + [deepest]
+        told = {entry.digest: asdict(entry) for entry in found if entry is not None and entry != own(entry.digest)}
+        return {"foreign": list(told.values())} if told else {}
 
     async def _attempts(self, request: Request, body: bytes) -> AsyncGenerator[Event]:
         """Send until it works or may not be sent again."""

@@ -158,13 +158,17 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class FrozenPrefix:
-    """Tools and the two system blocks as sent, with their prefix digests. Never rebuilt within an epoch."""
+    """Tools and the two system blocks as sent, with their prefix digests. Never rebuilt within an epoch.
+
+    layers: (title, text) of what the session block was made of, for the journal; empty where that is not known.
+    """
 
     tools: tuple[bytes, ...]
     static: bytes
     session: bytes
     static_digest: str
     session_digest: str
+    layers: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @classmethod
     def chained(cls, tools: tuple[bytes, ...], static: bytes, session: bytes) -> FrozenPrefix:

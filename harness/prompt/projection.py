@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from harness.conversation.blocks import Message, Tag
 from harness.conversation.canonical import chain
+from harness.conversation.history import Entry
 from harness.conversation.request import SYSTEM_BLOCKS, Fragment, FrozenPrefix, Rendered
 
 Envelope = Callable[[str, tuple[bytes, ...]], bytes]
@@ -64,3 +65,14 @@ class Projection:
     def with_tail(self, tail: Sequence[Rendered]) -> Sequence[Rendered]:
         """The messages and, behind them, those of a side request."""
         return [*self.messages, *tail] if tail else self.messages
+
+
+def batches(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Messages that were queued between two answers, together; an answer stands alone."""
+    batches: list[list[Entry]] = []
+    for entry in entries:
+        if batches and entry.message.tag != "answer" != batches[-1][-1].message.tag:
+            batches[-1].append(entry)
+        else:
+            batches.append([entry])
+    return batches

@@ -62,12 +62,8 @@ class Anthropic:
         return frozen
 
     def render(self, batch: Sequence[Message], after: Tag | None) -> Sequence[tuple[Fragment, ...]]:
-        """See `Provider`: this vendor takes neighbouring messages of one role."""
-        rendered = []
-        for message in batch:
-            rendered.append(wire.render(message, self._model, after))
-            after = message.tag if rendered[-1] else after
-        return rendered
+        """See `Provider`."""
+        return wire.batch(batch, self._model, after)
 
     def envelope(self, role: str, blocks: tuple[bytes, ...]) -> bytes:
         """See `Provider`."""

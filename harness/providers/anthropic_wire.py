@@ -7,7 +7,7 @@ Source: platform.claude.com/docs/en/api/messages, …/build-with-claude/prompt-c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.conversation.blocks import Block, Image, Message, Setting, Tag, Text, Thinking, ToolCall, ToolResult, Usage
@@ -42,6 +42,15 @@ def render(message: Message, model: str, after: Tag | None = None) -> tuple[Frag
     if fragments and after == "setting" and message.tag != "answer":
         return (Fragment(_STAND_IN), *fragments)
     return fragments
+
+
+def batch(messages: Sequence[Message], model: str, after: Tag | None) -> list[tuple[Fragment, ...]]:
+    """See `Provider.render`: this vendor takes neighbouring messages of one role."""
+    rendered = []
+    for message in messages:
+        rendered.append(render(message, model, after))
+        after = message.tag if rendered[-1] else after
+    return rendered
 
 
 def _wire(block: Block) -> Json:

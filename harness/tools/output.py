@@ -7,9 +7,11 @@ missing), and depends only on its input.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.conversation.blocks import Image, Text
 from harness.workspace import files
 
 _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\U000e0000-\U000e007f]")
@@ -89,6 +91,16 @@ def bound(text: str, limit: int, spill: Spill) -> tuple[str, str]:
     except OSError as error:
         return join(raw, b"", len(raw), limit, f"it could not be kept: {files.reason(error)}"), ""
     return join(raw, b"", len(raw), limit, f"whole output: {path}; read it with offset and limit"), path
+
+
+EMPTY = "(no output)"
+
+
+def entered(given: Sequence[Text | Image], limit: int, spill: Spill) -> tuple[Text | Image, ...]:
+    """What of a tool's output enters the conversation: each text bounded by `limit` bytes, and never nothing."""
+    parts = (part for part in given if isinstance(part, Image) or part.text.strip())
+    shown = (part if isinstance(part, Image) else Text(bound(part.text, limit, spill)[0]) for part in parts)
+    return tuple(shown) or (Text(EMPTY),)
 
 
 def join(head: bytes, tail: bytes, total: int, limit: int, where: str) -> str:

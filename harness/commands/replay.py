@@ -1,0 +1,99 @@
+"""`harness replay`: prove a recorded session, run its tools again, or take another way from one of its requests on.
+
+Invariant: without --execute or --from nothing runs and nothing is sent: a session file is data, whoever made it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from harness.commands.arguments import Parser
+from harness.config import config_dir, state_dir
+from harness.conversation.canonical import Json
+from harness.providers.catalog import Catalog
+from harness.replay import told
+from harness.replay.verify import Report, verify
+from harness.seam import Seam
+from harness.sessions.store import Store
+from harness.ui.plain import one_line
+
+FORMAT = 1
+"""Version of the JSON form."""
+
+
+def main(arguments: Sequence[str], seam: Seam) -> int:
+    """Run the command; the exit code."""
+    parser = _parser()
+    flags = parser.parse_args(arguments)
+    folder = folder_of(flags.id, seam)
+    report = verify(folder, Catalog.load(config_dir(seam.environment())), rerender=flags.rerender)
+    if flags.json:
+        sys.stdout.write(json.dumps(as_json(report), ensure_ascii=True) + "\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in lines(report)))
+    return 0 if report.equal else 1
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="harness replay",
+        description="Make every request of a session again from its journal, and compare it with what was sent, byte "
+        "for byte: no network, no tools. Exit 1 at the first divergence.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("id", metavar="ID", help="a session's id, the beginning of one, or a session's folder")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON (docs/replay.md)")
+    parser.add_argument(
+        "--rerender", action="store_true", help="make again what another version of the program rendered, too"
+    )
+    return parser
+
+
+def folder_of(name: str, seam: Seam) -> Path:
+    """The session's folder: one that is named by its path, or one of the kept ones."""
+    path = seam.cwd() / name
+    if "/" in name or (path / "journal.jsonl").is_file():
+        return path
+    return Store(state_dir(seam.environment())).to_go_on(name)
+
+
+def as_json(report: Report) -> Mapping[str, Json]:
+    """The JSON form."""
+    found = report.found
+    return {
+        "format": FORMAT,
+        "session": report.session,
+        "version": report.version,
+        "equal": report.equal,
+        "requests": report.requests,
+        "side_requests": report.side,
+        "bodies": report.bodies,
+        "blocks": report.blocks,
+        "checked_by_digest": report.checked,
+        "not_proved": report.unproved,
+        "damage": report.damage,
+        "divergence": None
+        if found is None
+        else {
+            "request": found.request,
+            "record": found.record,
+            "where": found.divergence.where,
+            "diff": found.divergence.diff,
+            "cause": found.divergence.cause,
+        },
+    }
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The text form."""
+    also = f", {report.side} of them side requests" if report.side else ""
+    yield f"session {report.session}: {report.requests} requests made again and equal{also}"
+    yield f"bodies            {report.bodies} by the digest of the very bytes that were sent"
+    if report.bodies < report.requests:
+        yield "                  the others by their blocks, markers and settings: their journal has no such digest"
+    if report.checked:
+        yield f"by digest only    {report.checked} renderings of another version ({one_line(report.version)})"
+    yield from told.lines(report)

@@ -1,0 +1,223 @@
+"""What entered the conversation, made again from what it was made of: prefix, context, tool output, answers.
+
+Invariant: pure in the journal and its blobs. Each check gives divergences in the order of the blocks; what an older
+journal does not tell, it does not check.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.conversation.blocks import Block, Image, Message, Text, Thinking, ToolCall, Usage
+from harness.conversation.canonical import Json, decode, digest, encode
+from harness.conversation.history import History
+from harness.conversation.journal import Blobs
+from harness.conversation.request import FrozenPrefix
+from harness.conversation.stored import fetch, read_block, read_message, read_usage, write_usage
+from harness.errors import ProviderError
+from harness.prompt.context import Facts, context_message
+from harness.prompt.layers import Layer
+from harness.prompt.prefix import assemble, read_prefix
+from harness.providers.base import Began, BlockDone, Finished, TextPart
+from harness.providers.offline import Form, events
+from harness.replay.divergence import Divergence, block, value
+from harness.tools.output import Spill, entered
+
+_SKILL = re.compile(r"Skill (?:added|changed): ([a-z0-9-]+) \((.*?)\); invoke_skill can use it\.")
+
+
+# ------------------------------------------------------------------------------------------------------- prefix
+
+
+def prefix(data: Mapping[str, Json], blobs: Blobs, *, made_here: bool) -> Iterator[Divergence]:
+    """The frozen prefix: its bytes are those that were frozen, and what its inputs give.
+
+    made_here: by this version; what another one made is checked by its digests.
+    """
+    stored = read_prefix(data, blobs)
+    fragments = (*stored.tools, stored.static, stored.session)
+    names = [*(f"tool {_name(tool)}" for tool in stored.tools), "static system", "session system"]
+    for name, fragment, told in zip(names, fragments, data.get("digests", ()), strict=False):
+        if digest(fragment)[:16] != told:
+            now = f"its digest is {digest(fragment)[:16]}, and {told} was frozen"
+            yield Divergence(name, now, "the journal's copy of this block was changed")
+    if made_here:
+        yield from _made_again(data, stored, names, blobs)
+
+
+def _made_again(
+    data: Mapping[str, Json], stored: FrozenPrefix, names: Sequence[str], blobs: Blobs
+) -> Iterator[Divergence]:
+    static, session = (decode(raw)["text"] for raw in (stored.static, stored.session))
+    layers = [Layer(title, fetch(text, blobs)) for title, text in data.get("layers", ())]
+    made = assemble([decode(tool) for tool in stored.tools], static, layers or session)
+    why = "this program orders or serialises the tools otherwise"
+    for name, old, new in zip(names, stored.tools, made.tools, strict=False):
+        yield from _some(block(name, old, new, why))
+    yield from _some(block("static system", stored.static, made.static, "this program serialises the text otherwise"))
+    why = "USER.md, rules and skills as journaled give another session block"
+    yield from _some(block("session system", stored.session, made.session, why))
+
+
+def _name(tool: bytes) -> str:
+    return str(decode(tool).get("name", "?"))
+
+
+# ------------------------------------------------------------------------------------------------------- messages
+
+
+def message(
+    data: Mapping[str, Json], history: History, answer: Answered | None, blobs: Blobs, number: int
+) -> Iterator[Divergence]:
+    """A message that is about to be added. answer: the stream it came in. number: its place, from 1."""
+    found = read_message(data, blobs)
+    where = f"message {number}"
+    match found.tag:
+        case "results" if (healing := history.healing()) is not None:
+            why = "the results of the calls, as they were journaled when they finished, are others"
+            yield from _blocks(where, found, healing, why)
+        case "answer" if answer is not None:
+            yield from answer.gave(found, where)
+        case "system_injected" if data.get("context"):
+            yield from _context(where, found, data["context"], history.context)
+        case _:
+            pass
+
+
+def kept(data: Mapping[str, Json], of: Mapping[str, Json], blobs: Blobs, seq: int) -> Iterator[Divergence]:
+    """A message that a compaction kept: the one it stands for, without thinking."""
+    whole = read_message(of, blobs)
+    left = replace(whole, blocks=tuple(b for b in whole.blocks if not isinstance(b, Thinking)))
+    yield from _blocks(f"kept message {seq}", read_message(data, blobs), left, "it is not the message that was kept")
+
+
+def _context(where: str, found: Message, facts: Mapping[str, Json], told: Mapping[str, Json]) -> Iterator[Divergence]:
+    """The texts of skills that were announced are taken from the message itself: the journal has them nowhere else."""
+    known = {**facts, "today": dt.date.fromisoformat(facts["today"]), "dirs": tuple(facts["dirs"])}
+    made = context_message(Facts(**known), told, dict(_SKILL.findall(found.text)))
+    why = "the session context that its facts give is another"
+    if made is None:
+        yield Divergence(f"{where} block 1", "nothing had changed since it was last told", why)
+    else:
+        yield from _blocks(where, found, made, why)
+
+
+def _blocks(where: str, recorded: Message, made: Message, cause: str) -> Iterator[Divergence]:
+    for number, (old, new) in enumerate(zip(recorded.blocks, made.blocks, strict=False), 1):
+        if old != new:
+            yield from _some(block(f"{where} block {number}", _bytes(old), _bytes(new), cause))
+    if len(recorded.blocks) != len(made.blocks):
+        counts = f"{len(recorded.blocks)} blocks were recorded, {len(made.blocks)} are made"
+        yield Divergence(f"{where} block {min(len(recorded.blocks), len(made.blocks)) + 1}", counts, cause)
+
+
+def _bytes(one: Block) -> bytes:
+    return repr(one).encode("utf-8", "replace")
+
+
+# ------------------------------------------------------------------------------------------------------- tools
+
+
+class _Kept(Spill):
+    """The spill of that time: gives the paths it gave, and writes nothing."""
+
+    def keep(self, data: bytes) -> Path:
+        """See `Spill`."""
+        if self.lost:
+            raise OSError(errno.EIO, self.lost[0])
+        return self.folder / f"{digest(data)[:16]}.txt"
+
+
+def output(data: Mapping[str, Json], blobs: Blobs, name: str) -> Iterator[Divergence]:
+    """A tool's output before capping gives the text that was shown. name: of the tool and its call."""
+    if "given" not in data:
+        return
+    given = [part for one in data["given"] if isinstance(part := read_block(one, blobs), Text | Image)]
+    spill = _Kept(Path(data["spill"]), [data["unkept"]] if "unkept" in data else [])
+    made = entered(given, data["limit"], spill)
+    recorded = tuple(read_block(one, blobs) for one in data["result"]["content"])
+    why = f"the output as the tool gave it, capped at {data['limit']:,} bytes, gives another text"
+    for number, (old, new) in enumerate(zip(recorded, made, strict=False), 1):
+        if old != new:
+            yield from _some(block(f"result of {name} part {number}", _bytes(old), _bytes(new), why))
+    yield from _some(value(f"result of {name}", len(recorded), len(made), why))
+
+
+# ------------------------------------------------------------------------------------------------------- answers
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a recorded stream says: complete blocks, text of one that is not, the bill, whether it came to its end."""
+
+    blocks: tuple[Block, ...]
+    rest: str
+    usage: Usage | None
+    whole: bool
+
+    @classmethod
+    def read(cls, raw: bytes, form: Form) -> Answered:
+        """Decode a stream as it was journaled: lines of [milliseconds, bytes as latin-1]."""
+        decoder = form.decoder()
+        blocks: list[Block] = []
+        rest: list[str] = []
+        usage: Usage | None = None
+        stream = b"".join(decode(line)[1].encode("latin-1") for line in raw.split(b"\n") if line)
+        try:
+            for data in events(stream):
+                for part in decoder.feed(data, ""):
+                    match part:
+                        case Began():
+                            usage = part.usage
+                        case TextPart(text):
+                            rest.append(text)
+                        case BlockDone(done):
+                            blocks.append(done)
+                            rest.clear()
+                        case Finished():
+                            usage = part.usage
+                        case _:
+                            pass
+                if decoder.finished:
+                    break
+        except (ProviderError, UnicodeDecodeError):
+            pass  # where it broke off, it broke off when it came, too
+        return cls(tuple(blocks), "".join(rest), usage, decoder.finished)
+
+    def billed(self, data: Mapping[str, Json]) -> Iterator[Divergence]:
+        """The usage of a `response` record is what the stream says."""
+        if self.usage is not None:
+            why = "the recorded stream of the answer bills something else"
+            yield from _some(value("usage", write_usage(read_usage(data["usage"])), write_usage(self.usage), why))
+
+    def gave(self, found: Message, where: str) -> Iterator[Divergence]:
+        """Every block of the answer came in the stream, in that order; what was not kept is left out."""
+        came = [*self.blocks, *([Text(self.rest)] if self.rest else [])]
+        for number, one in enumerate(found.blocks, 1):
+            while came and not _same(one, came[0]):
+                came.pop(0)
+            if not came:
+                left = [b for b in self.blocks if type(b) is type(one)]
+                now = _bytes(left[min(number, len(left)) - 1]) if left else b"(nothing of its kind came)"
+                why = "the recorded stream of the answer holds no such block"
+                yield from _some(block(f"{where} block {number}", _bytes(one), now, why))
+                return
+            came.pop(0)
+
+
+def _same(one: Block, came: Block) -> bool:
+    """A call whose id was empty or taken got another, and is not run."""
+    if isinstance(one, ToolCall) and isinstance(came, ToolCall):
+        same_id = one.id == came.id or bool(one.invalid)
+        return same_id and one.name == came.name and encode(one.arguments) == encode(came.arguments)
+    return one == came
+
+
+def _some(found: Divergence | None) -> Iterator[Divergence]:
+    if found is not None:
+        yield found

@@ -1,0 +1,191 @@
+"""The journal read as what the program knew when: the state before each request, without owning or changing anything.
+
+Invariant: a fold of its own, beside that of a running session, so that the one proves the other. Of another session's
+journal nothing is read; what of it decided a byte is journaled in this one (`foreign`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from harness import __version__
+from harness.audit.ledger import Ledger, apply_bill, was_cached
+from harness.audit.verdict import Sent
+from harness.conversation.canonical import Json
+from harness.conversation.history import History
+from harness.conversation.journal import Blobs, Record
+from harness.conversation.request import CacheRules, Fragment, FrozenPrefix, LedgerEntry, Line, Ttl
+from harness.conversation.stored import fetch, read_usage
+from harness.prompt.prefix import read_prefix
+from harness.prompt.projection import Projection
+from harness.providers import connect
+from harness.providers.catalog import Catalog, Model
+from harness.providers.efforts import Efforts
+from harness.providers.facts import Profile
+
+Look = Callable[[str], LedgerEntry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A model as it was known when it was asked. ttl: of its markers. cache: whether it had any."""
+
+    model: Model
+    ttl: Ttl
+    cache: bool
+
+    @property
+    def rules(self) -> CacheRules:
+        """What markers are placed by."""
+        return self.model.rules if self.cache else replace(self.model.rules, max_markers=0)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What the records so far say."""
+
+    blobs: Blobs
+    catalog: Catalog
+    about: Mapping[str, Json] = field(default_factory=dict)
+    version: str = ""
+    """Of the program that wrote the last records."""
+    prefix: FrozenPrefix | None = None
+    wire_prefixes: dict[str, FrozenPrefix] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    efforts: Efforts = field(default_factory=Efforts)
+    epochs: list[str] = field(default_factory=list)
+    requests: dict[int, Mapping[str, Json]] = field(default_factory=dict)
+    kin: bool = False
+    """Whether it is a fork or has forks, whose bills its own requests may rest on."""
+    projections: dict[str, Projection] = field(default_factory=dict)
+    _models: dict[str, Mapping[str, Json]] = field(default_factory=dict)
+    _messages: dict[int, Mapping[str, Json]] = field(default_factory=dict)
+    _refrozen: dict[int, FrozenPrefix] = field(default_factory=dict)
+    _groups: dict[tuple[str, int], list[Record]] = field(default_factory=dict)
+    _sent: dict[str, tuple[Sent, int]] = field(default_factory=dict)
+    history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.blobs, lambda seq: self._messages[seq])
+
+    @property
+    def same_version(self) -> bool:
+        """Whether this program wrote the last records."""
+        return self.version == __version__
+
+    def apply(self, record: Record) -> None:
+        """Take one record in.
+
+        Raises:
+            JournalError: what it names is lost.
+        """
+        data = record.data
+        if record.kind in ("message", "kept"):
+            self._messages[record.seq] = data
+        self.history.apply(record)
+        self.efforts.apply(record)
+        match record.kind:
+            case "session":
+                self.about, self.version = data, str(data.get("version", ""))
+            case "prefix":
+                self.prefix = read_prefix(data, self.blobs)
+            case "refrozen":
+                self._refrozen[record.seq] = read_prefix(data, self.blobs)
+            case "wire_prefix":
+                self.wire_prefixes[data["profile"]] = read_prefix(data, self.blobs)
+            case "epoch":
+                self._begin(data)
+            case "forked" | "born" | "subagent":
+                self.kin = True
+            case "model":
+                self._models[data["model"]], self.version = data, data["version"]
+            case "rendering":
+                first = data["messages"][0][0]
+                self._groups.setdefault((data["profile"], first), []).append(record)
+            case "request":
+                self.requests[record.seq] = data
+                self.kin = self.kin or "foreign" in data
+            case "response":
+                self._billed(self.requests.pop(data["request"], None), data)
+            case "retry" if "usage" in data or "began" in data:
+                self._billed(self.requests.get(data["request"]), data)
+            case "failed":
+                request = self.requests.pop(data["request"], None)
+                if "began" in data:
+                    self._billed(request, data)
+            case _:
+                pass
+
+    def _begin(self, data: Mapping[str, Json]) -> None:
+        self.epochs.append(data["reason"])
+        self.kin = self.kin or "parent" in data
+        if "prefix" in data:
+            self.prefix = self._refrozen[data["prefix"]]
+            self.wire_prefixes.clear()
+        if "prefix" in data or "messages" in data:
+            self.projections.clear()
+
+    def _billed(self, request: Mapping[str, Json] | None, bill: Mapping[str, Json]) -> None:
+        if request is None:
+            return  # its line is damaged
+        apply_bill(self.ledger, request, bill)
+        if request["kind"] == "mainline":
+            usage = read_usage(bill["usage"]) if "usage" in bill else None
+            cached = usage is None or bool(usage.read or usage.written or was_cached(request, usage))
+            told = (bill["request"], bill.get("message_id", ""))
+            sent = Sent(request["blocks"], request["head"], cached, request["messages"], *told)
+            self._sent[request["line"]] = (sent, request["epoch"])
+
+    # ------------------------------------------------------------------------------------------- asked for
+
+    def asked(self, name: str) -> Asked:
+        """A model as the journal knows it; what an older journal does not say, as this program does."""
+        model, cache = self.catalog.find(name), self.about["cache"]
+        facts = self._models.get(name)
+        if facts is None:
+            return Asked(model, connect.ttl_for(model, cache["ttl"]), cache["enabled"])
+        changed: dict[str, Any] = {key: facts[key] for key in ("provider", "name", "wire", "thinking", "images")}
+        changed["efforts"] = None if facts["efforts"] is None else tuple(facts["efforts"])
+        changed["rules"] = CacheRules(**facts["rules"] | {"ttls": tuple(facts["rules"]["ttls"])})
+        changed["caching"] = replace(model.caching, lookback=facts["lookback"])
+        if facts["profile"]:
+            changed["profile"] = Profile(base_url=None, key_env="", key_optional=True, **facts["profile"])
+        model = replace(model, **changed)
+        return Asked(model, connect.ttl_for(model, cache["ttl"]), facts["cache"])
+
+    def line(self, asked: Asked, base_url: str) -> Line:
+        """The line that the next request to a model belongs to."""
+        effort = self.efforts.of_line(asked.model.id)
+        settings = connect.settings(asked.model, effort, self.about.get("cache_key", ""), asked.ttl)
+        return Line(asked.model.wire, base_url, asked.model.name, settings)
+
+    def message(self, seq: int) -> Mapping[str, Json] | None:
+        """The data of a message or `kept` record; None where it is lost."""
+        return self._messages.get(seq)
+
+    def group(self, profile: str, batch: Sequence[int]) -> Record | None:
+        """The journaled rendering of the longest group that a batch begins with."""
+        groups = [
+            (seqs, record)
+            for record in self._groups.get((profile, batch[0]), [])
+            if (seqs := [seq for seq, _ in record.data["messages"]]) == list(batch[: len(seqs)])
+        ]
+        return max(groups, key=lambda group: len(group[0]))[1] if groups else None
+
+    def fragments(self, kept: Sequence[Json]) -> tuple[Fragment, ...]:
+        """The fragments of one message of a rendering. Raises JournalError."""
+        return tuple(Fragment(fetch(text, self.blobs).encode("utf-8"), at) for text, at in kept)
+
+    def alive(self, request: Mapping[str, Json]) -> Look:
+        """The entries that can be read by a request that starts when it did, those it read of other sessions too."""
+        own = self.ledger.alive(request["line"], request["started"])
+        foreign = {one["digest"]: LedgerEntry(**one) for one in request.get("foreign", ())}
+        return lambda digest: foreign.get(digest) or own(digest)
+
+    def declared(self, line: str) -> tuple[Sent | None, str]:
+        """The line's last mainline request, and the reason of an epoch that began since (or "")."""
+        sent, epoch = self._sent.get(line, (None, 0))
+        since = self.epochs[epoch + 1 :] if sent else self.epochs[1:]
+        return sent, since[-1] if since else ""
