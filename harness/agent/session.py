@@ -262,10 +262,8 @@ class Session:
                 self.totals.delegated += data["requests"]
             case "model":
                 self.models[data["model"]] = data
-            case "fallback":
-                self.fallback = data
-            case "fallback_over":
-                self.fallback = None
+            case "fallback" | "fallback_over":
+                self.fallback = data if record.kind == "fallback" else None
             case "tool_done":
                 answer = next(reversed(self._prompt_at), 0)
                 self.seen.apply(answer, data.get("facts") or {})
