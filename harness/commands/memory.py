@@ -88,7 +88,7 @@ def _add(flags: argparse.Namespace, root: Path, own: Path) -> int:
     size = len(said.encode("utf-8", "replace"))
     if not lines.fact(said).words or size > lines.MAX_FACT_BYTES:
         raise UsageError(f"a fact has words, and at most {lines.MAX_FACT_BYTES} bytes; this has {size}")
-    with _writing(flags, root, own) as (found, write):
+    with _writing(flags, root, own, make=True) as (found, write):
         for topic in found.topics:
             text = _text(topic)
             match lines.find(lines.facts(text), lines.fact(said)):
@@ -146,7 +146,9 @@ Write = Callable[[str, str], None]
 
 
 @contextmanager
-def _writing(flags: argparse.Namespace, root: Path, own: Path) -> Iterator[tuple[memory.Memory, Write]]:
+def _writing(
+    flags: argparse.Namespace, root: Path, own: Path, *, make: bool = False
+) -> Iterator[tuple[memory.Memory, Write]]:
     """A place with its files as they are while nobody else of this program changes them, and what writes one.
 
     Raises:
@@ -156,7 +158,10 @@ def _writing(flags: argparse.Namespace, root: Path, own: Path) -> Iterator[tuple
     folder = memory.folder_of(place, root, own)
     if (problem := memory.read_place(place, root, own).problem) != "":
         raise UsageError(f"{folder} is not read: {problem}")
-    folder.mkdir(parents=True, exist_ok=True)
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+    elif not folder.is_dir():
+        raise UsageError(f"no topic `{flags.name}`: nothing is kept in {folder}")
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def write(name: str, text: str) -> None:

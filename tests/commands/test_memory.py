@@ -112,6 +112,11 @@ def test_what_is_wrong_is_one_line(told: Told, folder: Path, arguments: tuple[st
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
+def test_forgetting_where_nothing_is_leaves_nothing(told: Told, folder: Path) -> None:
+    assert told("forget", "editor", "tabs")[2] == f"harness: no topic `editor`: nothing is kept in {folder}\n"
+    assert not folder.exists()
+
+
 def test_two_at_once_lose_nothing(folder: Path) -> None:
     words = ["one", "two", "three", "four", "five", "six"]
     running = [

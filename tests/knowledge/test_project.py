@@ -11,9 +11,11 @@ import pytest
 from harness.knowledge.project import (
     MAX_RULE_BYTES,
     MAX_RULES_BYTES,
+    MAX_SOUL_BYTES,
     MAX_USER_BYTES,
     find_root,
     rule_files,
+    soul_file,
     user_file,
 )
 
@@ -232,3 +234,13 @@ def test_the_notes_of_the_person(tmp_path: Path) -> None:
     assert len(notes.text.encode()) <= MAX_USER_BYTES
     assert notes.path == "USER.md"
     assert str(tmp_path) not in notes.text
+
+
+def test_the_tone_is_capped_and_names_where_the_rest_is(tmp_path: Path) -> None:
+    assert soul_file(tmp_path) is None
+    (tmp_path / "SOUL.md").write_text("Plain words.\n" * 400)
+    found = soul_file(tmp_path)
+
+    assert found is not None
+    assert len(found.text.encode()) <= MAX_SOUL_BYTES
+    assert found.text.endswith("more bytes; read SOUL.md of the configuration folder]")
