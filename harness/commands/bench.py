@@ -19,6 +19,7 @@ from harness.commands import (
     bench_calls,
     bench_compaction,
     bench_durability,
+    bench_replay,
     bench_snapshots,
     bench_startup,
     bench_subagents,
@@ -27,7 +28,7 @@ from harness.commands.arguments import Parser
 from harness.seam import Seam
 from harness.ui.tables import print_table
 
-PARTS = ("cache", "size", "calls", "audit", "startup", "durability", "snapshots", "compaction", "subagents")
+PARTS = ("cache", "size", "calls", "audit", "startup", "durability", "snapshots", "compaction", "subagents", "replay")
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -66,6 +67,8 @@ def _measure(part: str, folder: Path, seam: Seam, runs: int) -> list[dict[str, A
             return bench_durability.measure(folder, seam, runs)
         case "compaction":
             return bench_compaction.measure(folder, seam)
+        case "replay":
+            return bench_replay.measure(folder, seam, runs)
         case "subagents":
             return bench_subagents.measure(folder, seam)
         case "snapshots":
@@ -83,6 +86,7 @@ TITLES = {
     "durability": "What durability costs",
     "compaction": "Compaction, and idle compaction beside none (simulated vendor)",
     "subagents": "Sub-agents (simulated vendor)",
+    "replay": "Proving a session from its journal, offline",
     "snapshots": "Saving the files of a workspace",
 }
 

@@ -180,6 +180,17 @@ class Snapshots:
         since = tuple(path for path in done if now.get(path) != expected[path])
         return Restored(before, after, tuple(done), since, tuple(left))
 
+    async def export(self, tree: str, folder: Path) -> tuple[LeftOut, ...]:
+        """Write the files of a snapshot into another, empty folder; gives what could not be written.
+
+        Raises:
+            SnapshotFailed: the store does not have it any more.
+        """
+        async with self._shadow.held() as git:
+            entries = await _entries(git, tree)
+            _, left = await restoring.carry_out(git, os.fsencode(folder), restoring.Plan(write=entries))
+        return tuple(left)
+
     def stale(self, day: str) -> bool:
         """Whether nothing was pruned yet that day."""
         return self._shadow.pruned() != day
