@@ -1,6 +1,6 @@
-"""`harness replay`: prove a recorded session, run its tools again, or take another way from one of its requests on.
+"""`harness replay`: prove a recorded session, or run its tools again.
 
-Invariant: without --execute or --from nothing runs and nothing is sent: a session file is data, whoever made it.
+Invariant: without --execute nothing runs, and nothing is ever sent: a session file is data, whoever made it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.commands import replay_execute
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.canonical import Json
@@ -30,11 +31,14 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     flags = parser.parse_args(arguments)
     folder = folder_of(flags.id, seam)
     report = verify(folder, Catalog.load(config_dir(seam.environment())), rerender=flags.rerender)
+    ran = replay_execute.execute(folder, seam, flags.permission_mode, flags.allow) if flags.execute else []
     if flags.json:
-        sys.stdout.write(json.dumps(as_json(report), ensure_ascii=True) + "\n")
+        again = {"calls": replay_execute.as_json(ran)} if flags.execute else {}
+        sys.stdout.write(json.dumps({**as_json(report), **again}, ensure_ascii=True) + "\n")
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in lines(report)))
-    return 0 if report.equal else 1
+        again_lines = replay_execute.lines(ran) if flags.execute else ()
+        sys.stdout.write("".join(f"{line}\n" for line in (*lines(report), *again_lines)))
+    return 0 if report.equal and all(one.state == "same" for one in ran) else 1
 
 
 def _parser() -> Parser:
@@ -48,6 +52,15 @@ def _parser() -> Parser:
     parser.add_argument("--json", action="store_true", help="print the result as JSON (docs/replay.md)")
     parser.add_argument(
         "--rerender", action="store_true", help="make again what another version of the program rendered, too"
+    )
+    parser.add_argument(
+        "--execute", action="store_true", help="run its tools again, in scratch copies of its files, and compare"
+    )
+    parser.add_argument(
+        "--permission-mode", choices=("plan", "edit"), default="edit", help="with --execute; edit by default"
+    )
+    parser.add_argument(
+        "--allow", metavar="RULE", action="append", default=[], help="with --execute, e.g. 'shell(pytest *)'"
     )
     return parser
 

@@ -1,0 +1,90 @@
+"""`harness replay ID --execute`: the tools of a session run again in scratch copies of its files.
+
+Invariant: nothing runs but by this flag; what may run is decided by the rules of every session, and without a rule
+given here no shell command does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from harness.agent.checkpoints import open_store
+from harness.agent.gate import Gate
+from harness.agent.running_again import Ran, Scratch, calls_of
+from harness.agent.seen import SeenFiles
+from harness.config import state_dir
+from harness.conversation.canonical import Json
+from harness.conversation.journal import Blobs, read_records
+from harness.errors import ReplayFailed
+from harness.seam import Seam
+from harness.tools import edit, glob, grep, read, shell, todo, write
+from harness.tools.base import Tool
+from harness.tools.output import Spill
+from harness.ui.plain import one_line
+from harness.workspace.paths import Workspace
+from harness.workspace.permissions import Mode, parse_rules
+from harness.workspace.ripgrep import find_rg
+
+
+def execute(session: Path, seam: Seam, mode: Mode, allow: Sequence[str]) -> list[Ran]:
+    """Run the calls of a session again.
+
+    Raises:
+        ReplayFailed: there is no session, or its files were never saved here.
+        SnapshotFailed: they are no longer in the store.
+    """
+    records = list(read_records(session / "journal.jsonl"))
+    if not records or records[0].kind != "session":
+        raise ReplayFailed(f"{session} has no whole beginning of a session, so nothing can be run again")
+    root = Path(records[0].data["root"])
+    environment = seam.environment()
+    store = open_store(root, seam.home(), state_dir(environment), environment.get("PATH", ""))
+    if store.snapshots is None:
+        raise ReplayFailed(f"the files of {root} cannot be had: {store.off}")
+    calls = calls_of(records, Blobs(session / "blobs"))
+    rules, home = parse_rules(allow), seam.home()
+    with tempfile.TemporaryDirectory(prefix="harness-replay-") as folder:
+        place = Path(folder).resolve()
+
+        def tools(where: Path, seen: SeenFiles) -> Mapping[str, Tool]:
+            workspace, rg = Workspace(where, home=home), find_rg(environment.get("PATH", ""))
+            made = [
+                edit.make(workspace, seen),
+                glob.make(workspace, rg),
+                grep.make(workspace, rg),
+                read.make(workspace),
+                shell.make(workspace, environment, Spill(place / "outputs")),
+                todo.make(),
+                write.make(workspace, seen),
+            ]
+            return {tool.spec.name: tool for tool in made}
+
+        async def permit(where: Path, tool: Tool, arguments: Mapping[str, Json]) -> str:
+            gate = Gate(mode, rules, Workspace(where, home=home))
+            return await gate.permit(tool.spec.name, tool.subject(arguments))
+
+        scratch = Scratch(place, str(root), store.snapshots, tools, permit)
+
+        async def run() -> list[Ran]:
+            return [ran async for ran in scratch.run(calls)]
+
+        return asyncio.run(run())
+
+
+def lines(ran: Sequence[Ran]) -> Iterator[str]:
+    """The text form: what is not the same, then the counts."""
+    for one in ran:
+        if one.state != "same":
+            yield f"call {one.number} ({one_line(one.tool, 40)}) {one.state}: {one_line(one.detail, 300)}"
+    counts = Counter(one.state for one in ran)
+    yield f"run again         {len(ran)} calls: " + ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+
+
+def as_json(ran: Sequence[Ran]) -> list[Json]:
+    """The JSON form."""
+    return [asdict(one) for one in ran]

@@ -1,0 +1,89 @@
+"""`harness replay ID --execute`: tools run again in scratch copies; nothing runs that was not asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Start, vendor  # noqa: F401 - a fixture
+from tests.e2e.lab import Lab, Script, call
+
+ANSWERS = (
+    [call("read", path="notes.txt"), call("glob", pattern="*")],
+    [call("edit", path="notes.txt", old="one", new="two")],
+    [call("shell", command="echo made > made.txt; cat notes.txt")],
+    "First turn done.",
+    [call("read", path="made.txt"), call("write", path="more.txt", content="more\n")],
+    "Second turn done.",
+)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, isolation: Path) -> Lab:
+    made = Lab(tmp_path, isolation, "http://127.0.0.1:9")
+    made.project.mkdir()
+    (made.project / "notes.txt").write_text("one\n")
+    return made
+
+
+@pytest.fixture
+def recorded(lab: Lab, vendor: Start) -> Lab:  # noqa: F811 - a fixture
+    vendor(Script(*ANSWERS))
+    for words in (["-p", "first"], ["-c", "-p", "second"]):
+        assert lab.run(*words, "--permission-mode", "yolo").code == 0
+    return lab
+
+
+def replayed(lab: Lab, *flags: str) -> dict[str, Any]:
+    ran = lab.run("replay", lab.sessions()[-1].name, "--json", *flags)
+    found: dict[str, Any] = json.loads(ran.out)
+    return found | {"code": ran.code}
+
+
+def files(lab: Lab) -> dict[str, str]:
+    return {path.name: path.read_text() for path in lab.project.iterdir() if path.is_file()}
+
+
+def test_outputs_are_the_same_from_the_files_of_each_turn(recorded: Lab) -> None:
+    (recorded.project / "notes.txt").write_text("changed since\n")
+    before = files(recorded)
+
+    found = replayed(recorded, "--execute", "--allow", "shell(echo *)", "--allow", "shell(cat *)")
+    states = [(one["tool"], one["state"]) for one in found["calls"]]
+
+    assert [state for tool, state in states if tool != "shell"] == ["same"] * 5, found["calls"]
+    assert ("shell", "refused") in states  # a redirection never matches a rule
+    assert files(recorded) == before
+
+
+def test_shell_is_refused_without_a_rule_and_plan_writes_nothing(recorded: Lab) -> None:
+    edit = {one["tool"]: one["state"] for one in replayed(recorded, "--execute")["calls"]}
+    plan = {one["tool"]: one["state"] for one in replayed(recorded, "--execute", "--permission-mode", "plan")["calls"]}
+
+    assert edit["shell"] == "refused"
+    assert edit["edit"] == edit["write"] == "same"
+    assert plan["shell"] == plan["edit"] == plan["write"] == "refused"
+
+
+def test_nothing_runs_without_the_flag(recorded: Lab) -> None:
+    before = files(recorded)
+
+    found = replayed(recorded, "--allow", "shell(*)")
+
+    assert found["code"] == 0
+    assert "calls" not in found
+    assert files(recorded) == before
+
+
+def test_an_output_that_differs_is_told_with_its_place(lab: Lab, vendor: Start) -> None:  # noqa: F811 - a fixture
+    vendor(Script([call("write", path="a.txt", content="a\n")], [call("shell", command="date +%s%N")], "Done."))
+    assert lab.run("-p", "go", "--permission-mode", "yolo").code == 0
+
+    ran = lab.run("replay", lab.sessions()[-1].name, "--execute", "--allow", "shell(date *)")
+
+    assert ran.code == 1
+    assert "call 2 (shell) differs: at byte " in ran.out
+    assert "run again         2 calls: 1 differs, 1 same" in ran.out
