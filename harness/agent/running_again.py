@@ -119,6 +119,12 @@ class Scratch:
                 tools = self.tools(place, seen)
             yield await self._one(number, called, tools.get(name), place, seen)
 
+    async def within(self, place: Path, calls: Sequence[Called]) -> list[Ran]:
+        """Run calls one after the other in a folder that has the files they began with."""
+        seen = SeenFiles(Blobs(self.folder / "blobs"))
+        tools = self.tools(place, seen)
+        return [await self._one(n, one, tools.get(one.call.name), place, seen) for n, one in enumerate(calls, 1)]
+
     async def _one(self, number: int, called: Called, tool: Tool | None, place: Path, seen: SeenFiles) -> Ran:
         name = called.call.name
         if tool is None:

@@ -1,6 +1,6 @@
-"""`harness replay`: prove a recorded session, or run its tools again.
+"""`harness replay`: prove a recorded session, run its tools again, or go another way from a request on.
 
-Invariant: without --execute nothing runs, and nothing is ever sent: a session file is data, whoever made it.
+Invariant: without --execute nothing runs, and without --from nothing is sent: a session file is data, whoever made it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.commands import replay_execute
+from harness.commands import replay_execute, replay_from
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.canonical import Json
@@ -30,6 +30,22 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     parser = _parser()
     flags = parser.parse_args(arguments)
     folder = folder_of(flags.id, seam)
+    if flags.step is not None:
+        way = replay_from.Way(
+            flags.step,
+            flags.edit,
+            flags.model,
+            flags.effort,
+            flags.permission_mode,
+            tuple(flags.allow),
+            flags.verify,
+        )
+        result = replay_from.go(folder, seam, way)
+        made = (
+            [json.dumps({"format": FORMAT, **result}, ensure_ascii=True)] if flags.json else replay_from.lines(result)
+        )
+        sys.stdout.write("".join(f"{line}\n" for line in made))
+        return 0 if result["end"]["reason"] == "done" else 1
     report = verify(folder, Catalog.load(config_dir(seam.environment())), rerender=flags.rerender)
     ran = replay_execute.execute(folder, seam, flags.permission_mode, flags.allow) if flags.execute else []
     if flags.json:
@@ -62,6 +78,12 @@ def _parser() -> Parser:
     parser.add_argument(
         "--allow", metavar="RULE", action="append", default=[], help="with --execute, e.g. 'shell(pytest *)'"
     )
+    live = parser.add_argument_group("another way, live", "in a fork and in scratch copies of the files of that time")
+    live.add_argument("--from", dest="step", type=int, metavar="K", help="go on from request K")
+    live.add_argument("--edit", metavar="TEXT", help="what the model is told there instead: words, or a tool's result")
+    live.add_argument("--model", metavar="NAME", help="with another model")
+    live.add_argument("--effort", choices=("low", "medium", "high", "xhigh", "max"), help="with another effort")
+    live.add_argument("--verify", metavar="COMMAND", help="run this of yours on both results, e.g. 'pytest -q'")
     return parser
 
 

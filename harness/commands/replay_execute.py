@@ -29,6 +29,7 @@ from harness.ui.plain import one_line
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Mode, parse_rules
 from harness.workspace.ripgrep import find_rg
+from harness.workspace.snapshots import Snapshots
 
 
 def execute(session: Path, seam: Seam, mode: Mode, allow: Sequence[str]) -> list[Ran]:
@@ -47,33 +48,37 @@ def execute(session: Path, seam: Seam, mode: Mode, allow: Sequence[str]) -> list
     if store.snapshots is None:
         raise ReplayFailed(f"the files of {root} cannot be had: {store.off}")
     calls = calls_of(records, Blobs(session / "blobs"))
-    rules, home = parse_rules(allow), seam.home()
     with tempfile.TemporaryDirectory(prefix="harness-replay-") as folder:
-        place = Path(folder).resolve()
-
-        def tools(where: Path, seen: SeenFiles) -> Mapping[str, Tool]:
-            workspace, rg = Workspace(where, home=home), find_rg(environment.get("PATH", ""))
-            made = [
-                edit.make(workspace, seen),
-                glob.make(workspace, rg),
-                grep.make(workspace, rg),
-                read.make(workspace),
-                shell.make(workspace, environment, Spill(place / "outputs")),
-                todo.make(),
-                write.make(workspace, seen),
-            ]
-            return {tool.spec.name: tool for tool in made}
-
-        async def permit(where: Path, tool: Tool, arguments: Mapping[str, Json]) -> str:
-            gate = Gate(mode, rules, Workspace(where, home=home))
-            return await gate.permit(tool.spec.name, tool.subject(arguments))
-
-        scratch = Scratch(place, str(root), store.snapshots, tools, permit)
+        scratch = scratch_for(Path(folder).resolve(), str(root), store.snapshots, seam, mode, allow)
 
         async def run() -> list[Ran]:
             return [ran async for ran in scratch.run(calls)]
 
         return asyncio.run(run())
+
+
+def scratch_for(folder: Path, root: str, snapshots: Snapshots, seam: Seam, mode: Mode, allow: Sequence[str]) -> Scratch:
+    """Where calls are run again: the tools that need neither person, network nor session, under the rules given."""
+    environment, home, rules = seam.environment(), seam.home(), parse_rules(allow)
+
+    def tools(where: Path, seen: SeenFiles) -> Mapping[str, Tool]:
+        workspace, rg = Workspace(where, home=home), find_rg(environment.get("PATH", ""))
+        made = [
+            edit.make(workspace, seen),
+            glob.make(workspace, rg),
+            grep.make(workspace, rg),
+            read.make(workspace),
+            shell.make(workspace, environment, Spill(folder / "outputs")),
+            todo.make(),
+            write.make(workspace, seen),
+        ]
+        return {tool.spec.name: tool for tool in made}
+
+    async def permit(where: Path, tool: Tool, arguments: Mapping[str, Json]) -> str:
+        gate = Gate(mode, rules, Workspace(where, home=home))
+        return await gate.permit(tool.spec.name, tool.subject(arguments))
+
+    return Scratch(folder, root, snapshots, tools, permit)
 
 
 def lines(ran: Sequence[Ran]) -> Iterator[str]:

@@ -1,0 +1,236 @@
+"""`harness replay ID --from K`: another way from a request on, live, with one change, beside what was recorded.
+
+Invariant: the session and its workspace stay as they are: the way goes on in a fork, in scratch copies of the files as
+they were then, which stay for whoever wants to look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.agent.checkpoints import open_store
+from harness.agent.running_again import Called, calls_of
+from harness.agent.session import Session, Totals
+from harness.app import App, Options
+from harness.commands.replay_execute import scratch_for
+from harness.config import state_dir
+from harness.conversation.blocks import Message, Text, ToolResult
+from harness.conversation.canonical import Json
+from harness.conversation.events import Question, TurnEnded
+from harness.conversation.journal import Blobs, Record, read_records
+from harness.conversation.stored import read_usage
+from harness.errors import ReplayFailed, UsageError
+from harness.seam import Seam
+from harness.sessions.store import Store
+from harness.ui.plain import PlainProgress, one_line
+from harness.workspace.environment import child_environment
+from harness.workspace.permissions import Mode
+
+GO_ON = "Go on."
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What is asked for. step: the number of a request, from 1. edit: what the model is told there instead."""
+
+    step: int
+    edit: str | None
+    model: str | None
+    effort: str | None
+    mode: Mode
+    allow: tuple[str, ...]
+    verify: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A request, and its turn: the calls before it, what was billed from it on, the files before and after."""
+
+    seq: int
+    turn: int
+    calls: tuple[Called, ...]
+    tree: str
+    after: str
+    billed: Totals
+
+
+def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
+    """Go the other way; gives what became of both, as JSON.
+
+    Raises:
+        ReplayFailed, UsageError: there is no such request, or the files of that time are not to be had.
+    """
+    records = list(read_records(source / "journal.jsonl"))
+    step = _step(records, source, way.step)
+    about = records[0].data
+    root, environment = Path(about["root"]), seam.environment()
+    store = open_store(root, seam.home(), state_dir(environment), environment.get("PATH", ""))
+    if store.snapshots is None or not step.tree:
+        raise ReplayFailed(f"the files of that time are not to be had: {store.off or 'the session saved none'}")
+    folder = Path(tempfile.mkdtemp(prefix="harness-replay-")).resolve()
+    there, recorded = folder / "other", folder / "recorded"
+    for place in (there, recorded):
+        place.mkdir(mode=0o700)
+    asyncio.run(store.snapshots.export(step.tree, there))
+    asyncio.run(store.snapshots.export(step.after, recorded))
+    scratch = scratch_for(folder, str(root), store.snapshots, seam, way.mode, way.allow)
+    missing = [one for one in asyncio.run(scratch.within(there, step.calls)) if one.state in ("refused", "left out")]
+    folder_of_fork = Store(state_dir(environment)).folder(seam.new_id())
+    words, tag_is_person = _prepare(source, folder_of_fork, seam, step, way.edit)
+    cwd = there / os.path.relpath(about["cwd"], about["root"])
+    options = Options(
+        cwd=cwd,
+        resume=folder_of_fork.name,
+        model=way.model,
+        effort=way.effort,
+        permission_mode=way.mode,
+        allow=way.allow,
+    )
+    end, totals = asyncio.run(_live(options, seam, words, person=tag_is_person))
+    result: dict[str, Json] = {
+        "session": folder_of_fork.name,
+        "folder": str(folder),
+        "end": {"reason": end.reason, "detail": end.detail, "answer": end.text},
+        "not_run_before": [{"tool": one.tool, "detail": one.detail} for one in missing],
+        "recorded": _figures(step.billed),
+        "other": _figures(totals),
+        "files": list(_differing(recorded, there)),
+    }
+    if way.verify is not None:
+        checked = {name: _check(way.verify, place, seam) for name, place in (("recorded", recorded), ("other", there))}
+        result["verify"] = {"command": way.verify, **checked}
+    return result
+
+
+def _step(records: Sequence[Record], source: Path, number: int) -> _Step:
+    requests = [record for record in records if record.kind == "request"]
+    if not records or records[0].kind != "session" or not 1 <= number <= len(requests):
+        raise UsageError(f"there is no request {number}; this session has {len(requests)}")
+    if requests[number - 1].data["kind"] != "mainline":
+        raise UsageError(f"request {number} is a side request, which nothing goes on from; name another")
+    seq = requests[number - 1].seq
+    turns = [r.seq for r in records if r.kind == "message" and r.data["tag"] == "person" and not r.data.get("steering")]
+    turn = max((one for one in turns if one < seq), default=-1)
+    end = min((one for one in turns if one > seq), default=records[-1].seq + 1)
+    snapshots = [record for record in records if record.kind == "snapshot"]
+    known = [(r.data["turn"], r.data["tree"]) for r in snapshots if r.data["when"] == "before"]
+    last = snapshots[-1].data["tree"] if snapshots else ""
+    tree = next((tree for at, tree in known if at >= turn), last)
+    after = [r.data["tree"] for r in snapshots if r.data["turn"] == turn and r.data["when"] == "after"]
+    before = [record for record in records if record.seq < seq]
+    calls = tuple(one for one in calls_of(before, Blobs(source / "blobs")) if one.turn == turn)
+    billed = Totals()
+    for record in records:
+        if record.kind == "response" and seq < record.seq < end:
+            billed.add(read_usage(record.data["usage"]), record.data["cost"])
+    return _Step(seq, turn, calls, tree, after[-1] if after else tree, billed)
+
+
+def _prepare(source: Path, folder: Path, seam: Seam, step: _Step, edit: str | None) -> tuple[str, bool]:
+    """The fork, ready to go on; gives the words to go on with, and whether they are the person's."""
+    session = Session.fork_of(source, folder, seam, step.seq - 1)
+    try:
+        entries = session.history.entries
+        last = next(entry for entry in reversed(entries) if entry.message.tag not in ("system_injected", "setting"))
+        if last.message.tag == "person" and (before := session.history.before(last.seq)) is not None:
+            session.begin_epoch("fork: said anew from a recorded request", before)
+            return (last.message.text if edit is None else edit), True
+        if edit is not None:
+            session.begin_epoch("fork: with another result", [*_replaced(session, last.seq, last.message, edit)])
+        return GO_ON, False
+    finally:
+        session.close()
+
+
+def _replaced(session: Session, seq: int, message: Message, text: str) -> Iterator[int]:
+    """The conversation with another text in the last result, or in the words, of one message."""
+    *blocks, last = message.blocks
+    new = replace(last, content=(Text(text),)) if isinstance(last, ToolResult) else Text(text)
+    kept = session.keep(replace(message, blocks=(*blocks, new)))
+    yield from (kept if one == seq else one for one in session.history.seqs)
+
+
+async def _live(options: Options, seam: Seam, words: str, *, person: bool) -> tuple[TurnEnded, Totals]:
+    app = App(options, seam, _nobody)
+    progress = PlainProgress(sys.stderr.write)
+    before, end = app.session.totals, TurnEnded("failed", "", "it ended before the model answered")
+    app.session.totals = Totals()
+    try:
+        async for event in app.before_turn():
+            progress.show(event)
+        async with aclosing(app.agent.turn(words, "person" if person else "program")) as events:
+            async for event in events:
+                progress.show(event)
+                end = event if isinstance(event, TurnEnded) else end
+        return end, app.session.totals
+    finally:
+        app.session.totals = before
+        await app.close()
+
+
+async def _nobody(_question: Question) -> None:
+    """Nobody is there."""
+
+
+def _figures(totals: Totals) -> Mapping[str, Json]:
+    usage = totals.usage
+    return {
+        "requests": totals.requests,
+        "prompt_tokens": usage.prompt,
+        "read_tokens": usage.read,
+        "written_tokens": usage.written,
+        "output_tokens": usage.output,
+        "cost_usd": totals.cost,
+    }
+
+
+def _differing(recorded: Path, other: Path) -> Iterator[Json]:
+    """The files that are not the same in both."""
+    one, two = _contents(recorded), _contents(other)
+    for name in sorted({*one, *two}):
+        if one.get(name) != two.get(name):
+            how = "only recorded" if name not in two else "only in the other way" if name not in one else "differs"
+            yield {"path": name, "how": how}
+
+
+def _contents(folder: Path) -> Mapping[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def _check(command: str, place: Path, seam: Seam) -> Mapping[str, Json]:
+    """The person's own command, in one of the two folders."""
+    environment = seam.environment()
+    cleaned = child_environment(environment, ())
+    ran = subprocess.run(["/bin/sh", "-c", command], cwd=place, env=cleaned, capture_output=True, check=False)
+    told = (ran.stdout + ran.stderr).decode("utf-8", "replace").strip().split("\n")
+    return {"exit_code": ran.returncode, "last_line": told[-1]}
+
+
+def lines(result: Mapping[str, Json]) -> Iterable[str]:
+    """The text form."""
+    yield one_line(f"went on in session {result['session']}: {result['end']['reason']} {result['end']['detail']}")
+    for one in result["not_run_before"]:
+        yield f"! files may not be those of that time: {one['tool']} was not run again: {one_line(one['detail'], 200)}"
+    names = {"recorded": "as recorded", "other": "the other way"}
+    for name, title in names.items():
+        made = result[name]
+        usd = "unknown" if made["cost_usd"] is None else f"${made['cost_usd']:.4f}"
+        yield (
+            f"{title:17} {made['requests']} requests, {made['prompt_tokens']:,} tokens in, {made['read_tokens']:,} "
+            f"read from cache, {made['output_tokens']:,} out, {usd}"
+        )
+    for one in result["files"]:
+        yield f"file              {one_line(one['path'])}: {one['how']}"
+    for name, title in names.items() if "verify" in result else ():
+        checked = result["verify"][name]
+        yield f"check {title:11} exit {checked['exit_code']}: {one_line(checked['last_line'], 200)}"
+    yield f"files             {one_line(result['folder'])}"

@@ -1,0 +1,92 @@
+"""`harness replay ID --from K`: another way from a request on, live, in a fork and in scratch copies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Start
+from tests.e2e.lab import Lab, call
+
+
+def brain(request: dict[str, Any]) -> Any:
+    """Writes what it was told last to word.txt, then ends."""
+    last = request["messages"][-1]["content"][-1]
+    text = "".join(part["text"] for part in last["content"]) if last["type"] == "tool_result" else last["text"]
+    if last["type"] == "tool_result" and "word is" not in text:
+        return "Done."
+    if "word is" in text or text == "Go on.":
+        result = next(
+            (
+                block["content"][0]["text"]
+                for message in reversed(request["messages"])
+                for block in message["content"]
+                if block["type"] == "tool_result"
+            ),
+            "word is said",
+        )
+        said = text if "word is" in text else result
+        return [call("write", path="word.txt", content=said.split("word is ")[-1].split("\n")[0] + "\n")]
+    return [call("read", path="notes.txt")]
+
+
+@pytest.fixture
+def lab(tmp_path: Path, isolation: Path) -> Lab:
+    made = Lab(tmp_path, isolation, "http://127.0.0.1:9")
+    made.project.mkdir()
+    (made.project / "notes.txt").write_text("the word is red\n")
+    return made
+
+
+@pytest.fixture
+def recorded(lab: Lab, simulator: Start) -> Lab:
+    lab.url = simulator(brain, minimum=1).url
+    ran = lab.run("-p", "Look for it.")
+    assert ran.code == 0, ran.err
+    assert (lab.project / "word.txt").read_text() == "red\n"
+    return lab
+
+
+def went(lab: Lab, *flags: str) -> dict[str, Any]:
+    ran = lab.run("replay", lab.sessions()[0].name, "--json", *flags)
+    assert ran.out, ran.err
+    found: dict[str, Any] = json.loads(ran.out)
+    assert ran.code == 0, (found, ran.err)
+    return found
+
+
+@pytest.mark.moves_prefix("another result is an epoch of its own", times=1)
+def test_another_result_gives_other_files_and_the_first_session_stays(recorded: Lab) -> None:
+    journal = (recorded.sessions()[0] / "journal.jsonl").read_bytes()
+    (recorded.project / "word.txt").write_text("changed since\n")
+
+    found = went(recorded, "--from", "2", "--edit", "the word is blue\n", "--verify", "cat word.txt")
+
+    assert found["files"] == [{"path": "word.txt", "how": "differs"}]
+    assert found["verify"]["recorded"] == {"exit_code": 0, "last_line": "red"}
+    assert found["verify"]["other"] == {"exit_code": 0, "last_line": "blue"}
+    assert found["recorded"]["requests"] == found["other"]["requests"] == 2
+    assert found["other"]["read_tokens"] > 0
+    assert found["other"]["cost_usd"] > 0
+    assert (recorded.project / "word.txt").read_text() == "changed since\n"
+    assert (recorded.sessions()[0] / "journal.jsonl").read_bytes() == journal
+    assert recorded.run("replay", found["session"]).code == 0
+
+
+def test_other_words_with_another_model(recorded: Lab) -> None:
+    found = went(recorded, "--from", "1", "--edit", "The word is green", "--model", "opus")
+
+    assert found["other"]["requests"] == 2
+    word = Path(found["folder"]) / "other" / "word.txt"
+    assert word.read_text() == "green\n"
+    assert recorded.records(recorded.sessions()[-1])[-1]
+
+
+def test_a_request_that_is_not_there_is_one_line(recorded: Lab) -> None:
+    ran = recorded.run("replay", recorded.sessions()[0].name, "--from", "9")
+
+    assert ran.code == 2
+    assert ran.lines == ["harness: there is no request 9; this session has 3"]
