@@ -82,7 +82,9 @@ def test_other_words_with_another_model(recorded: Lab) -> None:
     assert found["other"]["requests"] == 2
     word = Path(found["folder"]) / "other" / "word.txt"
     assert word.read_text() == "green\n"
-    assert recorded.records(recorded.sessions()[-1])[-1]
+    assert {r.data["model"] for r in recorded.records(recorded.sessions()[-1]) if r.kind == "request"} == {
+        "anthropic/claude-opus-5-5"
+    }
 
 
 def test_a_request_that_is_not_there_is_one_line(recorded: Lab) -> None:
