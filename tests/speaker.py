@@ -165,6 +165,10 @@ class Speaker:
     def mainline(self) -> list[Received]:
         return [request for request in self.simulator.requests if request.kind == "mainline"]
 
+    def let_go(self) -> None:
+        """Close the connections to the vendor in use."""
+        self._runner.run(self.app.agent.channel.provider.close())
+
     def close(self) -> None:
         self.leave()
         self._runner.close()

@@ -7,15 +7,19 @@ relative never owns, locks or changes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from pathlib import Path
 
 from harness.audit.ledger import Ledger, apply_bill, is_bill
 from harness.conversation.canonical import Json, digest, encode
 from harness.conversation.journal import Record, read_records
+from harness.conversation.request import TTL_SECONDS
 
 Bill = tuple[float, Mapping[str, Json], Mapping[str, Json]]
 """Start of a request in seconds since the epoch, its record, and the record of what it was billed."""
 
+_LONGEST = max(seconds for seconds in TTL_SECONDS.values() if isfinite(seconds))
+"""Seconds for which a vendor keeps an entry that nobody reads, at most; a server of one's own may keep it longer."""
 _FORKS = "forks"
 """In a session's folder: an empty file for each fork, for those that another process than its owner made."""
 
@@ -36,20 +40,21 @@ def sub_agents(folder: Path) -> list[Path]:
     return sorted((folder / "agents").glob("*"))
 
 
-def family_ledger(folder: Path, records: Iterable[Record]) -> Ledger:
+def family_ledger(folder: Path, records: Iterable[Record], now: float) -> Ledger:
     """The ledger of a session and all its relatives, near and far, whose journals still exist.
 
     Args:
         folder: of the session; forks and what it is a fork of are beside it, its sub-agents in it.
         records: of the session itself.
+        now: sub-agents that ended so long before it that nothing of theirs can be read are left out.
     """
     bills: dict[str, Bill] = {}
-    met, waiting = {folder}, _relatives(folder, records, bills)
+    met, waiting = {folder}, _relatives(folder, records, bills, now)
     while waiting:
         relative = waiting.pop()
         path = relative / "journal.jsonl"
         if relative not in met and path.is_file():
-            waiting |= _relatives(relative, read_records(path), bills)
+            waiting |= _relatives(relative, read_records(path), bills, now)
         met.add(relative)
         waiting -= met
     ledger = Ledger()
@@ -58,16 +63,22 @@ def family_ledger(folder: Path, records: Iterable[Record]) -> Ledger:
     return ledger
 
 
-def _relatives(folder: Path, records: Iterable[Record], bills: dict[str, Bill]) -> set[Path]:
+def _relatives(folder: Path, records: Iterable[Record], bills: dict[str, Bill], now: float) -> set[Path]:
     """Adds the bills of a session; gives the folders of its relatives, near ones only."""
-    kin = _bills_and_kin(records, bills) | children(folder)
-    return {folder.parent / name for name in kin} | set(sub_agents(folder))
+    kin, ended = _bills_and_kin(records, bills)
+    gone = {name for name, at in ended.items() if at + _LONGEST < now}
+    here = {path for path in sub_agents(folder) if path.name not in gone}
+    return {folder.parent / name for name in kin | children(folder)} | here
 
 
-def _bills_and_kin(records: Iterable[Record], bills: dict[str, Bill]) -> set[str]:
-    """Adds the bills of one journal, those a fork copied only once; gives the ids of the session's relatives."""
+def _bills_and_kin(records: Iterable[Record], bills: dict[str, Bill]) -> tuple[set[str], dict[str, float]]:
+    """Adds the bills of one journal, those a fork copied only once.
+
+    Gives the ids of the session's relatives, and when each of its sub-agents ended.
+    """
     requests: dict[int, Mapping[str, Json]] = {}
     kin: set[str] = set()
+    ended: dict[str, float] = {}
     for record in records:
         match record.kind:
             case "request":
@@ -80,6 +91,8 @@ def _bills_and_kin(records: Iterable[Record], bills: dict[str, Bill]) -> set[str
                 kin.add(record.data["parent"])
             case "forked":
                 kin.add(record.data["child"])
+            case "subagent":
+                ended[record.data["child"]] = record.at
             case _:
                 pass
-    return kin
+    return kin, ended

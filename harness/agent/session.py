@@ -131,7 +131,7 @@ class Session:
             session._mend()
             session.relatives += sorted(children(folder) - set(session.relatives))
             if session.relatives or sub_agents(folder):
-                session.ledger = family_ledger(folder, journal.records())
+                session.ledger = family_ledger(folder, journal.records(), seam.now())
         except BaseException:
             journal.close()
             raise
@@ -196,7 +196,7 @@ class Session:
             forked._mend()
             if ledger is None:
                 tell_parent(source, folder.name)
-            forked.ledger = family_ledger(folder, forked.journal.records()) if ledger is None else ledger
+            forked.ledger = family_ledger(folder, forked.journal.records(), seam.now()) if ledger is None else ledger
         except BaseException as error:
             forked.journal.remove()
             if isinstance(error, OSError):

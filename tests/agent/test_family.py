@@ -13,6 +13,8 @@ from harness.agent.session import Session
 from harness.conversation.blocks import Block, Message, Tag, Text
 from harness.conversation.request import Fragment
 from harness.providers.anthropic import Anthropic
+from tests.delegating import FRESH, Brain, skill
+from tests.delegating import call as delegated
 from tests.speaker import Script, Speaker
 
 Begin = Callable[..., Speaker]
@@ -114,6 +116,8 @@ class Reworded(Anthropic):
 
 
 def reworded(person: Speaker) -> Anthropic:
+    """Takes the place of the session's provider, whose connections it closes."""
+    person.let_go()
     return Reworded(person.app.model.id, person.simulator.url, "k", person.seam, 5.0, {})
 
 
@@ -179,3 +183,18 @@ def test_a_session_resumes_as_it_was_left(speaker: Begin) -> None:
     assert found.totals == left.totals
     assert found.sent == left.sent
     assert found.prefix == left.prefix
+
+
+@pytest.mark.branches(reason="a sub-agent begins anew", times=1)
+@pytest.mark.parametrize(("seconds", "read"), [(60.0, True), (25 * 3600.0, False)])
+def test_a_sub_agent_is_read_again_only_while_something_of_it_can_be_alive(
+    speaker: Begin, seconds: float, read: bool
+) -> None:
+    person = speaker(Brain([[delegated("look", "one")], "Thanks."], {"one": ["Done."]}), minimum=1)
+    skill(person.project, "look", FRESH)
+    person.say("Go.")
+    left = person.app.session.ledger
+    person.simulator.clock.advance(seconds)
+    person.come_back()
+
+    assert (person.app.session.ledger == left) is read
