@@ -30,6 +30,7 @@ from harness.agent.subagents import TURNS, Caller, Kit, SubAgents, delegating
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
 from harness.audit.book import Book, read_book
+from harness.caches.scopes import KeptAnswers, check_scope
 from harness.config import config_dir, load, state_dir
 from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json, digest
@@ -50,7 +51,7 @@ from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.tools import ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, write
-from harness.tools.base import Effect, Seen, Tool, definition
+from harness.tools.base import Effect, NothingSeen, Seen, Tool, definition
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Mode, parse_rules
@@ -88,16 +89,8 @@ class Options:
     max_cost: float | None = None
     strict_prefix: bool = False
     min_cache_hit: float | None = None
-
-
-class _NothingSeen:
-    """For definitions: no file has been seen before a session begins."""
-
-    def identity(self, path: str) -> str | None:
-        """See `Seen`."""
-
-    def content(self, identity: str) -> bytes | None:
-        """See `Seen`."""
+    response_cache: str | None = None
+    fresh: bool = False
 
 
 class App:
@@ -119,6 +112,7 @@ class App:
             "permission_mode": options.permission_mode,
             "allow": options.allow or None,
             "min_cache_hit": options.min_cache_hit,
+            "caches_responses": options.response_cache,
         }
         default_mode = "ask" if ask_permission else "edit"
         self.config = load(environment, options.cwd, self.root, flags, default_mode)
@@ -137,6 +131,7 @@ class App:
         self.ask = ask
         self._person = ask_permission is not None
         # what needs no session first: a wrong model or a missing key leaves no trace
+        check_scope(self.config)
         self._catalog = Catalog.load(self._config_dir)
         self.model = self._catalog.find(self.config.model)
         self._secrets: set[str] = set(self._key_variables())
@@ -146,6 +141,8 @@ class App:
         self._caller = Caller(self.checkpoints.guard(self._gate.permit))
         self._asking = asyncio.Lock()
         try:
+            folder = self.session.journal.folder
+            self._kept_answers = KeptAnswers(self.config, seam, folder, self.state, fresh=options.fresh)
             self.agent = self._caller.agent = self._agent()
             self.sub_agents = SubAgents(self._kit(), self.session)
             self._fallback = Fallback(self.agent, self._fallback_model.id if self._fallback_model else "", self._use)
@@ -218,9 +215,7 @@ class App:
         }
 
     def _freeze(self) -> FrozenPrefix:
-        tools = [
-            definition(tool.spec) for tool in self._tools(_NothingSeen(), Spill(Path()), Caller(self._gate.permit))
-        ]
+        tools = [definition(tool.spec) for tool in self._tools(NothingSeen(), Spill(Path()), Caller(self._gate.permit))]
         where = (self.root, self._options.cwd, self._config_dir)
         layers = session_layers(*where, self.skills.discover(), self.kept.read())
         return assemble(tools, static_text(), layers)
@@ -298,7 +293,7 @@ class App:
         ttl = connect.ttl_for(model, cache["ttl"])
         born_with = connect.settings(model, self.session.efforts.of_line(model.id), cache_key, ttl)
         return Channel(
-            provider=provider,
+            provider=self._kept_answers.around(provider, model),
             model=model,
             line=Line(model.wire, provider.base_url, model.name, born_with),
             max_tokens=min(model.max_output, config.max_output_tokens or DEFAULT_OUTPUT),
@@ -442,6 +437,7 @@ class App:
                 await channel.provider.close()
             await self.session.sync()
         finally:
+            self._kept_answers.close()
             self._let_go()
 
     def _let_go(self) -> None:

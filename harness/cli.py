@@ -86,6 +86,12 @@ def parser() -> argparse.ArgumentParser:
         type=_share,
         help="exit 4 where warm requests read less than this share of what was cached for them, by a fault of ours",
     )
+    flags.add_argument(
+        "--response-cache",
+        choices=("run", "session", "user", "global", "off"),
+        help="give a kept answer where the very same request was answered before (for evaluations; default off)",
+    )
+    flags.add_argument("--fresh", action="store_true", help="take no answer from a cache; what comes replaces it there")
     flags.add_argument("--strict-prefix", action="store_true", help="refuse a request that would not extend its line")
     return flags
 

@@ -74,6 +74,9 @@ class Config:
     compaction_idle_from: int = 20_000
     compaction_margin: float = 30.0
     compaction_returns: float = 0.25
+    caches_responses: str = "off"
+    caches_responses_ttl: float = 30 * 86_400.0
+    caches_folder: str | None = None
     providers: Mapping[str, ProviderConfig] = field(default_factory=lambda: MappingProxyType({}))
     sources: tuple[str, ...] = ()
 
@@ -131,6 +134,9 @@ def load(
     for found in providers.values():
         if "api_key_file" in found:
             found["api_key_file"] = _absolute(found["api_key_file"], environment)
+    for name in ("caches_folder",):
+        if name in values:
+            values[name] = _absolute(values[name], environment)
     return Config(
         **values,
         providers=MappingProxyType({name: ProviderConfig(**found) for name, found in sorted(providers.items())}),
@@ -161,6 +167,9 @@ _SETTINGS: Mapping[str, tuple[str, Check]] = {
     "compaction.idle_from": ("compaction_idle_from", look.whole(0, 10_000_000)),
     "compaction.margin": ("compaction_margin", look.seconds),
     "compaction.returns": ("compaction_returns", look.share(0.0, 1.0)),
+    "caches.responses": ("caches_responses", look.one_of("run", "session", "user", "global", "off")),
+    "caches.responses_ttl": ("caches_responses_ttl", look.lifetime),
+    "caches.folder": ("caches_folder", look.text),
 }
 _PROVIDER_SETTINGS: Mapping[str, Check] = {
     "base_url": look.url,
@@ -337,6 +346,10 @@ def _refuse_loosening(project: _Layer, user: _Layer) -> None:
         raise refuse(("providers", provider, next(iter(settings))), "")
     if "allow" in project.values:
         raise refuse(("allow",), "")
+    for setting, (name, _) in _SETTINGS.items():
+        # what is believed, from where, and for how long
+        if name in project.values and setting.startswith("caches."):
+            raise refuse(tuple(setting.split(".")), "")
     if project.values.get("snapshots_enabled") is False:
         raise refuse(("snapshots", "enabled"), " to `false`")
     mode = project.values.get("permission_mode")

@@ -86,6 +86,19 @@ def seconds(value: object) -> float:
     return float(value)
 
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def lifetime(value: object) -> float:
+    """How long something may be kept, in seconds; 0 for not at all."""
+    if value == "off":
+        return 0.0
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('a time such as "30m", "1h" or "7d", or "off"')
+    return int(match[1]) * _UNITS[match[2]]
+
+
 def variable(value: object) -> str:
     """A variable that holds a key, by its name."""
     # Someone who puts the key itself here must not find it in an error or in a list of variables.

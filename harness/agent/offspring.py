@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.agent.family import sub_agents
-from harness.agent.session import Session, Totals
+from harness.agent.session import Session
+from harness.agent.totals import Totals
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
 from harness.conversation.journal import read_records
@@ -46,17 +47,18 @@ def spent(now: Totals, before: Totals) -> Totals:
     """What was billed since."""
     cost = None if now.cost is None or before.cost is None else now.cost - before.cost
     usage = Usage(*(getattr(now.usage, name) - getattr(before.usage, name) for name in Usage.__dataclass_fields__))
-    return Totals(now.requests - before.requests, usage, cost)
+    return Totals(now.requests - before.requests, usage, cost, served=now.served - before.served)
 
 
 def as_json(totals: Totals) -> dict[str, Json]:
     """The form that is journaled."""
-    return {"requests": totals.requests, "usage": write_usage(totals.usage), "cost": totals.cost}
+    counts = {"requests": totals.requests, "served": totals.served}
+    return counts | {"usage": write_usage(totals.usage), "cost": totals.cost}
 
 
 def of_json(data: Mapping[str, Json]) -> Totals:
     """The totals of a journaled form."""
-    return Totals(int(data["requests"]), read_usage(data["usage"]), data["cost"])
+    return Totals(int(data["requests"]), read_usage(data["usage"]), data["cost"], served=int(data.get("served", 0)))
 
 
 def recover(session: Session) -> None:
@@ -88,4 +90,4 @@ def recover(session: Session) -> None:
 
 def totals_of(session: Session) -> Totals:
     """A copy of what a session was billed so far."""
-    return Totals(**{name: getattr(session.totals, name) for name in ("requests", "usage", "cost")})
+    return Totals(**{name: getattr(session.totals, name) for name in ("requests", "usage", "cost", "served")})

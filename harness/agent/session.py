@@ -7,13 +7,13 @@ records in the same order, so nothing is known that was not written first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.agent.family import children, family_ledger, sub_agents, tell_parent
 from harness.agent.file_history import FileHistory
 from harness.agent.renderings import Renderings
 from harness.agent.seen import SeenFiles
+from harness.agent.totals import Totals
 from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.verdict import Sent
 from harness.conversation.blocks import Message, Usage
@@ -30,35 +30,6 @@ from harness.prompt.projection import Projection, batches
 from harness.providers.base import Provider
 from harness.providers.efforts import Efforts
 from harness.seam import Seam
-
-
-@dataclass(slots=True)
-class Totals:
-    """What the session was billed. `cost` in USD; None as soon as one price was unknown."""
-
-    requests: int = 0
-    usage: Usage = field(default_factory=Usage)
-    cost: float | None = 0.0
-    delegated: int = 0
-    """Of the requests, those of sub-agents."""
-
-    @property
-    def own(self) -> int:
-        """Of the requests, those of the session itself."""
-        return self.requests - self.delegated
-
-    def add(self, usage: Usage, cost: float | None, requests: int = 1) -> None:
-        """Take one response in, or all those of a sub-agent."""
-        old = self.usage
-        self.requests += requests
-        self.cost = None if self.cost is None or cost is None else self.cost + cost
-        self.usage = Usage(
-            old.uncached + usage.uncached,
-            old.read + usage.read,
-            old.written_5m + usage.written_5m,
-            old.written_1h + usage.written_1h,
-            old.output + usage.output,
-        )
 
 
 class Session:
@@ -260,6 +231,7 @@ class Session:
                 self.sub_agents.add(data["child"])
                 self.totals.add(read_usage(data["usage"]), data["cost"], data["requests"])
                 self.totals.delegated += data["requests"]
+                self.totals.served += data.get("served", 0)
             case "model":
                 self.models[data["model"]] = data
             case "fallback" | "fallback_over":
@@ -307,15 +279,20 @@ class Session:
         """
         usage = read_usage(bill["usage"]) if "usage" in bill else None
         self.totals.add(usage or Usage(), bill.get("cost"))
+        if served := bill.get("cached"):
+            # no vendor saw it; what it was billed the first time tells how long the conversation is
+            self.totals.served += 1
+            usage = read_usage(served["usage"])
         if request is None:
             return  # its line in the journal is damaged
         apply_bill(self.ledger, request, bill)
         apply_bill(self.own, request, bill)
-        if request["kind"] == "mainline":
+        if request["kind"] == "mainline" and not served:
             cached = usage is None or bool(usage.read or usage.written or was_cached(request, usage))
             told = (bill["request"], bill.get("message_id", ""))
             sent = Sent(request["blocks"], request["head"], cached, request["messages"], *told)
             self.sent[request["line"]] = (sent, request["epoch"])
+        if request["kind"] == "mainline":
             self.last_prompt = usage.prompt + usage.output if usage else self.last_prompt
             self.prompts += [usage.prompt] if usage else []
 

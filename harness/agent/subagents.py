@@ -21,9 +21,10 @@ from harness.agent.delegation import LAST_WORDS, Delegation, briefing, of_skill,
 from harness.agent.loop import Agent, Call, ContextSource
 from harness.agent.policies import Repetition
 from harness.agent.restriction import restricted
-from harness.agent.session import Session, Totals
+from harness.agent.session import Session
 from harness.agent.settings import settled
 from harness.agent.tool_runner import Permit, ToolRunner
+from harness.agent.totals import Totals
 from harness.agent.turn import Answer, Channel, ModelCall
 from harness.agent.warming import Key, Turn, Warming
 from harness.conversation.blocks import Message, Text

@@ -11,12 +11,14 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.agent.firewall import comparable, expected, warning
 from harness.agent.model_facts import note
+from harness.agent.served import said_of, told, verdict_of
 from harness.agent.session import Session
+from harness.agent.stream import Stream
 from harness.audit.cost import cost, price_of_miss
 from harness.audit.diagnostics import said, weigh
 from harness.audit.verdict import Expectation, Verdict, deepest_alive, judge
@@ -27,7 +29,17 @@ from harness.conversation.request import Line, Request, Ttl
 from harness.conversation.stored import write_block, write_usage
 from harness.errors import PrefixMoved, ProviderError, StreamBroken
 from harness.prompt.markers import place
-from harness.providers.base import Began, BlockBroken, BlockDone, Finished, Provider, TextPart, ThinkingPart
+from harness.providers.base import (
+    Began,
+    BlockBroken,
+    BlockDone,
+    Finished,
+    FromCache,
+    NotFromCache,
+    Provider,
+    TextPart,
+    ThinkingPart,
+)
 from harness.providers.catalog import Model
 from harness.providers.retry import RetryPolicy
 
@@ -63,24 +75,6 @@ class Answer:
     message_id: str = ""
 
 
-@dataclass(slots=True)
-class _Stream:
-    """What has arrived so far of one attempt."""
-
-    blocks: list[Block] = field(default_factory=list)
-    unsent: list[dict[str, Json]] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
-    chunks: list[list[Json]] = field(default_factory=list)
-    began: Began | None = None
-    finished: Finished | None = None
-    shown: bool = False
-
-    def kept(self) -> tuple[Block, ...]:
-        """Complete blocks, and the text that was shown of one that is not."""
-        rest = "".join(self.text)
-        return (*self.blocks, Text(rest)) if rest.strip() else tuple(self.blocks)
-
-
 class ModelCall:
     """One call. Iterate `run`; then read `answer`.
 
@@ -103,7 +97,7 @@ class ModelCall:
         self._tail = tuple(tail)
         self._until = until
         self._began = began
-        self._stream = _Stream()
+        self._stream = Stream()
         self._request_seq = -1
         self._started = 0.0
         self._expected = Expectation("first")
@@ -236,7 +230,7 @@ class ModelCall:
         attempt = 0
         while True:
             attempt += 1
-            self._stream = _Stream()
+            self._stream = Stream()
             if attempt > 1:
                 # a TTL counts from the start of each attempt, and one that began has written what this one reads
                 self._started = self._session.seam.now()
@@ -264,7 +258,7 @@ class ModelCall:
             at = round((self._session.seam.monotonic() - begun) * 1000)
             stream.chunks.append([at, chunk.decode("latin-1")])
 
-        async for part in self._channel.provider.stream(body, record):
+        async for part in self._channel.provider.stream(body, record, (self._session.journal.id, self._request_seq)):
             match part:
                 case Began():
                     stream.began = part
@@ -283,6 +277,8 @@ class ModelCall:
                     stream.unsent.append({"is": kind, "raw": raw} | ({"name": name} if name else {}))
                 case Finished():
                     stream.finished = part
+                case FromCache() | NotFromCache():
+                    stream.cache = part
 
     def _checked(self, block: Block) -> Block:
         """A call whose id is empty or taken gets its own, and does not run: its result could not be told apart."""
@@ -314,24 +310,34 @@ class ModelCall:
         usage = stream.finished.usage if stream.finished else began
         if usage is None:
             failed: dict[str, Json] = {"request": self._request_seq, "error": str(error or stop)}
-            begun: dict[str, Json] = {"began": True, "started": self._started} if stream.began else {}
+            asked = stream.began and not stream.served
+            begun: dict[str, Json] = {"began": True, "started": self._started} if asked else {}
             self._session.record("failed", failed | begun)
         else:
-            missed = usage.read < (self._expected.tokens or 0)
-            thinking, image = missed and self._carries_thinking(), missed and self._first_image()
-            told = stream.finished is None or stream.finished.told
-            verdict = judge(self._expected, usage, model.rules, thinking=thinking, first_image=image, told=told)
-            if stream.finished and self.request and self.request.compare:
-                verdict = weigh(verdict, said(stream.finished.extra), thinking=thinking)
-            price = cost(model, usage)
+            usage = Usage() if stream.served else usage
+            verdict = verdict_of(stream.served) if stream.served else self._judged(usage)
+            price = 0.0 if stream.served else cost(model, usage)
             kept = self._response(stop, usage, verdict, price, error)
             self._session.record("response", kept)
             number, lost = self._session.totals.own, (verdict.lost, kept["verdict"]["price"])
-            self._done = ResponseDone(number, model.id, usage, price, verdict.kind, verdict.cause, stop, *lost)
+            about = (verdict.kind, verdict.cause, stop, *lost, told(kept))
+            self._done = ResponseDone(number, model.id, usage, price, *about)
         message_id = stream.began.message_id if stream.began else ""
         message = self._message(stop, partial=stream.finished is None)
         text = "".join(block.text for block in stream.kept() if isinstance(block, Text))
         self.answer = Answer(message, stop, error, text, self._session.history.dropped, message_id)
+
+    def _judged(self, usage: Usage) -> Verdict:
+        """The verdict of an answer that a vendor gave."""
+        finished = self._stream.finished
+        missed = usage.read < (self._expected.tokens or 0)
+        thinking, image = missed and self._carries_thinking(), missed and self._first_image()
+        tells = finished is None or finished.told
+        rules = self._channel.model.rules
+        verdict = judge(self._expected, usage, rules, thinking=thinking, first_image=image, told=tells)
+        if finished and self.request and self.request.compare:
+            return weigh(verdict, said(finished.extra), thinking=thinking)
+        return verdict
 
     def _first_image(self) -> bool:
         previous, _ = self._session.declared(self._channel.line)
@@ -372,7 +378,7 @@ class ModelCall:
             "stream": self._session.journal.blobs.put(raw) if raw else "",
             "seconds": round(self._session.seam.now() - self._started, 3),
             "extra": dict(stream.finished.extra) if stream.finished else {},
-        }
+        } | said_of(stream.cache, model)
 
     def _message(self, stop: str, *, partial: bool) -> Message | None:
         """The answer as it is kept; a side request's is not part of the conversation."""

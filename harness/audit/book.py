@@ -28,7 +28,8 @@ class Row:
     at: its start, seconds since the epoch. epoch: how many began before it. usage: None where the bill was not told.
     cost: USD as journaled. verdict: "" where the answer broke off before there was one. lost, lost_usd: tokens that
     were paid as new though they had been cached, and what that cost. perfect: tokens that a perfect cache would have
-    read. bill, perfect_bill, uncached_bill: USD of the prompt as it was, with a perfect cache, and with none.
+    read. served: whose kept answer it was, so that no vendor was called. unserved: why none was, where they are kept.
+    bill, perfect_bill, uncached_bill: USD of the prompt as it was, with a perfect cache, and with none.
     """
 
     number: int
@@ -51,6 +52,8 @@ class Row:
     bill: float | None = None
     perfect_bill: float | None = None
     uncached_bill: float | None = None
+    served: Mapping[str, Json] | None = None
+    unserved: str = ""
 
     @property
     def label(self) -> str:
@@ -232,7 +235,8 @@ class _Fold:
         model_id = str(request["model"]) if request else ""
         model = self._model(model_id)
         perfect = usage.read if usage else 0
-        if request is not None:
+        served = data.get("cached")
+        if request is not None and served is None:
             perfect = self._perfect.read(request, data, usage, kind) if usage else 0
             self._perfect.billed(request, data, usage)
         bills = _bills(model, usage, perfect) if model and usage else (None, None, None)
@@ -258,6 +262,8 @@ class _Fold:
                 bill=bills[0],
                 perfect_bill=bills[1],
                 uncached_bill=bills[2],
+                served=served,
+                unserved=str((data.get("uncached") or {}).get("cause", "")),
             )
         )
 

@@ -157,7 +157,12 @@ def is_bill(record: Mapping[str, Json]) -> bool:
 
 
 def apply_bill(ledger: Ledger, request: Mapping[str, Json], bill: Mapping[str, Json]) -> None:
-    """Fold one journaled request and the record of an attempt that began, billed or not, into the ledger."""
+    """Fold one journaled request and the record of an attempt that began, billed or not, into the ledger.
+
+    An answer that was kept beside the vendor's cache never reached the vendor: it changes nothing there.
+    """
+    if "cached" in bill:
+        return
     positions = [Position(marker["digest"], marker["ttl"]) for marker in request["markers"]]
     started, line = bill.get("started", request["started"]), request["line"]
     usage = Usage(**bill["usage"]) if "usage" in bill else None

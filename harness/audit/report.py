@@ -43,17 +43,19 @@ def clock(at: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The totals of a run or of a session."""
+    """The totals of a run or of a session. served: how many of the requests a kept answer met."""
 
     requests: int
     usage: Usage
     cost: float | None
+    served: int = 0
 
     def line(self, session: str) -> str:
         """One line for the end of a run."""
         usage = self.usage
         counted = f"{tokens(usage.prompt)} tokens in, {tokens(usage.output)} out"
-        if self.requests and not usage.prompt:
+        if self.requests > self.served and not usage.prompt:
             counted = "this server counts no tokens"
         rate = percent(hit_rate(usage))
-        return f"{self.requests} requests · {counted} · hit {rate} · {money(self.cost)} · session {session}"
+        kept = f", {self.served} from the response cache" if self.served else ""
+        return f"{self.requests} requests{kept} · {counted} · hit {rate} · {money(self.cost)} · session {session}"

@@ -14,8 +14,19 @@ from typing import Literal
 from harness.conversation.blocks import Usage
 from harness.conversation.request import SYSTEM_BLOCKS, CacheRules, LedgerEntry, Request
 
-Kind = Literal["hit", "first", "expired", "too short", "declared", "vendor stripped", "evicted", "not told", "ours"]
-"""Not told: the server does not say what it read."""
+Kind = Literal[
+    "hit",
+    "first",
+    "expired",
+    "too short",
+    "declared",
+    "vendor stripped",
+    "evicted",
+    "not told",
+    "ours",
+    "response cache",
+]
+"""Not told: the server does not say what it read. Response cache: no server was asked, a kept answer was given."""
 
 
 @dataclass(frozen=True, slots=True)

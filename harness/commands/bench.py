@@ -20,6 +20,7 @@ from harness.commands import (
     bench_compaction,
     bench_durability,
     bench_replay,
+    bench_responses,
     bench_snapshots,
     bench_startup,
     bench_subagents,
@@ -28,7 +29,19 @@ from harness.commands.arguments import Parser
 from harness.seam import Seam
 from harness.ui.tables import print_table
 
-PARTS = ("cache", "size", "calls", "audit", "startup", "durability", "snapshots", "compaction", "subagents", "replay")
+PARTS = (
+    "cache",
+    "size",
+    "calls",
+    "audit",
+    "startup",
+    "durability",
+    "snapshots",
+    "compaction",
+    "subagents",
+    "replay",
+    "responses",
+)
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -71,6 +84,8 @@ def _measure(part: str, folder: Path, seam: Seam, runs: int) -> list[dict[str, A
             return bench_replay.measure(folder, seam, runs)
         case "subagents":
             return bench_subagents.measure(folder, seam)
+        case "responses":
+            return bench_responses.measure(folder, seam)
         case "snapshots":
             return bench_snapshots.measure(folder, seam, runs)
         case _:
@@ -87,6 +102,7 @@ TITLES = {
     "compaction": "Compaction, and idle compaction beside none (simulated vendor)",
     "subagents": "Sub-agents (simulated vendor)",
     "replay": "Proving a session from its journal, offline",
+    "responses": "An evaluation of 30 tasks, run twice with kept answers (simulated vendor)",
     "snapshots": "Saving the files of a workspace",
 }
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.audit.book import Book, Row, SubAgent, read_book
 from harness.audit.report import clock, hit_rate, tokens
+from harness.commands import cache_audit, cache_responses
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.lines import Reader
@@ -34,11 +35,14 @@ COLUMNS = ("#", "time", "prompt", "read", "written", "uncached", "USD", "verdict
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
+    if arguments and (part := _PARTS.get(arguments[0])) is not None:
+        return part(arguments[1:], seam)
     parser = Parser(
         prog="harness cache",
         description="What a session read from cache, why not more, and what that cost.",
         epilog="The time is this machine's. A perfect cache reads all that was still alive; its bill is that of the "
-        "prompts alone, as is ours beside it.",
+        "prompts alone, as is ours beside it. `harness cache audit`: what was served from which cache. "
+        "`harness cache responses`: the kept answers.",
         allow_abbrev=False,
     )
     parser.add_argument("id", nargs="?", metavar="ID", help="default: the session last used in this workspace")
@@ -59,6 +63,13 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     else:
         sys.stdout.write("".join(f"{line}\n" for line in table(folder.name, book, damage, misses=flags.misses)))
     return 0
+
+
+_PARTS: Mapping[str, Callable[[Sequence[str], Seam], int]] = {
+    "audit": cache_audit.main,
+    "responses": cache_responses.main,
+}
+"""What is no id of a session."""
 
 
 def _folder(session: str | None, seam: Seam) -> Path:
@@ -221,6 +232,8 @@ def _row(row: Row) -> dict[str, Any]:
         "block": row.where,
         "diff": row.diff,
         "vendor": row.vendor,
+        "response_cache": dict(row.served) if row.served else None,
+        "response_cache_miss": row.unserved,
         "perfect_read_tokens": row.perfect,
         "perfect_bill_usd": row.perfect_bill,
         "bill_usd": row.bill,

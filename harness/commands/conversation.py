@@ -90,7 +90,7 @@ class AppConversation:
     def summary(self) -> Summary:
         """See `Conversation`."""
         totals = self.app.session.totals
-        return Summary(totals.requests, totals.usage, totals.cost)
+        return Summary(totals.requests, totals.usage, totals.cost, totals.served)
 
     async def run(self, text: str) -> AsyncGenerator[Event]:
         """See `Conversation`."""

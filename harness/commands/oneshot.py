@@ -184,7 +184,7 @@ class OneShot:
     def _finish(self, code: int) -> None:
         """The answer, and what it cost."""
         session, end = self._app.session, self._end
-        summary = Summary(session.totals.requests, session.totals.usage, session.totals.cost)
+        summary = Summary(session.totals.requests, session.totals.usage, session.totals.cost, session.totals.served)
         if self._output != "text":
             _print_json(self._result(code, summary))
         elif end.text:
@@ -211,6 +211,7 @@ class OneShot:
             "requests": [_response(event) for event in self._responses],
             "totals": {
                 "requests": summary.requests,
+                "response_cache_hits": summary.served,
                 **_usage(summary.usage),
                 "hit_rate": hit_rate(summary.usage),
                 "cost_usd": summary.cost,
@@ -242,6 +243,7 @@ def _response(event: ResponseDone) -> dict[str, Any]:
         "lost_tokens": event.lost,
         "lost_usd": event.lost_usd,
         "stop": event.stop,
+        "response_cache": dict(event.response_cache) or None,
     }
 
 

@@ -39,4 +39,6 @@ def options(flags: argparse.Namespace, seam: Seam) -> Options:
         max_cost=flags.max_cost,
         strict_prefix=flags.strict_prefix,
         min_cache_hit=flags.min_cache_hit,
+        response_cache=flags.response_cache,
+        fresh=flags.fresh,
     )

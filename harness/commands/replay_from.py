@@ -18,7 +18,8 @@ from pathlib import Path
 
 from harness.agent.checkpoints import open_store
 from harness.agent.running_again import Called, calls_of
-from harness.agent.session import Session, Totals
+from harness.agent.session import Session
+from harness.agent.totals import Totals
 from harness.app import App, Options
 from harness.commands.replay_execute import scratch_for
 from harness.config import state_dir

@@ -5,11 +5,12 @@ Invariant: screens see only these; they never touch the loop, the journal or a v
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.conversation.blocks import Usage
+from harness.conversation.canonical import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class ResponseDone:
     """A model call ended. `cost` in USD, None where the price is unknown; `verdict` as in audit.verdict.
 
     lost, lost_usd: tokens that were paid as new though they had been cached, and what that cost in USD.
+    response_cache: whether it was a kept answer ("hit"), whose, or why not; empty where that cache is off.
     """
 
     number: int
@@ -51,6 +53,7 @@ class ResponseDone:
     stop: str
     lost: int = 0
     lost_usd: float | None = 0.0
+    response_cache: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

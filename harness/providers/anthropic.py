@@ -17,7 +17,7 @@ from harness import errors
 from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
 from harness.providers import anthropic_wire as wire
-from harness.providers.base import Part, Recorder
+from harness.providers.base import NOBODY, Origin, Part, Recorder
 from harness.providers.facts import Change
 from harness.providers.transport import Refusal, Sdk, Transport, client_for, connection, refusal, timeouts
 from harness.seam import Seam
@@ -77,16 +77,30 @@ class Anthropic:
         """See `Provider`."""
         await self._client.close()
 
-    def stream(self, body: bytes, record: Recorder) -> AsyncIterator[Part]:
+    def identity(self, body: bytes) -> Mapping[str, str]:
         """See `Provider`."""
+        return {"adapter": f"anthropic {wire.ADAPTER}", "betas": self._betas(body)}
+
+    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
+        """See `Provider`."""
+        return self._transport.replay(chunks, request_id, record, wire.Decoder(self._model))
+
+    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
+        """See `Provider`."""
+        del origin
         return self._transport.stream(body, record, wire.Decoder(self._model))
+
+    def _betas(self, body: bytes) -> str:
+        """The betas that are asked for with a body: what the person sends with every request, and ours."""
+        found = [str(self._client.default_headers.get(BETAS) or "")]
+        if self._effort and self._effort.beta and (self._effort.from_birth or wire.SETTING in body):
+            found.append(self._effort.beta)
+        return ",".join(filter(None, found))
 
     async def _post(self, body: bytes) -> httpx2.Response:
         headers = {"content-type": "application/json"}
-        if self._effort and self._effort.beta and (self._effort.from_birth or wire.SETTING in body):
-            # beside what the person sends with every request
-            always = self._client.default_headers.get(BETAS)
-            headers[BETAS] = f"{always},{self._effort.beta}" if always else self._effort.beta
+        if betas := self._betas(body):
+            headers[BETAS] = betas
         stream = await self._client.post(
             "/v1/messages",
             cast_to=object,

@@ -75,6 +75,34 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class FromCache:
+    """What follows was kept, so no vendor is asked and nothing is billed.
+
+    session, request: whose answer it was: id, record number; at: when, seconds since the epoch. usage: what it was
+    billed then.
+    """
+
+    key: str
+    session: str
+    request: int
+    at: float
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class NotFromCache:
+    """The answer came from the vendor although kept ones were looked at.
+
+    cause: what of the request differed from the nearest kept one, or why none was taken. unkept: why the answer was not
+    kept either; "" where it was.
+    """
+
+    key: str
+    cause: str
+    unkept: str
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """How to reach a vendor. base_url: None for the SDK's own. key: "" where a server on this machine wants none."""
 
@@ -83,10 +111,16 @@ class Access:
     headers: Mapping[str, str] = field(repr=False, hash=False)
 
 
-Part = Began | TextPart | ThinkingPart | BlockDone | BlockBroken | Finished
+Part = Began | TextPart | ThinkingPart | BlockDone | BlockBroken | Finished | FromCache | NotFromCache
 
 Recorder = Callable[[bytes], None]
 """Called with every raw chunk of the stream, as it arrives."""
+
+
+Origin = tuple[str, int]
+"""Whose request it is: the session's id, the record number in its journal."""
+
+NOBODY: Origin = ("", 0)
 
 
 class Provider(Protocol):
@@ -120,8 +154,26 @@ class Provider(Protocol):
         """The whole body: stored bytes joined, markers spliced in. MUST NOT serialise a message again."""
         ...
 
-    def stream(self, body: bytes, record: Recorder) -> AsyncIterator[Part]:
+    def identity(self, body: bytes) -> Mapping[str, str]:
+        """What besides the request decides how it is answered and how the answer is read, by name.
+
+        The version of the wire's own rendering and decoding, counted by hand; the beta headers sent with this body.
+        """
+        ...
+
+    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
+        """The parts of an answer whose raw chunks were kept, through the same decoder. Sends nothing.
+
+        Raises:
+            ProviderError: they are not a whole answer.
+        """
+        ...
+
+    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
         """Send the body once and give the answer's parts.
+
+        Args:
+            origin: for who keeps answers; it is not sent.
 
         After a break, blocks that were not complete are given as `BlockBroken` before the error is raised.
 

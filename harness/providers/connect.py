@@ -109,6 +109,13 @@ def ttl_for(model: Model, wanted: Ttl) -> Ttl:
     return model.rules.ttl_for(wanted)
 
 
+def cache_fields(model: Model) -> frozenset[str]:
+    """The fields of a body that only steer the vendor's cache: what the model says does not depend on them."""
+    where, _, name = model.profile.affinity.partition(":") if model.profile else ("", "", "")
+    own = {name} if where == "body" else set()
+    return frozenset({"prompt_cache_key", "prompt_cache_options", "session_id", "diagnostics"} | own)
+
+
 def diagnoses(model: Model, base_url: str) -> bool:
     """Whether what answers at this address is known to say, when asked, why a prefix could not be reused."""
     if model.wire == "openai-chat":

@@ -5,7 +5,7 @@ Invariant: the SDK serialises nothing and retries nothing; auth, headers, proxie
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import httpx2
 import openai
@@ -17,7 +17,7 @@ from harness import errors
 from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
 from harness.providers import openai_chat_wire as wire
-from harness.providers.base import Access, Part, Recorder
+from harness.providers.base import NOBODY, Access, Origin, Part, Recorder
 from harness.providers.facts import Model, Profile
 from harness.providers.openai_chat_stream import Decoder
 from harness.providers.splice import joined
@@ -33,6 +33,8 @@ from harness.providers.transport import (
     timeouts,
 )
 from harness.seam import Seam
+
+BETAS = "openai-beta"
 
 
 class OpenAIChat:
@@ -86,8 +88,18 @@ class OpenAIChat:
         """See `Provider`."""
         await self._client.close()
 
-    def stream(self, body: bytes, record: Recorder) -> AsyncIterator[Part]:
+    def identity(self, body: bytes) -> Mapping[str, str]:
+        """See `Provider`: the same for every body."""
+        del body
+        return {"adapter": f"openai-chat {wire.ADAPTER}", "betas": str(self._client.default_headers.get(BETAS) or "")}
+
+    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
         """See `Provider`."""
+        return self._transport.replay(chunks, request_id, record, Decoder(self._model.id, self._profile))
+
+    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
+        """See `Provider`."""
+        del origin
         return self._transport.stream(body, record, Decoder(self._model.id, self._profile))
 
     async def _post(self, body: bytes) -> httpx2.Response:

@@ -17,7 +17,7 @@ from harness import errors
 from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
 from harness.providers import openai_responses_wire as wire
-from harness.providers.base import Part, Recorder
+from harness.providers.base import NOBODY, Origin, Part, Recorder
 from harness.providers.splice import joined
 from harness.providers.transport import (
     Event,
@@ -33,6 +33,7 @@ from harness.providers.transport import (
 from harness.seam import Seam
 
 URL, KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
+BETAS = "openai-beta"
 
 
 class OpenAIResponses:
@@ -78,8 +79,21 @@ class OpenAIResponses:
         """See `Provider`."""
         await self._client.close()
 
-    def stream(self, body: bytes, record: Recorder) -> AsyncIterator[Part]:
+    def identity(self, body: bytes) -> Mapping[str, str]:
+        """See `Provider`: the same for every body."""
+        del body
+        return {
+            "adapter": f"openai-responses {wire.ADAPTER}",
+            "betas": str(self._client.default_headers.get(BETAS) or ""),
+        }
+
+    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
         """See `Provider`."""
+        return self._transport.replay(chunks, request_id, record, wire.Decoder(self._model))
+
+    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
+        """See `Provider`."""
+        del origin
         return self._transport.stream(body, record, wire.Decoder(self._model))
 
     async def _post(self, body: bytes) -> httpx2.Response:

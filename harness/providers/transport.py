@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar, cast
@@ -112,6 +112,29 @@ class Transport:
                 yield left
             raise
 
+    async def replay(
+        self, chunks: Sequence[bytes], request_id: str, record: Recorder, decoder: Decodes
+    ) -> AsyncIterator[Part]:
+        """See `Provider.replay`."""
+        kept = _Kept(chunks, record)
+        try:
+            async with contextlib.aclosing(self._said(kept)) as events:
+                async for data in events:
+                    for part in decoder.feed(data, request_id):
+                        yield part
+        except UnicodeDecodeError as error:
+            raise errors.StreamBroken("the kept stream is not UTF-8") from error
+        if not decoder.finished:
+            raise errors.StreamBroken("the kept stream ends before its answer does")
+
+    async def _said(self, chunks: _Kept | _Chunks) -> AsyncGenerator[str]:
+        """The data of each event that says something."""
+        # the SDK's own line decoder, over chunks that are recorded and timed on their way
+        async for event in self._sdk.events(cast("httpx2.Response", chunks)):
+            if event.event != "ping" and event.data:
+                chunks.progress()
+                yield event.data
+
     async def _events(self, body: bytes, record: Recorder) -> Any:
         """Event data and request id, in order; every failure as ours."""
         try:
@@ -128,7 +151,7 @@ class Transport:
                     f"{self._base_url} answered with {kind or 'no content type'}, not with an API stream; "
                     f"check {self._sdk.variable}"
                 )
-            async for data in self._data(response, record):
+            async for data in self._said(_Chunks(response, record, self._seam, self._idle)):
                 yield data, response.headers.get(self._sdk.id_header, "")
         except httpx2.HTTPError as error:
             raise errors.StreamBroken(f"the connection broke: {type(error).__name__}") from error
@@ -137,14 +160,6 @@ class Transport:
         finally:
             await response.aclose()
 
-    async def _data(self, response: httpx2.Response, record: Recorder) -> AsyncIterator[str]:
-        chunks = _Chunks(response, record, self._seam, self._idle)
-        # the SDK's own line decoder, over chunks that are recorded and timed on their way
-        async for event in self._sdk.events(cast("httpx2.Response", chunks)):
-            if event.event != "ping" and event.data:
-                chunks.progress()
-                yield event.data
-
 
 async def _rest(events: AsyncIterator[object]) -> None:
     """Read a stream to its end. The answer is complete: whatever goes wrong now costs its connection only."""
@@ -152,6 +167,22 @@ async def _rest(events: AsyncIterator[object]) -> None:
         async with asyncio.timeout(LINGER):
             async for _ in events:
                 pass
+
+
+class _Kept:
+    """Chunks that came once, given again in their order."""
+
+    def __init__(self, chunks: Sequence[bytes], record: Recorder) -> None:
+        self._chunks = chunks
+        self._record = record
+
+    def progress(self) -> None:
+        """Nothing is waited for."""
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            self._record(chunk)
+            yield chunk
 
 
 class _Chunks:

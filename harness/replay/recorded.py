@@ -131,7 +131,7 @@ class Recorded:
         if request is None:
             return  # its line is damaged
         apply_bill(self.ledger, request, bill)
-        if request["kind"] == "mainline":
+        if request["kind"] == "mainline" and "cached" not in bill:
             usage = read_usage(bill["usage"]) if "usage" in bill else None
             cached = usage is None or bool(usage.read or usage.written or was_cached(request, usage))
             told = (bill["request"], bill.get("message_id", ""))

@@ -97,6 +97,16 @@ class Seen(Protocol):
         """The content with that identity, where it was small enough to be kept."""
 
 
+class NothingSeen:
+    """For definitions: no file has been seen before a session begins."""
+
+    def identity(self, path: str) -> str | None:
+        """See `Seen`."""
+
+    def content(self, identity: str) -> bytes | None:
+        """See `Seen`."""
+
+
 Vet = Callable[[Path, bytes], str]
 """Why these bytes may not become the content of this file (its real path), in one line; "" where they may."""
 

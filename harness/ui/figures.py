@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.audit.book import Book, Row, SubAgent
+from harness.audit.book import Book, Row, SubAgent, total
 from harness.audit.report import Summary, hit_rate, money, percent, tokens
 from harness.ui.plain import one_line
 
@@ -40,6 +40,9 @@ def book_lines(book: Book) -> Iterator[str]:
     yield f"bill of prompts   {money(book.bill)}; a perfect cache's {money(book.perfect_bill)}"
     words = "saved" if saved is None or saved >= 0 else "spent more"
     yield f"against none      {money(None if saved is None else abs(saved))} {words}"
+    if served := [row.served for row in book.rows if row.served is not None]:
+        first = total(answer.get("cost") for answer in served)
+        yield f"response cache    {len(served)} answers given again, {money(first)} the first time"
     for lost in book.lost:
         yield f"lost              {money(lost.usd)} in {lost.requests} requests: {one_line(lost.cause)}"
 
@@ -56,7 +59,8 @@ def sub_agent_line(one: SubAgent) -> str:
 def cause(row: Row) -> str:
     """Why a request read what it read, and what was lost by it; one line."""
     price = f" ({tokens(row.lost)} tokens, {money(row.lost_usd)})" if row.lost else ""
-    return one_line(row.cause, LONGEST_CAUSE) + price
+    missed = f"response cache: {one_line(row.unserved, LONGEST_CAUSE)}" if row.unserved else ""
+    return "; ".join(filter(None, (one_line(row.cause, LONGEST_CAUSE) + price, missed)))
 
 
 def cache_lines(book: Book, session: str) -> list[str]:

@@ -1,0 +1,199 @@
+"""A provider whose complete answers are kept, and given again where the same request is made once more.
+
+Invariant: the same contract as the provider within. On a hit nothing is sent, and the kept stream goes through that
+wire's own decoder, so that events, calls and thinking come as they came. Only an answer that came whole and ended well
+is kept: never a refusal, an error, one that was cut short, or one with a part that could not be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.caches.response_key import Components, components
+from harness.caches.responses import COMPLETE, Entry, Responses
+from harness.conversation.blocks import Message, Tag, ToolCall
+from harness.conversation.canonical import digest
+from harness.conversation.request import Fragment, FrozenPrefix, Request
+from harness.errors import ProviderError, StorageFull
+from harness.providers.base import (
+    NOBODY,
+    Began,
+    BlockBroken,
+    BlockDone,
+    Finished,
+    FromCache,
+    NotFromCache,
+    Origin,
+    Part,
+    Provider,
+    Recorder,
+)
+from harness.seam import Seam
+
+_REMEMBERED = 16
+"""Bodies whose requests are remembered: a body is sent, and sent again, soon after it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where answers are kept. fresh: ask the vendor, and keep what it says."""
+
+    responses: Responses
+    seam: Seam
+    fresh: bool = False
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What came of an answer so far."""
+
+    chunks: list[tuple[int, bytes]] = field(default_factory=list)
+    request_id: str = ""
+    finished: Finished | None = None
+    broken: bool = False
+
+    def take(self, part: Part) -> None:
+        match part:
+            case Began():
+                self.request_id = part.request_id
+            case BlockBroken():
+                self.broken = True
+            case BlockDone(ToolCall(invalid=problem)) if problem:
+                self.broken = True
+            case Finished():
+                self.finished = part
+            case _:
+                pass
+
+
+class CachedProvider:
+    """See the module.
+
+    Args:
+        model: "provider/name", for who lists what is kept.
+        left_out: fields of a body that only steer the vendor's cache.
+    """
+
+    def __init__(self, inner: Provider, keeping: Keeping, model: str, left_out: frozenset[str]) -> None:
+        self._inner = inner
+        self._keeping = keeping
+        self._model = model
+        self._left_out = left_out
+        self._made: dict[str, Components] = {}
+        self.base_url = inner.base_url
+
+    def prefix(self, frozen: FrozenPrefix) -> FrozenPrefix:
+        """See `Provider`."""
+        return self._inner.prefix(frozen)
+
+    def render(self, batch: Sequence[Message], after: Tag | None) -> Sequence[tuple[Fragment, ...]]:
+        """See `Provider`."""
+        return self._inner.render(batch, after)
+
+    def envelope(self, role: str, blocks: tuple[bytes, ...]) -> bytes:
+        """See `Provider`."""
+        return self._inner.envelope(role, blocks)
+
+    def body(self, request: Request) -> bytes:
+        """See `Provider`; what the request depends on is remembered until the body is sent."""
+        body = self._inner.body(request)
+        self._made[digest(body)] = components(request, body, self._inner, self._left_out)
+        while len(self._made) > _REMEMBERED:
+            del self._made[next(iter(self._made))]
+        return body
+
+    def identity(self, body: bytes) -> Mapping[str, str]:
+        """See `Provider`."""
+        return self._inner.identity(body)
+
+    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
+        """See `Provider`."""
+        return self._inner.replay(chunks, request_id, record)
+
+    async def close(self) -> None:
+        """See `Provider`."""
+        await self._inner.close()
+
+    async def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
+        """See `Provider`. The first part of a kept answer is `FromCache`, the last of any other `NotFromCache`."""
+        parts = self._made.get(digest(body))
+        if parts is None:
+            # not made here, or long ago: nothing is known of it
+            async for part in self._inner.stream(body, record, origin):
+                yield part
+            return
+        found: Entry | str = "a fresh answer was asked for"
+        if not self._keeping.fresh:
+            found = await asyncio.to_thread(self._keeping.responses.find, parts)
+        if isinstance(found, Entry):
+            found = await self._problem(found) or found
+        answer = (
+            self._kept(found, record) if isinstance(found, Entry) else self._live(body, record, origin, parts, found)
+        )
+        async for part in answer:
+            yield part
+
+    async def _problem(self, entry: Entry) -> str:
+        """Why a kept stream cannot be given; "" where it can: all of it is decoded before any of it is shown."""
+        answer = _Answer()
+        try:
+            async for part in self._replayed(entry, lambda _: None):
+                answer.take(part)
+        except ProviderError as error:
+            return f"the entry {entry.key[:12]} is damaged: {error}"
+        if answer.broken or answer.finished is None or answer.finished.stop not in COMPLETE:
+            return f"the entry {entry.key[:12]} is damaged: it is no complete answer"
+        return ""
+
+    def _replayed(self, entry: Entry, record: Recorder) -> AsyncIterator[Part]:
+        return self._inner.replay([chunk for _, chunk in entry.chunks], entry.request_id, record)
+
+    async def _kept(self, entry: Entry, record: Recorder) -> AsyncIterator[Part]:
+        yield FromCache(entry.key, entry.session, entry.request, entry.at, entry.usage)
+        async for part in self._replayed(entry, record):
+            yield part
+
+    async def _live(
+        self, body: bytes, record: Recorder, origin: Origin, parts: Components, cause: str
+    ) -> AsyncIterator[Part]:
+        answer, seam = _Answer(), self._keeping.seam
+        begun, at = seam.monotonic(), seam.now()
+
+        def both(chunk: bytes) -> None:
+            answer.chunks.append((round((seam.monotonic() - begun) * 1000), chunk))
+            record(chunk)
+
+        async for part in self._inner.stream(body, both, origin):
+            answer.take(part)
+            yield part
+        unkept = await self._keep(answer, parts, at, origin)
+        yield NotFromCache(parts.key, cause, unkept)
+
+    async def _keep(self, answer: _Answer, parts: Components, at: float, origin: Origin) -> str:
+        """Keep an answer; why it was not, or ""."""
+        finished = answer.finished
+        if finished is None or finished.stop not in COMPLETE:
+            return f"it ended with {finished.stop if finished else 'nothing'}"
+        if answer.broken:
+            return "a part of it could not be read"
+        session, request = origin
+        entry = Entry(
+            key=parts.key,
+            parts=parts,
+            chunks=tuple(answer.chunks),
+            usage=finished.usage,
+            stop=finished.stop,
+            request_id=answer.request_id,
+            model=self._model,
+            session=session,
+            request=request,
+            at=at,
+        )
+        try:
+            await asyncio.to_thread(self._keeping.responses.keep, entry)
+        except StorageFull as error:
+            # the answer is whole all the same: said with it, not instead of it
+            return str(error)
+        return ""

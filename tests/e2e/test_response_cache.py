@@ -1,0 +1,209 @@
+"""Kept answers from the command line: two runs, what they say of themselves, and what is listed and removed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.conversation.canonical import digest, encode
+from harness.errors import ConfigError
+from harness.providers.catalog import Catalog
+from harness.replay.verify import verify
+from harness.simulator import Simulator
+from tests.e2e.lab import Lab, Ran, Script, call, simulator_process
+
+Start = Callable[..., Simulator]
+TASK = ("-p", "look", "--response-cache", "user")
+SCRIPT = Script([{"text": "I look."}, call("read", path="notes.txt")], "It says: a note.")
+
+
+@pytest.fixture
+def noted(lab: Lab) -> Lab:
+    """A project with a note."""
+    (lab.project / "notes.txt").write_text("a note\n")
+    return lab
+
+
+def said(ran: Ran) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ran.out.splitlines()]
+
+
+def files(lab: Lab) -> list[Path]:
+    return sorted((lab.state / "harness" / "caches" / "responses").glob("??/*.json"))
+
+
+def test_two_runs_and_what_they_say(noted: Lab, vendor: Start) -> None:
+    sim = vendor(SCRIPT)
+    first = noted.run(*TASK)
+    second = noted.run(*TASK, "--output-format", "stream-json")
+
+    assert (first.code, second.code) == (0, 0)
+    assert len(sim.requests) == 2
+    events = said(second)
+    responses = [event for event in events if event["type"] == "response"]
+    assert [event["verdict"] for event in responses] == ["response cache"] * 2
+    assert {event["response_cache"]["session"] for event in responses} == {first.session}
+    assert [event["cost_usd"] for event in responses] == [0.0, 0.0]
+    result = events[-1]
+    assert result["answer"] == first.out.strip()
+    assert (result["totals"]["response_cache_hits"], result["totals"]["cost_usd"]) == (2, 0.0)
+    assert "2 requests, 2 from the response cache" in second.err
+
+    table = noted.run("cache").out
+    assert table.count("response cache") == 3
+    assert f"of session {first.session}" in table
+    assert "2 answers given again, $" in table
+    rows = json.loads(noted.run("cache", "--json").out)["requests"]
+    assert [row["response_cache"]["session"] for row in rows] == [first.session] * 2
+    misses = json.loads(noted.run("cache", first.session, "--json").out)["requests"]
+    assert misses[0]["response_cache_miss"] == "nothing is kept yet"
+    assert "message 3 (answer): the nearest kept request ends before it" in misses[1]["response_cache_miss"]
+
+
+def test_what_was_served_is_proved_like_everything_else(noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT)
+    for _ in range(2):
+        assert noted.run(*TASK).code == 0
+    # one more turn, asked live, behind kept answers
+    assert noted.run("-c", "-p", "and now?").code == 0
+    for folder in noted.sessions():
+        report = verify(folder, Catalog.load())
+        assert report.equal, (report.found, report.damage)
+    assert report.requests == 3
+
+
+def test_what_was_served_is_listed(noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT)
+    first, second = noted.run(*TASK), noted.run(*TASK)
+
+    audit = json.loads(noted.run("cache", "audit", "--json").out)
+    assert [(one["session"], one["source"], one["what"]) for one in audit["served"]] == [
+        (second.session, first.session, "anthropic/claude-sonnet-5-5")
+    ] * 2
+    assert all(one["age"] >= 0 and one["tokens"] > 0 and one["usd"] > 0 for one in audit["served"])
+    assert [one["session"] for one in audit["missed"]] == [first.session] * 2
+    totals = audit["totals"]["responses"]
+    assert (totals["hits"], totals["misses"], totals["unkept"]) == (2, 2, 0)
+    assert totals["usd"] == pytest.approx(sum(one["usd"] for one in audit["served"]))
+    table = noted.run("cache", "audit").out
+    assert f"{first.session}:" in table
+    assert "responses: 2 served" in table
+    assert "responses: 0 served" in noted.run("cache", "audit", first.session).out
+
+
+def test_nothing_is_listed_where_nothing_was_kept(noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT)
+    assert noted.run("-p", "look").code == 0
+
+    assert files(noted) == []
+    assert noted.run("cache", "audit").out == "responses: 0 served (0 tokens, $0.0000 the first time), 0 asked for\n"
+    assert noted.run("cache", "responses").out == "0 answers, 0 bytes\n"
+
+
+def test_kept_answers_are_listed_and_removed(noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT, branches=True)
+    first = noted.run(*TASK)
+    files(noted)[0].write_text("{}")
+
+    listed = noted.run("cache", "responses").out
+    assert f"{first.session}:" in listed
+    assert "is damaged: " in listed
+    assert "2 answers, " in listed
+    entries = json.loads(noted.run("cache", "responses", "--json").out)["entries"]
+    assert sorted(bool(entry["problem"]) for entry in entries) == [False, True]
+    assert noted.run("cache", "responses", "prune", offset=3600).out.startswith("0 files removed")
+    assert noted.run("cache", "responses", "prune", offset=31 * 86_400).out.startswith("2 files removed")
+    assert noted.run(*TASK).code == 0
+    assert noted.run("cache", "responses", "clear").out.startswith("2 files removed")
+    assert files(noted) == []
+
+
+def test_an_entry_that_is_no_answer_is_asked_again(noted: Lab, vendor: Start) -> None:
+    """One whose name, key and sum are right, but whose stream is cut: nothing of it is shown."""
+    sim = vendor(SCRIPT, branches=True)
+    noted.run(*TASK)
+    for path in files(noted):
+        data = json.loads(path.read_bytes())
+        data["chunks"] = data["chunks"][: len(data["chunks"]) // 2]
+        data["sum"] = digest(encode(data["chunks"]))
+        path.write_bytes(encode(data))
+    ran = noted.run(*TASK, "--output-format", "stream-json")
+
+    assert ran.code == 0
+    assert len(sim.requests) == 4
+    causes = [event["response_cache"]["cause"] for event in said(ran) if event["type"] == "response"]
+    assert len(causes) == 2
+    assert all("is damaged: the kept stream ends before its answer does" in cause for cause in causes)
+
+
+def test_the_setting_and_the_shared_folder(noted: Lab, vendor: Start) -> None:
+    sim = vendor(SCRIPT, branches=True)
+    shared = noted.folder / "shared"
+    noted.config(f'[caches]\nresponses = "global"\nfolder = "{shared}"\n')
+    for _ in range(2):
+        assert noted.run("-p", "look").code == 0
+
+    assert len(sim.requests) == 2
+    assert len(list(shared.glob("responses/??/*.json"))) == 2
+    assert "2 answers, " in noted.run("cache", "responses", "--scope", "global").out
+    assert noted.run("-p", "look", "--response-cache", "off").code == 0
+    assert len(sim.requests) == 4
+
+
+def test_global_without_a_folder_is_said_before_anything_is_there(noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT)
+    ran = noted.run("-p", "look", "--response-cache", "global")
+
+    assert ran.code == 2
+    assert "set folder under [caches]" in ran.err
+    assert noted.sessions() == []
+
+
+@pytest.mark.parametrize("line", ['responses = "user"', 'responses_ttl = "9d"', 'folder = "."'])
+def test_a_project_cannot_say_what_answers(line: str, noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT)
+    (noted.project / ".harness").mkdir()
+    (noted.project / ".harness" / "config.toml").write_text(f"[caches]\n{line}\n")
+    ran = noted.run("-p", "look")
+
+    assert ran.code == ConfigError.exit_code
+    assert ".harness/config.toml:2: a project file may not set `caches." in ran.err
+
+
+def test_two_processes_at_once(noted: Lab) -> None:
+    """Both work at the same requests; a third asks nobody."""
+    look = [{"text": "I look."}, call("read", path="notes.txt")]
+    turns = [{"answer": look}, {"answer": [{"text": "It says: a note."}]}]
+    with simulator_process(noted.folder, {"default": turns}) as sim:
+        noted.url = sim.url
+        both = [noted.spawn(*TASK) for _ in range(2)]
+        for one in both:
+            out, err = one.communicate(timeout=60)
+            assert one.returncode == 0, (out, err)
+        before = len(sim.requests)
+        third = noted.process(*TASK)
+
+        assert third.code == 0
+        assert "2 from the response cache" in third.err
+        assert len(sim.requests) == before
+
+
+def test_runs_that_are_killed_leave_whole_entries_or_none(noted: Lab) -> None:
+    with simulator_process(noted.folder, {"default": [{"text": "one " * 2000}]}) as sim:
+        noted.url = sim.url
+        for number in range(6):
+            run = noted.spawn("-p", f"task {number}", "--response-cache", "user")
+            until = time.monotonic() + 20
+            while len(sim.requests) <= number and time.monotonic() < until:
+                time.sleep(0.005)
+            time.sleep(0.02 * number)
+            run.send_signal(signal.SIGKILL)
+            run.communicate()
+    listed = json.loads(noted.run("cache", "responses", "--json").out)["entries"]
+    assert [entry["problem"] for entry in listed if entry["problem"]] == []
