@@ -206,7 +206,8 @@ def test_a_stalled_answer_can_be_stopped(after: int, server: str, speaker: Begin
         # whether the vendor wrote what it gave no sign of, nobody knows: what is known is read
         first, second, third = person.mainline
         assert third.extends(second)
-        assert third.read >= first.prompt_tokens
+        step = 128 if server == "responses before 5.6" else 1
+        assert third.read >= first.prompt_tokens // step * step
         assert person.verdicts()[-1] == "hit"
 
 

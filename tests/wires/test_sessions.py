@@ -63,7 +63,8 @@ def told(server: str) -> set[str]:
     if server in ("generic", "ollama, telling nothing") or "no usage" in server:
         return {"first", "not told"}
     if "nobody told us" in server:
-        return {"first", "evicted"}
+        # a hit where a prompt happens to end with a block
+        return {"first", "evicted", "hit"}
     # a vendor leaves out reasoning of an earlier turn before 5.6
     return {"first", "hit"} | ({"vendor stripped"} if "steps" in server else set())
 
