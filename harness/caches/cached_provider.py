@@ -82,6 +82,8 @@ class CachedProvider:
         self._model = model
         self._left_out = left_out
         self._made: dict[str, Components] = {}
+        self._told: set[str] = set()
+        """Messages whose texts are kept with an earlier answer, by digest."""
         self.base_url = inner.base_url
 
     def prefix(self, frozen: FrozenPrefix) -> FrozenPrefix:
@@ -99,7 +101,7 @@ class CachedProvider:
     def body(self, request: Request) -> bytes:
         """See `Provider`; what the request depends on is remembered until the body is sent."""
         body = self._inner.body(request)
-        self._made[digest(body)] = components(request, body, self._inner, self._left_out)
+        self._made[digest(body)] = components(request, body, self._inner, self._left_out, self._told)
         while len(self._made) > _REMEMBERED:
             del self._made[next(iter(self._made))]
         return body
@@ -196,4 +198,5 @@ class CachedProvider:
         except StorageFull as error:
             # the answer is whole all the same: said with it, not instead of it
             return str(error)
+        self._told.update(parts.texts)
         return ""

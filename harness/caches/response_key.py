@@ -9,7 +9,7 @@ answers; record numbers. Nothing is compared by likeness: a key is the same or i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.conversation.canonical import Json, decode, digest, encode
@@ -31,7 +31,7 @@ class Components:
     """All that the key is made of.
 
     about: wire, address, model, each field of the body, as [name, value]. tools: [name, digest], as sent. system:
-    [name, digest]. messages: [what it is, digest]. texts: by digest, messages that came since the last answer.
+    [name, digest]. messages: [what it is, digest]. texts: by digest, messages that are not kept with another request.
     """
 
     about: tuple[tuple[str, str], ...]
@@ -70,12 +70,15 @@ def _pair(pair: Json) -> tuple[str, str]:
     return name, value
 
 
-def components(request: Request, body: bytes, provider: Provider, left_out: frozenset[str]) -> Components:
+def components(
+    request: Request, body: bytes, provider: Provider, left_out: frozenset[str], known: Container[str] = ()
+) -> Components:
     """What the answer to a request depends on.
 
     Args:
         body: as it is sent: what the provider tells of itself may depend on it.
         left_out: fields of the body that only steer a vendor's cache.
+        known: digests of messages whose texts are kept already.
     """
     line, prefix = request.line, request.prefix
     # the body with nothing in it: every field besides the blocks, by the very code that sends them
@@ -85,12 +88,13 @@ def components(request: Request, body: bytes, provider: Provider, left_out: froz
     about = [("wire", line.wire), ("base URL", line.base_url), ("model", line.model)]
     about += sorted((name, text) for name, text in provider.identity(body).items())
     about += [(f"field {name}", _text(fields[name])) for name in sorted(fields.keys() - left_out - {"model"})]
+    sent = [(message, digest(message.wire)) for message in request.messages if message.wire]
     return Components(
         about=tuple(about),
         tools=tuple((_tool_name(tool), digest(tool)) for tool in prefix.tools),
         system=(("static system block", digest(prefix.static)), ("session system block", digest(prefix.session))),
-        messages=tuple((_kind(message), digest(message.wire)) for message in request.messages if message.wire),
-        texts=dict(_new(request.messages)),
+        messages=tuple((_kind(message), name) for message, name in sent),
+        texts={name: message.wire.decode("utf-8") for message, name in sent if name not in known},
     )
 
 
@@ -117,24 +121,16 @@ def _kind(message: Rendered) -> str:
     return "results" if any(mark in message.wire for mark in _RESULTS) else "person"
 
 
-def _new(messages: Sequence[Rendered]) -> Iterator[tuple[str, str]]:
-    """The messages behind the last answer; each message is new in one request, so all of them are kept once."""
-    for message in reversed(messages):
-        if _kind(message) == "answer":
-            return
-        if message.wire:
-            yield digest(message.wire), message.wire.decode("utf-8")
-
-
 # -------------------------------------------------------------------------------------------------- differences
 
 
-def likeness(mine: Components, kept: Components) -> tuple[int, bool, int]:
-    """How near a kept entry is, to be compared: messages that begin alike; does it say what differs; all else."""
+def likeness(mine: Components, kept: Components) -> tuple[int, bool, int, int]:
+    """How near a kept entry is: messages that begin alike; does it say what differs; all else; messages anywhere."""
     alike = _alike(mine, kept)
     here = set(mine.about) | set(mine.tools) | set(mine.system)
     there = set(kept.about) | set(kept.tools) | set(kept.system)
-    return alike, len(kept.messages) > alike, -len(here ^ there)
+    both = set(mine.messages) & set(kept.messages)
+    return alike, len(kept.messages) > alike, -len(here ^ there), len(both)
 
 
 def _alike(mine: Components, kept: Components) -> int:

@@ -82,7 +82,7 @@ def _cells(one: Served) -> tuple[str, ...]:
         tokens(one.tokens),
         "unknown" if one.usd is None else f"{one.usd:.4f}",
         f"{one.age:,.0f} s",
-        one_line(one.key, 12),
+        one_line(one.key[:12]),
         f"{one_line(one.source, 40)}:{one.source_record}",
         f"{one_line(one.session, 40)}:{one.record}",
     )

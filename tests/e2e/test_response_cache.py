@@ -72,10 +72,9 @@ def test_what_was_served_is_proved_like_everything_else(noted: Lab, vendor: Star
         assert noted.run(*TASK).code == 0
     # one more turn, asked live, behind kept answers
     assert noted.run("-c", "-p", "and now?").code == 0
-    for folder in noted.sessions():
-        report = verify(folder, Catalog.load())
-        assert report.equal, (report.found, report.damage)
-    assert report.requests == 3
+    reports = [verify(folder, Catalog.load()) for folder in noted.sessions()]
+    assert [(report.found, report.damage) for report in reports if not report.equal] == []
+    assert sorted(report.requests for report in reports) == [2, 3]
 
 
 def test_what_was_served_is_listed(noted: Lab, vendor: Start) -> None:
