@@ -23,6 +23,7 @@ from harness.agent.delegation import of_skill
 from harness.agent.fallback import Fallback
 from harness.agent.gate import Gate
 from harness.agent.loop import ContextSource
+from harness.agent.outside import outputs, search_variable, web_tools
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
 from harness.agent.skill_calls import SkillCalls, SkilledAgent
@@ -136,6 +137,7 @@ class App:
         self.model = self._catalog.find(self.config.model)
         self._secrets: set[str] = set(self._key_variables())
         self._fallback_model = self._catalog.find(self.config.fallback_model) if self.config.fallback_model else None
+        self._outputs = outputs(self.config, seam, lambda: self.session, fresh=options.fresh)
         self.session = self._open()
         self.checkpoints = Checkpoints(self.session, self._snapshots())
         self._caller = Caller(self.checkpoints.guard(self._gate.permit))
@@ -164,6 +166,7 @@ class App:
     def _key_variables(self) -> list[str]:
         """The variables that are said to hold a key, whatever their names look like."""
         settings = [vendor.api_key_env for vendor in self.config.providers.values() if vendor.api_key_env]
+        settings += [search_variable(self.config)] if search_variable(self.config) else []
         return settings + [self._catalog.profile(name).key_env for name in self._catalog.profiles()]
 
     def _open(self) -> Session:
@@ -379,6 +382,7 @@ class App:
             read.make(workspace),
             shell.make(workspace, environment, spill, self._secrets, round(self.config.shell_timeout)),
             todo.make(),
+            *web_tools(self.config, environment, spill, self._outputs),
             write.make(workspace, seen, self.kept.vet),
         ]
 

@@ -77,6 +77,13 @@ class Config:
     caches_responses: str = "off"
     caches_responses_ttl: float = 30 * 86_400.0
     caches_folder: str | None = None
+    web_search: str | None = None
+    web_search_url: str | None = None
+    web_search_key_env: str | None = None
+    web_search_key_file: str | None = None
+    caches_tools: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    caches_scope: str = "user"
+    caches_stale: float = 86_400.0
     providers: Mapping[str, ProviderConfig] = field(default_factory=lambda: MappingProxyType({}))
     sources: tuple[str, ...] = ()
 
@@ -134,7 +141,7 @@ def load(
     for found in providers.values():
         if "api_key_file" in found:
             found["api_key_file"] = _absolute(found["api_key_file"], environment)
-    for name in ("caches_folder",):
+    for name in ("web_search_key_file", "caches_folder"):
         if name in values:
             values[name] = _absolute(values[name], environment)
     return Config(
@@ -170,6 +177,13 @@ _SETTINGS: Mapping[str, tuple[str, Check]] = {
     "caches.responses": ("caches_responses", look.one_of("run", "session", "user", "global", "off")),
     "caches.responses_ttl": ("caches_responses_ttl", look.lifetime),
     "caches.folder": ("caches_folder", look.text),
+    "web.search": ("web_search", look.one_of("searxng", "brave", "tavily", "ddgs")),
+    "web.search_url": ("web_search_url", look.url),
+    "web.search_key_env": ("web_search_key_env", look.variable),
+    "web.search_key_file": ("web_search_key_file", look.text),
+    "caches.tools": ("caches_tools", look.lifetimes),
+    "caches.scope": ("caches_scope", look.one_of("run", "session", "user", "global")),
+    "caches.stale_if_error": ("caches_stale", look.lifetime),
 }
 _PROVIDER_SETTINGS: Mapping[str, Check] = {
     "base_url": look.url,
@@ -347,8 +361,8 @@ def _refuse_loosening(project: _Layer, user: _Layer) -> None:
     if "allow" in project.values:
         raise refuse(("allow",), "")
     for setting, (name, _) in _SETTINGS.items():
-        # what is believed, from where, and for how long
-        if name in project.values and setting.startswith("caches."):
+        # where words are sent, with what key; what is believed, from where, and for how long
+        if name in project.values and setting.startswith(("web.", "caches.")):
             raise refuse(tuple(setting.split(".")), "")
     if project.values.get("snapshots_enabled") is False:
         raise refuse(("snapshots", "enabled"), " to `false`")

@@ -87,6 +87,7 @@ def seconds(value: object) -> float:
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_TIMED = ("web_fetch", "web_search")
 
 
 def lifetime(value: object) -> float:
@@ -97,6 +98,20 @@ def lifetime(value: object) -> float:
     if match is None:
         raise ValueError('a time such as "30m", "1h" or "7d", or "off"')
     return int(match[1]) * _UNITS[match[2]]
+
+
+def lifetimes(value: object) -> Mapping[str, float]:
+    """Lifetimes by "tool" or "tool:host"."""
+    if not isinstance(value, dict):
+        raise ValueError('a table such as "web_fetch:docs.python.org" = "1d"')  # noqa: TRY004 - as flag
+    for name, time in value.items():
+        if name.partition(":")[0] not in _TIMED:
+            raise ValueError(f"a table of {' and '.join(_TIMED)} (only what looks something up outside is kept)")
+        try:
+            lifetime(time)
+        except ValueError as wrong:
+            raise ValueError(f"a table whose `{name}` is {wrong}") from None
+    return MappingProxyType({name: lifetime(time) for name, time in value.items()})
 
 
 def variable(value: object) -> str:

@@ -28,6 +28,7 @@ Invariant: whatever leaves the program as a failure is a `HarnessError`, and its
     │       ├── Unreachable        75   DNS, refused, reset, proxy
     │       └── StreamBroken       75   the answer stopped before its end, or stalled
     ├── SnapshotFailed              1   the workspace's files could not be saved or put back
+    ├── WebFailed                   1   a page or a search could not be had
     ├── CompactionFailed            1   no summary could be had; nothing was changed
     ├── DocumentError               1   a document could not be turned into text
     ├── PrefixMoved                 1   a request would not extend its line (--strict-prefix)
@@ -178,6 +179,14 @@ class StreamBroken(Temporary):
 
 class SnapshotFailed(HarnessError):
     """The workspace's files could not be saved or put back; what was there is still there."""
+
+
+class WebFailed(HarnessError):
+    """A page or a search could not be had. `temporary`: asking again later may help."""
+
+    def __init__(self, text: str, *, temporary: bool = False) -> None:
+        super().__init__(text)
+        self.temporary = temporary
 
 
 class CompactionFailed(HarnessError):

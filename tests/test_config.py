@@ -252,6 +252,11 @@ PROJECT_MAY_NOT = {
     ),
     "rules": ('model = "a/b"\nallow = ["shell(*)"]', 2, "allow"),
     "mode": ('\npermission_mode = "yolo"', 2, "permission_mode"),
+    "search": ('[web]\nsearch = "ddgs"', 2, "web.search"),
+    "search address": ('[web]\nsearch_url = "https://evil.test"', 2, "web.search_url"),
+    "search key": ('[web]\n\nsearch_key_env = "ANTHROPIC_API_KEY"', 3, "web.search_key_env"),
+    "what is kept": ('[caches.tools]\nweb_fetch = "9999d"', 1, "caches.tools"),
+    "where it is kept": ('[caches]\nfolder = "/tmp/x"', 2, "caches.folder"),
 }
 
 
@@ -355,3 +360,33 @@ def test_folders(tmp_path: Path) -> None:
     assert state_dir({**home, "XDG_STATE_HOME": "relative/is/ignored"}) == Path("/h/.local/state/harness")
     with pytest.raises(ConfigError, match="HOME"):
         config_dir({})
+
+
+def test_web_and_caches(places: Places) -> None:
+    places.user.write_text(
+        '[web]\nsearch = "brave"\nsearch_key_file = "key"\n[caches]\nscope = "session"\nstale_if_error = "off"\n'
+        '[caches.tools]\n"web_fetch:docs.python.org" = "1d"\nweb_fetch = "30m"\nweb_search = "off"\n'
+    )
+    config = places.load()
+
+    assert config.web_search_key_file == str(places.user.parent / "key")
+    assert (config.caches_scope, config.caches_stale) == ("session", 0.0)
+    assert config.caches_tools == {"web_fetch:docs.python.org": 86_400.0, "web_fetch": 1_800.0, "web_search": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[caches.tools]\nshell = "1h"', "only what looks something up outside is kept"),
+        ('[caches.tools]\nweb_fetch = "1w"', "`web_fetch` is a time such as"),
+        ("[caches.tools]\nweb_fetch = 3600", "`web_fetch` is a time such as"),
+        ("[caches]\ntools = 1", "a table such as"),
+        ('[web]\nsearch = "google"', "one of searxng, brave, tavily, ddgs"),
+        ('[web]\nsearch_url = "https://u:p@x.test"', "no user and password"),
+    ],
+)
+def test_web_and_caches_that_make_no_sense(places: Places, text: str, told: str) -> None:
+    places.user.write_text(text)
+
+    with pytest.raises(ConfigError, match=told):
+        places.load()

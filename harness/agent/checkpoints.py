@@ -86,7 +86,7 @@ class Checkpoints:
 
         async def guarded(tool: str, subject: Subject) -> str:
             refusal = await permit(tool, subject)
-            if not refusal and subject.kind not in ("none", "read"):
+            if not refusal and subject.kind not in ("none", "read", "web"):
                 async with self._saving:
                     await self._before()
             return refusal

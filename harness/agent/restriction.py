@@ -45,7 +45,7 @@ def _refusal(
 
 def _covers(pattern: str, subject: Subject, workspace: Workspace) -> bool:
     """Whether a pattern covers a call. What is no rule covers nothing."""
-    kind = "shell" if subject.kind == "shell" else "write"
+    kind = {"shell": "shell", "web": "web_fetch"}.get(subject.kind, "write")
     try:
         rule: Rule = parse_rule(f"{kind}({pattern})")
     except UsageError:
@@ -53,7 +53,7 @@ def _covers(pattern: str, subject: Subject, workspace: Workspace) -> bool:
     match subject.kind:
         case "none":
             return False
-        case "shell":
+        case "shell" | "web":
             about = subject
         case "read" | "write":
             # the same places, as a write rule knows them

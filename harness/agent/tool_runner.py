@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from harness.agent.session import Session
+from harness.caches.tool_outputs import CALL
 from harness.conversation.blocks import Image, Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import Json, clean
 from harness.conversation.events import Event, Notice, Tell, ToolFinished, ToolStarted
@@ -201,6 +202,7 @@ def _bytes_of_images(messages: Iterable[Message]) -> int:
 async def _run(item: Checked, tell: Tell) -> Outcome:
     if item.refusal or item.tool is None:
         return error(item.refusal)
+    CALL.set(item.call.id)
     if item.tool.run_call is not None:
         return await item.tool.run_call(item.call.id, item.call.arguments, tell)
     return await item.tool.run(item.call.arguments)
@@ -225,7 +227,7 @@ def _groups(items: Sequence[Checked]) -> Iterator[list[Checked]]:
 def _summary(call: ToolCall) -> str:
     """The argument that tells most, one line."""
     arguments: Mapping[str, object] = call.arguments
-    for name in ("command", "path", "pattern", "name", "question"):
+    for name in ("command", "path", "pattern", "name", "question", "url", "query"):
         if isinstance(value := arguments.get(name), str):
             return " ".join(value.split())[:200]
     return ""

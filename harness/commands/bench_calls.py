@@ -22,11 +22,24 @@ from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import encode
 from harness.prompt.layers import static_text
 from harness.seam import Seam
-from harness.tools import ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, write
+from harness.tools import (
+    ask_user,
+    checkpoint,
+    edit,
+    glob,
+    grep,
+    invoke_skill,
+    read,
+    shell,
+    todo,
+    web_fetch,
+    web_search,
+    write,
+)
 from harness.tools.base import definition
 
 LENGTHS = (200, 5000)
-TOOLS = (ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, write)
+TOOLS = (ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, web_fetch, web_search, write)
 
 _SERVER = r"""
 import socket, sys, time

@@ -5,16 +5,16 @@ Invariant: looks only; the session may be damaged, or open in another process, a
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.audit.book import Book, Row, SubAgent, read_book
 from harness.audit.report import clock, hit_rate, tokens
-from harness.commands import cache_audit, cache_responses
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.lines import Reader
@@ -36,13 +36,15 @@ COLUMNS = ("#", "time", "prompt", "read", "written", "uncached", "USD", "verdict
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
     if arguments and (part := _PARTS.get(arguments[0])) is not None:
-        return part(arguments[1:], seam)
+        # only now: some know the tools, and so their HTTP client, which takes its time
+        code: int = importlib.import_module(f"harness.commands.{part}").main(arguments[1:], seam)
+        return code
     parser = Parser(
         prog="harness cache",
         description="What a session read from cache, why not more, and what that cost.",
         epilog="The time is this machine's. A perfect cache reads all that was still alive; its bill is that of the "
         "prompts alone, as is ours beside it. `harness cache audit`: what was served from which cache. "
-        "`harness cache responses`: the kept answers.",
+        "`harness cache responses`: the kept answers. `harness cache prune`: remove what tools gave, past its time.",
         allow_abbrev=False,
     )
     parser.add_argument("id", nargs="?", metavar="ID", help="default: the session last used in this workspace")
@@ -65,10 +67,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     return 0
 
 
-_PARTS: Mapping[str, Callable[[Sequence[str], Seam], int]] = {
-    "audit": cache_audit.main,
-    "responses": cache_responses.main,
-}
+_PARTS = {"audit": "cache_audit", "responses": "cache_responses", "prune": "cache_tools"}
 """What is no id of a session."""
 
 

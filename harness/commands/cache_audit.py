@@ -15,12 +15,14 @@ from typing import Any
 from harness.audit.book import total
 from harness.audit.report import clock, money, tokens
 from harness.audit.served import Served, Tally
+from harness.commands import cache_tools
 from harness.commands.arguments import Parser
 from harness.config import state_dir
 from harness.conversation.lines import Reader
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.plain import one_line
+from harness.ui.tables import print_table
 
 FORMAT = 1
 """Version of the JSON form."""
@@ -42,10 +44,18 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     store = Store(state_dir(seam.environment()))
     folders = [store.looked_at(name) for name in flags.ids] or list(store.all())
     tallies = [tally for folder in folders for tally in _tallies(folder)]
+    used = sorted(
+        (row for folder in folders for row in cache_tools.rows(folder)), key=lambda row: (row.at, row.session)
+    )
     if flags.json:
-        sys.stdout.write(json.dumps(_as_json(tallies), ensure_ascii=True) + "\n")
-    else:
-        sys.stdout.write("".join(f"{line}\n" for line in _table(tallies)))
+        told = _as_json(tallies) | {"tools": [asdict(row) for row in used]}
+        sys.stdout.write(json.dumps(told, ensure_ascii=True) + "\n")
+        return 0
+    sys.stdout.write("".join(f"{line}\n" for line in _table(tallies)))
+    if used:
+        served = sum(row.age is not None for row in used)
+        heading = f"tools: {served} served from a cache, {len(used) - served} put there"
+        print_table(heading, cache_tools.COLUMNS, [cache_tools.cells(row) for row in used])
     return 0
 
 

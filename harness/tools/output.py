@@ -58,6 +58,41 @@ def plain(text: str) -> str:
     return _ACTING.sub(_escape, text.replace("\r\n", "\n"))
 
 
+_ROLES = re.compile(
+    r"<(?=/?\s*(?:page|results?|system|user|assistant|human|developer|tool|function|invoke|parameter|antml|thinking)\b"
+    r"|/?\s*(?:tool|function|system)[_-]|/?\s*antml:|\|)",
+    re.IGNORECASE,
+)
+_CONTEXT = re.compile(r"\[(?=\s*(?:session context|side request|from the cache|web page)\b)", re.IGNORECASE)
+
+
+def foreign(text: str) -> str:
+    """`plain` text of a stranger that cannot end its frame, play another speaker, or pass for our own words.
+
+    The tags of roles and tools (`<system>` becomes `&lt;system>`), the marks of chat templates (`<|`), and what begins
+    like a message of this program (`[Session context`).
+    """
+    return _CONTEXT.sub("&#91;", _ROLES.sub("&lt;", plain(_INVISIBLE.sub("", text))))
+
+
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Zero-width and bidi controls: they split words that are looked for, and hide text from people."""
+
+
+def head(text: str, limit: int, spill: Spill) -> tuple[str, str]:
+    """`text`, or its first lines when it has more than `limit` bytes; and the path of the whole, or ""."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= limit:
+        return text, ""
+    first = _head(raw[:limit])
+    try:
+        path = str(spill.keep(raw))
+        where = f"the whole: {path}; read it with offset={first.count(10) + 1}"
+    except OSError as error:
+        path, where = "", f"the whole could not be kept: {files.reason(error)}"
+    return f"{_text(first).rstrip(chr(10))}\n[… {len(raw) - len(first):,} bytes left out; {where}]", path
+
+
 def signed(sign: str, text: str) -> str:
     """Every line with its sign before it, as in a diff: "+ line"."""
     return "\n".join(f"{sign} {part}" for part in text.split("\n"))

@@ -16,6 +16,7 @@ from typing import Literal, assert_never
 from harness.errors import UsageError
 from harness.workspace import command as shell
 from harness.workspace import escapes, globs
+from harness.workspace.address import parse
 from harness.workspace.paths import Workspace
 
 Mode = Literal["plan", "ask", "edit", "yolo"]
@@ -27,22 +28,26 @@ MODES: tuple[Mode, ...] = ("plan", "ask", "edit", "yolo")
 class Subject:
     """What a call touches, for the permission rules.
 
-    kind: "read" | "write" (paths) | "shell" (command) | "none".
-    paths: absolute paths as given, symlinks not yet resolved. command: the shell command. preview: what would be
-    written, for the person who is asked.
+    kind: "read" | "write" (paths) | "shell" (command) | "web" (hosts) | "none".
+    paths: absolute paths as given, symlinks not yet resolved. command: the shell command, or the web address. preview:
+    what would be written, for the person who is asked. hosts: as `address.Target.place` spells them.
     """
 
-    kind: Literal["read", "write", "shell", "none"]
+    kind: Literal["read", "write", "shell", "web", "none"]
     paths: tuple[str, ...] = ()
     command: str = ""
     preview: str = ""
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One allow rule. text: as typed. words: of a shell rule. pattern: of a path rule."""
+    """One allow rule.
 
-    kind: Literal["read", "write", "shell"]
+    text: as typed. words: of a shell rule. pattern: of a path rule; of a web rule the host or "*".
+    """
+
+    kind: Literal["read", "write", "shell", "web"]
     text: str
     words: tuple[str, ...] = ()
     pattern: str = ""
@@ -94,15 +99,19 @@ def path_subject(workspace: Workspace, kind: Literal["read", "write"], path_text
 
 
 def parse_rule(text: str) -> Rule:
-    """A rule as typed: `shell(pytest *)`, `write(docs/**)`, `read(/var/log/**)`.
+    """A rule as typed: `shell(pytest *)`, `write(docs/**)`, `read(/var/log/**)`, `web_fetch(docs.python.org)`.
 
     Raises:
         UsageError: not of this form; the message quotes the rule.
     """
-    match = re.fullmatch(r"\s*(shell|read|write)\((.*)\)\s*", text, re.DOTALL)
+    match = re.fullmatch(r"\s*(shell|read|write|web_fetch)\((.*)\)\s*", text, re.DOTALL)
     inner = match[2].strip() if match else ""
     if match is None or not inner:
-        raise UsageError(f"bad rule {text!r}: write shell(COMMAND), read(PATH) or write(PATH), e.g. shell(pytest *)")
+        raise UsageError(
+            f"bad rule {text!r}: write shell(COMMAND), read(PATH), write(PATH) or web_fetch(HOST), e.g. shell(pytest *)"
+        )
+    if match[1] == "web_fetch":
+        return Rule("web", text.strip(), pattern=_host(text, inner))
     if match[1] != "shell":
         if "\0" in inner or ".." in inner.split("/"):
             raise UsageError(f"bad rule {text!r}: a path pattern may hold neither '..' nor NUL")
@@ -113,6 +122,19 @@ def parse_rule(text: str) -> Rule:
     if "*" in words[0] and words != ("*",):
         raise UsageError(f"bad rule {text!r}: the first word is the program's name and may not hold *")
     return Rule("shell", text.strip(), words)
+
+
+def _host(text: str, inner: str) -> str:
+    """The place that a web rule names, in its one spelling."""
+    if inner == "*":
+        return inner
+    try:
+        found = parse(f"https://{inner}")
+    except UsageError as problem:
+        raise UsageError(f"bad rule {text!r}: {problem}") from None
+    if found.path != "/" or inner.endswith("/"):
+        raise UsageError(f"bad rule {text!r}: name a host, e.g. web_fetch(docs.python.org), or web_fetch(*)")
+    return found.place
 
 
 def _rule_words(inner: str) -> tuple[str, ...] | None:
@@ -139,13 +161,16 @@ def decide(mode: Mode, rules: Sequence[Rule], subject: Subject, workspace: Works
 
     plan: reads only, rules or not. ask: what a rule admits; the person decides on the rest. edit: also writes inside
     the workspace, and commands that a rule admits; of their own memory and skills the person decides there too. yolo:
-    everything.
+    everything. Fetching a page is a read that can carry words away: except in yolo a rule or the person has to name its
+    host.
     """
     if subject.kind in ("none", "read"):
         return Allowed()
     match mode:
         case "yolo":
             return Allowed()
+        case "plan" | "ask" | "edit" if subject.kind == "web":
+            return _fetch(mode, rules, subject)
         case "plan":
             what = "runs no command" if subject.kind == "shell" else "changes no file"
             return Refused(f'the mode "plan" {what}', "--permission-mode edit")
@@ -159,6 +184,23 @@ def decide(mode: Mode, rules: Sequence[Rule], subject: Subject, workspace: Works
             return _writes(rules, subject, workspace)
         case _:
             assert_never(mode)
+
+
+def _fetch(mode: Mode, rules: Sequence[Rule], subject: Subject) -> Decision:
+    def admitted(host: str) -> bool:
+        return any(rule.kind == "web" and rule.pattern in (host, *_any_host(host)) for rule in rules)
+
+    missing = [host for host in subject.hosts if not admitted(host)]
+    if not missing:
+        return Allowed()
+    rule = f"web_fetch({missing[0]})"
+    refused = Refused(f'the mode "{mode}" fetches only from hosts that a rule names', f"--allow '{rule}'")
+    return refused if mode == "edit" else Asks(subject.command, parse_rule(rule), refused)
+
+
+def _any_host(host: str) -> tuple[str, ...]:
+    """`*` stands for every host, on the ports of the web only."""
+    return () if re.search(r":[0-9]+\Z", host) and not host.endswith("]") else ("*",)
 
 
 def admits(rule: Rule, words: Sequence[str]) -> bool:

@@ -1,0 +1,162 @@
+"""The tool `web_fetch`: a page of the web as readable Markdown, or another text from there.
+
+Invariant: only public addresses are reached, on every hop; what a page says is data: it cannot end its own frame or
+play another speaker; it is bounded, and the whole of it is in a file that `read` can page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+from harness.caches.tool_outputs import Loaded, Lookup, ToolOutputs
+from harness.conversation.canonical import Json
+from harness.errors import UsageError, WebFailed
+from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
+from harness.tools.output import Spill, foreign, head
+from harness.tools.output import line as one_line
+from harness.workspace.address import Target, parse
+from harness.workspace.permissions import Subject
+from harness.workspace.readable import Readable, decoded, folded, readable
+from harness.workspace.web import ACCEPT, USER_AGENT, Answer, Web
+
+BYTES = 16_000
+MARKUP = 1_000_000
+"""Characters of a page that are made into Markdown."""
+
+VERSION = 1
+"""Of what is made of a page: one more, and what is cached of it is made anew."""
+
+SPEC = ToolSpec(
+    "web_fetch",
+    "Get a public web page as Markdown, or text, JSON or XML as it is. Gives up to 16,000 bytes and the path of a file "
+    "with all of it. May come from a cache, and says so. Use shell for local servers.",
+    {
+        "additionalProperties": False,
+        "properties": {
+            "fresh": {"description": "do not take it from the cache", "type": "boolean"},
+            "url": {"description": "https://…", "type": "string"},
+        },
+        "required": ["url"],
+        "type": "object",
+    },
+)
+
+_TEXTS = frozenset(
+    f"application/{name}"
+    for name in ("json", "xml", "javascript", "x-javascript", "yaml", "x-yaml", "toml", "x-ndjson", "sql", "x-sh")
+)
+_PAGES = ("text/html", "application/xhtml+xml")
+
+
+def make(web: Web, spill: Spill, outputs: ToolOutputs) -> Tool:
+    """The tool; `outputs`: what is remembered of earlier calls."""
+
+    async def run(args: Mapping[str, Json]) -> Outcome:
+        try:
+            target = parse(args["url"])
+            lookup = Lookup(
+                tool="web_fetch",
+                version=VERSION,
+                arguments={"url": target.url},
+                identity={"accept": ACCEPT, "user-agent": USER_AGENT},
+                host=target.place,
+                shown=target.url,
+            )
+            served = await outputs.through(lookup, lambda: _load(web, target), fresh=bool(args.get("fresh")))
+        except (UsageError, WebFailed) as problem:
+            return error(one_line(str(problem), 600))
+        return _outcome(served.value, served.note, served.facts, spill)
+
+    return Tool(SPEC, run, _subject)
+
+
+def _subject(args: Mapping[str, Json]) -> Subject:
+    try:
+        target = parse(args["url"])
+    except UsageError:
+        # it will be refused by the tool itself, with the reason, before anything is sent
+        return Subject("none")
+    return Subject("web", command=target.url, hosts=(target.place,))
+
+
+def _refusal(media: str) -> str:
+    """Why a body of this type is not read; "" where it is."""
+    if media == "application/pdf":
+        return "it is a PDF: download it with shell and use the documents skill"
+    text = media.startswith("text/") or media.endswith(("+json", "+xml")) or media in _TEXTS or media in _PAGES
+    if text or media in ("", "application/octet-stream"):
+        return ""
+    return f"it is {media[:60]}, and only text is fetched; download it with shell"
+
+
+async def _load(web: Web, target: Target) -> Loaded:
+    answer = await web.get(target, _refusal)
+    if answer.moved is not None:
+        return Loaded({"moved": answer.moved.url, "url": target.url}, keep=False)
+    if answer.status >= 400:
+        again = answer.status in (408, 425, 429) or answer.status >= 500
+        raise WebFailed(f"{answer.target.url} answered with HTTP status {answer.status}", temporary=again)
+    return Loaded(await asyncio.to_thread(_page, answer))
+
+
+def _page(answer: Answer) -> dict[str, Json]:
+    body = answer.body
+    if body.startswith(b"%PDF-"):
+        raise WebFailed(f"{answer.target.url}: {_refusal('application/pdf')}")
+    if b"\0" in body[:4096] and not body.startswith((b"\xff\xfe", b"\xfe\xff")) and "utf-16" not in answer.charset:
+        raise WebFailed(f"{answer.target.url} is not text; download it with shell")
+    begin = body[:1024].lstrip().lower()
+    markup = answer.media in _PAGES or (
+        answer.media in ("", "application/octet-stream") and begin.startswith((b"<!doctype html", b"<html"))
+    )
+    text = decoded(body, answer.charset, markup=markup or answer.media.endswith("xml"))
+    cut = not answer.whole
+    if markup:
+        cut = cut or len(text) > MARKUP
+        page = readable(text[:MARKUP], answer.target.url)
+    else:
+        page = Readable("", folded(_laid_out(text) if answer.media.endswith("json") else text))
+    return {
+        "url": answer.target.url,
+        "title": page.title,
+        "media": answer.media or "no type",
+        "text": foreign(page.text),
+        "cut": cut,
+    }
+
+
+def _laid_out(text: str) -> str:
+    """JSON of one line in lines, so that it can be paged; anything else as it is."""
+    if text.count("\n") > len(text) // 400:
+        return text
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=1)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _outcome(page: Mapping[str, Json], note: str, facts: Mapping[str, Json], spill: Spill) -> Outcome:
+    if "moved" in page:
+        moved = one_line(page["moved"], 1000)
+        return ok(
+            f"{one_line(page['url'], 1000)} leads to another host; fetch that if you want it: {moved}", shown="moved"
+        )
+    text, full = head(page["text"], BYTES, spill)
+    about = [
+        one_line(page["url"], 1000),
+        page["media"],
+        f"title: {foreign(one_line(page['title']))}" if page["title"] else "",
+    ]
+    lines = [
+        *([f"[{note}]"] if note else []),
+        f"[web page: {'; '.join(filter(None, about))}]",
+        "<page>",
+        text or "(no text)",
+        "</page>",
+        *(["[the page was too large; the rest of it was not fetched]"] if page["cut"] else []),
+    ]
+    size = len(page["text"].encode("utf-8", "replace"))
+    shown = f"{size:,} bytes of text{', from the cache' if note else ''}"
+    return Outcome(ok("\n".join(lines)).content, shown=shown, facts=facts, full=full)

@@ -1,0 +1,112 @@
+"""The web tools in whole sessions: permission, a search provider, the cache across sessions, its audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from harness import cli
+from harness.conversation.canonical import Json
+from tests.speaker import Script, Speaker
+from tests.tools.loopback import Loopback, answer
+
+
+@pytest.fixture
+def site() -> Iterator[Loopback]:
+    with Loopback().running() as server:
+        yield server
+
+
+def call(name: str, **arguments: Any) -> list[Any]:
+    return [{"call": name, "input": arguments}]
+
+
+def result(person: Speaker) -> tuple[str, dict[str, Json]]:
+    """The last call's result as the model got it, and its facts."""
+    done = list(person.records("tool_done"))[-1].data
+    parts = done["result"]["content"]
+    return "".join(part["text"] for part in parts), done["facts"]
+
+
+def set_up(person: Speaker, config: str) -> None:
+    folder = person.project.parent / "home" / ".config" / "harness"
+    (folder / "config.toml").write_text(config)
+    person.begin_anew()
+
+
+def test_a_fetch_needs_a_rule_and_a_public_address(speaker: Callable[..., Speaker], site: Loopback) -> None:
+    site.says["/"] = answer(b"inside", "text/plain")
+    asks = call("web_fetch", url=site.url("/", "127.0.0.1"))
+    person = speaker(Script(asks, "No.", asks, "No."))
+    person.say("Look.")
+
+    assert f"--allow 'web_fetch(127.0.0.1:{site.port})'" in result(person)[0]
+    person.come_back(allow=(f"web_fetch(127.0.0.1:{site.port})",))
+    person.say("Again.")
+    assert "not on the public internet" in result(person)[0]
+    assert site.asked == []
+
+
+@pytest.mark.moves_prefix("each session begins anew, with the same words")
+def test_what_one_session_asked_another_is_served(
+    speaker: Callable[..., Speaker], site: Loopback, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"results": [{"title": "T", "url": "https://a.test/", "content": "c"}]}
+    site.says["/search"] = answer(json.dumps(rows).encode(), "application/json")
+    person = speaker(Script(call("web_search", query="how"), "So."))
+    set_up(person, f'[web]\nsearch = "searxng"\nsearch_url = "{site.url("", "127.0.0.1")}"\n')
+    person.say("How?")
+    first, facts = result(person)
+    origin = person.id
+    origin_call = next(person.records("tool_done")).data["result"]["call_id"]
+    person.simulator.clock.advance(600)
+    person.begin_anew()
+    person.say("How?")
+    second, served = result(person)
+
+    assert facts["cache"]["how"] == "stored"
+    assert second == f"[from the cache: 10 min old]\n{first}"
+    assert served["cache"]["how"] == "hit"
+    assert served["cache"]["origin"]["session"] == origin
+    assert served["cache"]["origin"]["call"] == origin_call
+    assert len(site.asked) == 1
+    # the person wants everything anew
+    person.options = person.options.__class__(cwd=person.project, model="claude-opus-4-8", fresh=True)
+    person.begin_anew()
+    person.say("How?")
+    assert result(person)[0] == first
+    assert len(site.asked) == 2
+
+    person.leave()
+    capsys.readouterr()
+    assert cli.run(["cache", "audit", "--json"], person.seam) == 0
+    audit = json.loads(capsys.readouterr().out)
+    assert sorted(row["how"] for row in audit["tools"]) == ["hit", "stored", "stored"]
+    hit = next(row for row in audit["tools"] if row["how"] == "hit")
+    assert (hit["origin_session"], hit["origin_call"], hit["tool"]) == (origin, origin_call, "web_search")
+    assert hit["cache"] == "tool outputs"
+    assert cli.run(["cache", "audit"], person.seam) == 0
+    assert "tools: 1 served from a cache, 2 put there" in capsys.readouterr().out
+    assert cli.run(["cache", "prune"], person.seam) == 0
+    assert capsys.readouterr().out == "0 removed, 1 left\n"
+    assert cli.run(["cache", "prune", "--all"], person.seam) == 0
+    assert capsys.readouterr().out == "1 removed, 0 left\n"
+    assert cli.run(["cache", "prune", "--older-than", "soon"], person.seam) == 2
+
+
+def test_no_provider_is_one_line_for_the_person(speaker: Callable[..., Speaker]) -> None:
+    person = speaker(Script(call("web_search", query="how"), "So."))
+    person.say("How?")
+
+    assert "[web] search" in result(person)[0]
+
+
+def test_a_key_that_is_missing_is_said(speaker: Callable[..., Speaker]) -> None:
+    person = speaker(Script(call("web_search", query="how"), "So."))
+    set_up(person, '[web]\nsearch = "brave"\nsearch_key_env = "MY_KEY"\n')
+    person.say("How?")
+
+    assert "MY_KEY" in result(person)[0]
