@@ -125,7 +125,8 @@ class _Journaled:
         data = record.data
         match record.kind:
             case "prefix":
-                self._prefix = self._prefix or read_prefix(data, self._blobs)
+                self._refrozen[record.seq] = read_prefix(data, self._blobs)
+                self._prefix = self._prefix or self._refrozen[record.seq]
             case "wire_prefix" if data["profile"] == self._profile:
                 self._prefix = read_prefix(data, self._blobs)
             case "refrozen":

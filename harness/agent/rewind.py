@@ -1,7 +1,7 @@
 """Going back in the conversation: rewind, undo, redo. Each begins an epoch; files are another matter (snapshots).
 
 Invariant: nothing is edited or lost. What is left stays in the journal and can be gone back to; the next request reads
-the deepest position that is still alive of what stays.
+the deepest position that is still alive of what stays, behind the very tools and system blocks that it stood behind.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def rewind(session: Session, seq: int) -> PersonTurn:
     """
     check_whole(session)
     turn = next((turn for turn in session.history.turns() if turn.seq == seq), None)
-    messages = session.history.before(seq)
-    if turn is None or messages is None:
+    before = session.history.before(seq)
+    if turn is None or before is None:
         raise UsageError(f"there is no turn {seq} to go back to")
-    session.begin_epoch(f"rewind: to before record {seq}", messages)
+    session.begin_epoch(f"rewind: to before record {seq}", *before)
     return turn
 
 
@@ -46,10 +46,10 @@ def undo(session: Session) -> PersonTurn:
     """
     check_whole(session)
     last = next(reversed(turns(session)), None)
-    messages = session.history.before(last.seq) if last else None
-    if last is None or messages is None:
+    before = session.history.before(last.seq) if last else None
+    if last is None or before is None:
         raise UsageError("there is no turn to undo")
-    session.begin_epoch(f"undo: turn {last.seq}", messages)
+    session.begin_epoch(f"undo: turn {last.seq}", *before)
     return last
 
 
@@ -63,7 +63,7 @@ def redo(session: Session) -> PersonTurn:
     check_whole(session)
     if not session.history.undone:
         raise UsageError("there is nothing to redo: no turn was undone since you last said something")
-    session.begin_epoch("redo", session.history.undone[-1])
+    session.begin_epoch("redo", *session.history.undone[-1])
     return turns(session)[-1]
 
 

@@ -71,7 +71,7 @@ class Session:
         self._wire_prefixes: dict[str, FrozenPrefix] = {}
         self._projections: dict[str, Projection] = {}
         self._renderings = Renderings(journal)
-        self._refrozen: dict[int, Mapping[str, Json]] = {}
+        self._prefixes: dict[int, Mapping[str, Json]] = {}
         self._prompt_at: dict[int, int] = {}
         self._requests: dict[int, Mapping[str, Json]] = {}
 
@@ -213,10 +213,9 @@ class Session:
                 self.about = dict(data)
             case "message" if data["tag"] == "answer":
                 self._prompt_at[record.seq] = self.last_prompt
-            case "prefix":
-                self._prefix = read_prefix(data, self.journal.blobs)
-            case "refrozen":
-                self._refrozen[record.seq] = data
+            case "prefix" | "refrozen":
+                self._prefixes[record.seq] = data
+                self._prefix = read_prefix(data, self.journal.blobs) if record.kind == "prefix" else self._prefix
             case "wire_prefix":
                 self._wire_prefixes[data["profile"]] = read_prefix(data, self.journal.blobs)
             case "epoch":
@@ -260,7 +259,7 @@ class Session:
         for after in data.get("lost", ()):
             self.journal.lose(after, "it could not be read when the session was forked")
         if "prefix" in data:
-            self._prefix = read_prefix(self._refrozen[data["prefix"]], self.journal.blobs)
+            self._prefix = read_prefix(self._prefixes[data["prefix"]], self.journal.blobs)
             self._wire_prefixes.clear()
         if "messages" in data:
             answers = (e.seq for e in reversed(self.history.entries) if e.message.tag == "answer")
@@ -337,7 +336,7 @@ class Session:
         self,
         reason: str,
         messages: Sequence[int] | None = None,
-        prefix: FrozenPrefix | None = None,
+        prefix: FrozenPrefix | int | None = None,
         effort: str | None = None,
     ) -> None:
         """Begin an epoch: one record, so that a crash leaves all of it or nothing.
@@ -345,13 +344,15 @@ class Session:
         Args:
             reason: begins with one of the words of design section 2.2, then ": detail".
             messages: record numbers of the conversation from now on; None: it stays.
-            prefix: tools and system blocks from now on; None, or the same bytes: they stay.
+            prefix: tools and system blocks from now on, or the record of some; None, or the same: they stay.
             effort: of every line from now on; None: each keeps its own.
         """
         data: dict[str, Json] = {"reason": reason}
         if messages is not None:
             data["messages"] = list(messages)
-        if prefix is not None and prefix != self.prefix:
+        if isinstance(prefix, int):
+            data |= {"prefix": prefix} if prefix != self.history.prefix else {}
+        elif prefix is not None and prefix != self.prefix:
             data["prefix"] = self.record("refrozen", write_prefix(prefix, self.journal.blobs)).seq
         if effort is not None:
             data["effort"] = effort

@@ -47,6 +47,8 @@ class PerfectCache:
         match record.kind:
             case "message":
                 self._append(record.seq)
+            case "prefix":
+                self._root = -record.seq
             case "epoch":
                 if "prefix" in data:
                     self._root = -int(data["prefix"])

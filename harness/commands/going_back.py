@@ -54,7 +54,7 @@ async def redo(session: AppConversation, _: str = "") -> Stream:
     else:
         rewind.check_whole(app.session)
         turn = next(
-            turn for turn in reversed(app.session.history.turns()) if turn.seq in app.session.history.undone[-1]
+            turn for turn in reversed(app.session.history.turns()) if turn.seq in app.session.history.undone[-1][0]
         )
         restored = await app.checkpoints.redo(turn.seq)
         rewind.redo(app.session)

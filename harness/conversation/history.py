@@ -28,6 +28,9 @@ MAY_HAVE_RUN = (
 Place = Literal["turn", "injected", "within"]
 """Where a message stands in a turn: it begins one, is told with the words that do, or belongs to it."""
 
+Conversation = tuple[tuple[int, ...], int]
+"""The records of its messages, and the record of the prefix that they stand behind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -62,10 +65,12 @@ class History:
     """The tools of calls in the last answer that were not kept, so not run."""
     begun: int = -1
     """The record that last replaced the conversation; every message after it is part of it."""
-    undone: list[tuple[int, ...]] = field(default_factory=list)
+    prefix: int = -1
+    """The record of the prefix in force."""
+    undone: list[Conversation] = field(default_factory=list)
     """The conversations that undo left, the last one last; a new message of the person forgets them."""
     _kind: str = ""
-    _past: list[tuple[int, ...]] = field(default_factory=list)
+    _past: list[Conversation] = field(default_factory=list)
     _places: dict[int, Place] = field(default_factory=dict)
     _origins: dict[int, int] = field(default_factory=dict)
     _intents: set[str] = field(default_factory=set)
@@ -81,9 +86,13 @@ class History:
             case "kept":
                 self._places[record.seq] = _place(data)
                 self._origins |= {record.seq: data["of"]} if "of" in data else {}
-            case "epoch" if "messages" in data:
-                self._replace(data["reason"], data["messages"])
-                self.begun = record.seq
+            case "prefix":
+                self.prefix = record.seq
+            case "epoch":
+                if "messages" in data:
+                    self._replace(data["reason"], data["messages"])
+                    self.begun = record.seq
+                self.prefix = data.get("prefix", self.prefix)
             case "request":
                 self.dropped = ()
             case "unsent" if data["stop"] != "refusal":
@@ -124,7 +133,7 @@ class History:
             raise JournalError(f"message {lost[0]} of the conversation from here on is lost")
         here = {entry.seq: entry for entry in self.entries}
         entries = [here[seq] if seq in here else self._read(seq, self.fetch(seq)) for seq in seqs]
-        left, self._kind = self.seqs, kind_of(reason)
+        left, self._kind = (self.seqs, self.prefix), kind_of(reason)
         match self._kind:
             case "undo":
                 self.undone.append(left)
@@ -156,27 +165,27 @@ class History:
 
     def turns(self) -> tuple[PersonTurn, ...]:
         """Every turn of the person that is part of the conversation or was before it was replaced, oldest first."""
-        known = sorted({self.origin(seq) for seq in chain(*self._past, self.seqs)})
+        known = sorted({self.origin(seq) for seq in chain(*(seqs for seqs, _ in self._past), self.seqs)})
         begun = (seq for seq in known if self._places.get(seq) == "turn")
         return tuple(PersonTurn(seq, read_message(self.fetch(seq), self.blobs).text) for seq in begun)
 
     @property
     def compacted(self) -> tuple[int, ...]:
         """The conversation that the last compaction replaced; empty where the conversation is no compacted one."""
-        return self._past[-1] if self._past and self._kind == "compaction" else ()
+        return self._past[-1][0] if self._past and self._kind == "compaction" else ()
 
-    def before(self, seq: int) -> tuple[int, ...] | None:
+    def before(self, seq: int) -> Conversation | None:
         """The conversation as it was before a person's words and the facts told with them; None where there are none.
 
-        Of the conversations that held them, the latest.
+        Of the conversations that held them, the latest, and the prefix that it had: thinking in it is bound to that.
         """
-        for seqs in (self.seqs, *reversed(self._past)):
+        for seqs, prefix in ((self.seqs, self.prefix), *reversed(self._past)):
             origins = [self.origin(one) for one in seqs]
             if seq in origins and self._places.get(seq) == "turn":
                 end = origins.index(seq)
                 while end > 0 and self._places[seqs[end - 1]] == "injected":
                     end -= 1
-                return seqs[:end]
+                return seqs[:end], prefix
         return None
 
     def knows_call(self, call_id: str) -> bool:

@@ -67,6 +67,10 @@ def run(person: Speaker, events: AsyncGenerator[Event]) -> list[Event]:
     return person._runner.run(collect())
 
 
+def without_markers(system: list[dict[str, Any]]) -> list[str]:
+    return [block["text"] for block in system]
+
+
 def compact(person: Speaker, wish: str = "") -> list[Event]:
     return run(person, person.app.compaction.compactor.run("asked for", wish))
 
@@ -310,6 +314,31 @@ def test_changed_rules_enter_the_frozen_blocks_and_are_told_no_more(speaker: Beg
     person.say("Go on.")
     assert person.mainline[-1].read == person.mainline[-1].perfect_read
     assert person.verdicts()[-1] == "hit"
+
+
+@moves
+@pytest.mark.parametrize("way", ["compact", "clear"])
+@pytest.mark.parametrize("back", [False, True], ids=["live", "resumed"])
+def test_what_is_gone_back_to_stands_behind_its_own_system_blocks(speaker: Begin, way: str, back: bool) -> None:
+    person = working(speaker, "claude-fable-5-2")  # its thinking is bound to all that stood before it
+    before, turn = person.mainline[-1], rewind.turns(person.app.session)[-3]
+    (person.project / "AGENTS.md").write_text("Always write in teal.\n")
+    if way == "compact":
+        compact(person)
+    else:
+        person.app.clear()
+    person.say("Hello.")
+    assert "Always write in teal." in str(person.mainline[-1].json["system"])
+    if back:
+        person.come_back()
+    rewind.rewind(person.app.session, turn.seq)
+    person.say("Please work, once more.")
+
+    last = person.mainline[-1]
+    assert without_markers(last.json["system"]) == without_markers(before.json["system"])
+    assert last.read == last.perfect_read
+    assert person.verdicts()[-1] == "hit"
+    assert "Project rules added" in str(last.json["messages"])
 
 
 @moves
