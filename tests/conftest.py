@@ -24,6 +24,13 @@ PROPERTY_EXAMPLES = int(os.environ.get("HARNESS_PROPERTY_EXAMPLES", "500"))
 
 # `print_blob`: a failure prints what reproduces it. Only the stateful tests take PROPERTY_EXAMPLES.
 hypothesis.settings.register_profile("harness", deadline=None, print_blob=True, derandomize=False)
+# `--hypothesis-profile unshrunk`: the first failure as it was found, where making it small takes minutes.
+hypothesis.settings.register_profile(
+    "unshrunk",
+    hypothesis.settings.get_profile("harness"),
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    report_multiple_bugs=False,
+)
 hypothesis.settings.load_profile("harness")
 
 

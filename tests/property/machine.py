@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import hypothesis
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
@@ -21,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from harness.conversation.events import Event, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
+from harness.conversation.events import Event, RequestSent, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
 from harness.simulator import Fault
 from tests.property.world import DAY, Item, World
 
@@ -29,6 +30,13 @@ EFFORTS = ("low", "medium", "max")  # "high" is the vendor's default: the same l
 PAUSES = (0.5, 20.0, 150.0, 299.0, 301.0, 900.0, 3_500.0, 3_700.0)
 SKILLS = ("deploy", "triage", "zoo")
 STEPS = 14
+SMALL_WINDOW = 20_000
+"""Tokens that a client believes a model to take: it compacts by itself at 7,000."""
+PASTED = (3_000, 12_000)
+"""Bytes of long words: of the larger, a compaction keeps none but the last."""
+CALL: list[Item] = [{"call": "todo", "input": {"items": []}}]
+SUMMARIES: tuple[list[Any], ...] = ([], [], [], [CALL], [CALL, CALL], [[{"text": "Short."}], CALL])
+"""What a model answers when it is to sum up; a good summary after those, and at most two are asked for."""
 
 # Many small ones, the edges of a look-back of twenty positions (a call and its result are one each), and the largest.
 counts = st.sampled_from([1] * 8 + [2] * 7 + [3] * 5 + [4] * 3 + [9, 10, 19, 20, 21, 24, 60, 200])
@@ -110,9 +118,14 @@ class AnyOrder(RuleBasedStateMachine):
         self.turns = 0
         self.begun = False
 
-    @initialize(data=st.data(), ttl=st.sampled_from(["5m", "5m", "1h"]))
-    def begin(self, data: st.DataObject, ttl: str) -> None:
-        self.world.begin(data.draw(st.sampled_from(self.models)), ttl)
+    @initialize(
+        data=st.data(),
+        ttl=st.sampled_from(["5m", "5m", "1h"]),
+        window=st.sampled_from([None, None, SMALL_WINDOW]),
+        snapshots=st.sampled_from([False, False, True]),
+    )
+    def begin(self, data: st.DataObject, ttl: str, window: int | None, snapshots: bool) -> None:
+        self.world.begin(data.draw(st.sampled_from(self.models)), ttl, window, snapshots=snapshots)
         self.begun = True
 
     @rule(text=words)
@@ -204,6 +217,53 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(data=st.data())
     def go_to_another_branch(self, data: st.DataObject) -> None:
         self.world.reopen(data.draw(st.sampled_from(sorted(self.world.branches))))
+
+    # --------------------------------------------------------------------------------- what begins an epoch
+
+    @rule(place=st.integers(0, 12))
+    def person_goes_back(self, place: int) -> None:
+        self.world.rewind(place)
+
+    @rule(undone=st.integers(1, 3), redone=st.integers(0, 3))
+    def person_undoes(self, undone: int, redone: int) -> None:
+        for _ in range(undone):
+            self.world.undo()
+        for _ in range(redone):
+            self.world.redo()
+
+    @rule()
+    def person_redoes(self) -> None:
+        self.world.redo()
+
+    @rule(said=st.lists(st.sampled_from(PASTED), max_size=2), summaries=st.sampled_from(SUMMARIES))
+    def person_compacts(self, said: list[int], summaries: list[Any]) -> None:
+        for size in said:
+            self.world.turn("x" * size, [[{"thinking": "Long."}, {"text": "Read."}]])
+        hypothesis.event(f"asked for: {self.world.compact(summaries)} compactions")
+
+    @rule(
+        fault=st.sampled_from(
+            [Fault("status", status=529, times=4), Fault("status", status=400), Fault("drop", after=4)]
+        ),
+        size=st.sampled_from(PASTED),
+    )
+    def compaction_fails(self, fault: Fault, size: int) -> None:
+        self.world.turn("x" * size, [[{"text": "Read."}]])
+        self.world.fault(fault)
+        self.world.compact()
+
+    @rule(style=st.sampled_from(["cancel", "close"]), kind=st.sampled_from([RequestSent, Event]))
+    def person_interrupts_a_compaction(self, style: str, kind: Any) -> None:
+        self.world.turn("x" * max(PASTED), [[{"text": "Read."}]])
+        self.world.compact((), Nth((kind,), 1), style)
+
+    @rule(size=st.sampled_from(PASTED))
+    def person_pastes(self, size: int) -> None:
+        self.world.turn("y" * size, [[{"text": "Read."}]])
+
+    @rule()
+    def person_clears(self) -> None:
+        self.world.clear()
 
     @invariant()
     def facts_hold(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from harness.simulator import Block, Received
 from tests.prefix_check import identity
+from tests.property.reference import SUMMARY, archive_of
 
 CONTEXT = "[Session context:"
 MARKED = ("anthropic", "breakpoints")
@@ -42,6 +43,22 @@ def read(request: Received) -> list[Said]:
             return [said for message in request.json["messages"] for said in _chat(message)]
         case wire:
             raise AssertionError(f"no such wire: {wire}")
+
+
+def summary(request: Received) -> str:
+    """The archive that the summary of a compacted conversation names; "" where it is none."""
+    begun = next((said.text for said in read(request) if said.kind == "person" and said.text.startswith(SUMMARY)), "")
+    return archive_of(begun)
+
+
+def check_without_thinking(request: Received) -> None:
+    """The first request after a compaction: what was thought before is bound to what is gone."""
+    if request.kind == "side":
+        return
+    assert not any(block.kind in ("thinking", "redacted_thinking", "reasoning") for block in request.blocks)
+    for message in request.json.get("messages", ()):
+        assert not message.get("reasoning_content"), "reasoning outlived a compaction"
+        assert not message.get("reasoning_details"), "reasoning outlived a compaction"
 
 
 def frozen_words(request: Received) -> tuple[list[str], str]:

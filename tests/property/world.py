@@ -12,27 +12,31 @@ import datetime as dt
 import json
 import shutil
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.agent import rewind
 from harness.agent.turn import side_request
 from harness.app import App, Options
 from harness.conversation.events import Event, Question
 from harness.conversation.request import Refresh
-from harness.errors import ProviderError
+from harness.errors import CompactionFailed, ProviderError, UsageError
 from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
-from harness.simulator import MODELS, Clock, Fault, Received, Simulator
+from harness.simulator import MODELS, Clock, Fault, Received, Simulator, said
 from tests.prefix_check import first_moved, identity
 from tests.property import reading
+from tests.property.reference import Facts, Frozen, Reference, State
 from tests.vendors import reach, server_of
 
 PLANNED = "planned by the test"
 START = dt.datetime(2026, 5, 13, 9, 0, tzinfo=dt.UTC).timestamp()
 DAY = 86_400.0
+
+SUMMARY = "# Task\nWhat the person wants.\n# Next\nGo on."
 
 Item = dict[str, Any]
 Place = tuple[str, str, str]
@@ -71,30 +75,59 @@ class SharedClock(Seam):
 class Branch:
     """What a session should have told and sent so far, as the test counts it."""
 
-    told: tuple[Any, ...] = ()
+    reference: Reference = field(default_factory=Reference)
+    summary: str = ""
+    """The archive that the summary of the last request named."""
     contexts: int = 0
-    frozen: dict[Place, tuple[Any, ...]] = field(default_factory=dict)
-    """Tools and system blocks as each model was sent them."""
-    words: tuple[list[str], str] | None = None
+    system: Frozen = (0, 0)
+    """Which tools and system text the last request carried."""
+    frozen: dict[tuple[Frozen, Place], tuple[Any, ...]] = field(default_factory=dict)
+    """Them as each model was sent them."""
+    words: dict[Frozen, tuple[list[str], str]] = field(default_factory=dict)
     """Tool names and system text, which every model is sent alike."""
     last: dict[Place, Received] = field(default_factory=dict)
     """The last mainline request of each line."""
+    standing: set[Place] = field(default_factory=set)
+    """The lines that sent one in this epoch: their next one extends it."""
+    replaced: bool = False
+    """Whether the conversation ever was: then more can be read than ends of requests."""
     journal: bytes = b""
     parsed: int = 0
     """Bytes of the journal whose responses were judged."""
 
     def forked(self) -> Branch:
-        return Branch(self.told, self.contexts, dict(self.frozen), self.words, dict(self.last))
+        return replace(
+            self,
+            reference=self.reference.copy(),
+            frozen=dict(self.frozen),
+            words=dict(self.words),
+            last=dict(self.last),
+            standing=set(self.standing),
+            journal=b"",
+            parsed=0,
+        )
+
+    def begin_epoch(self) -> None:
+        """From now on the conversation is another."""
+        self.standing, self.replaced = set(), True
 
 
 class Model:
-    """The scripted model: the answers planned for this turn, the same again for the same request."""
+    """The scripted model: the answers planned for this turn, the same again for the same request.
+
+    summaries: what it answers to the next compactions, a good summary after those.
+    """
 
     def __init__(self) -> None:
         self.plan: list[Any] = []
+        self.summaries: list[Any] = []
         self._given: dict[int, Any] = {}
 
     def __call__(self, request: dict[str, Any]) -> Any:
+        spoken = said(request)
+        if spoken[-1].texts and "[Side request, compaction" in spoken[-1].texts[-1]:
+            self._given = {}
+            return self.summaries.pop(0) if self.summaries else [{"text": SUMMARY}]
         key = len(request["messages"] if "messages" in request else request["input"])
         if key not in self._given:
             self._given[key] = self.plan.pop(0) if self.plan else [{"text": "Done."}]
@@ -125,7 +158,9 @@ class World:
     options: Options = field(init=False)
     branches: dict[str, Branch] = field(default_factory=dict)
     skills: dict[str, str] = field(default_factory=dict)
-    rules: str = "Use four spaces.\n"
+    rule: int = 0
+    window: int | None = None
+    """Tokens that the client believes every model has room for; None: as the catalog says."""
     checked: dict[str, int] = field(default_factory=dict)
     billed: set[str] = field(default_factory=set)
     """Ids of the answers whose bill was told."""
@@ -133,7 +168,7 @@ class World:
     def __post_init__(self) -> None:
         self.project = self.folder / "project"
         self.project.mkdir(parents=True)
-        (self.project / "AGENTS.md").write_text(self.rules)
+        self.write_rules("Use four spaces.")
         (self.project / "notes.txt").write_text("".join(f"note {number}\n" for number in range(30)))
         self.clock = self.vendors[""].clock
         self.began_at = self.clock.now()
@@ -143,15 +178,18 @@ class World:
 
     # ------------------------------------------------------------------------------------------- the session
 
-    def begin(self, model: str, ttl: str) -> None:
+    def begin(self, model: str, ttl: str, window: int | None = None, *, snapshots: bool = True) -> None:
         """A new session."""
+        self.window = window
         config = self.folder / "home" / ".config" / "harness"
         config.mkdir(parents=True)
-        (config / "config.toml").write_text(f'[cache]\nttl = "{ttl}"\n')
+        (config / "config.toml").write_text(
+            f'[cache]\nttl = "{ttl}"\n[snapshots]\nenabled = {str(snapshots).lower()}\n'
+        )
         (config / "catalog.toml").write_text(self.catalog)
         self.options = Options(cwd=self.project, model=model, strict_prefix=True)
         self.app = self._open(self.options)
-        self.branches[self.app.session.journal.id] = Branch()
+        self.branches[self.app.session.journal.id] = Branch(Reference(frozen=(0, self.rule)))
 
     def _open(self, options: Options) -> App:
         app = App(options, self.seam, _nobody)
@@ -164,6 +202,8 @@ class World:
         known = channel.model
         if self.refresh is not None:
             known = replace(known, rules=replace(known.rules, refresh=self.refresh))
+        if self.window is not None:
+            known = replace(known, window=self.window)
         app.agent.channel = replace(channel, model=known, retry=RetryPolicy(retries=2, first=0.0))
 
     def switch(self, model: str) -> None:
@@ -182,13 +222,32 @@ class World:
 
     def reopen(self, session: str | None = None, *, fork: bool = False, **changes: Any) -> None:
         """Leave the session and open one again from its journal, everything rebuilt."""
-        left = self.app.session.journal.id
+        left, known = self.app.session.journal.id, self._known()
         self.runner.run(self.app.close())
         # the model and the effort are given once: a resumed session keeps both by itself
         options = replace(self.options, resume=session or left, fork=fork, model=None, effort=None)
         self.app = self._open(replace(options, **changes))
         if fork:
             self.branches[self.app.session.journal.id] = self.branches[left].forked()
+        elif session in (None, left):
+            assert self._known() == known, "the session that was resumed is not the one that was left"
+
+    def _known(self) -> tuple[Any, ...]:
+        """What a session knows of itself; of the ledger, only where no other writes into it."""
+        session = self.app.session
+        history = session.history
+        ledger = session.ledger if len(self.branches) == 1 else None
+        bills = (session.totals, session.last_prompt, session.prompts, session.replaced, session.epochs)
+        return (
+            history.seqs,
+            history.context,
+            history.undone,
+            history.dropped,
+            session.sent,
+            session.efforts,
+            bills,
+            ledger,
+        )
 
     def close(self) -> None:
         self.runner.run(self.app.close())
@@ -206,22 +265,28 @@ class World:
     ) -> None:
         """A person's turn. `stop`: the event at which the person interrupts, by cancelling or by closing the turn."""
         self.model.turn(plan)
-        self._tell()
         left = [list(steering)]
         self.app.agent.steering = lambda: left.pop() if left else ()
-        self.runner.run(self._turn(words, stop, style))
+        self.runner.run(self._carried(self._spoken(words), stop, style))
+        self.check(self.facts)
 
-    async def _turn(self, words: str, stop: Callable[[Event], bool] | None, style: str) -> None:
-        task = asyncio.ensure_future(self._events(words, stop, style))
+    async def _carried(self, events: AsyncGenerator[Event], stop: Callable[[Event], bool] | None, style: str) -> None:
+        task = asyncio.ensure_future(self._events(events, stop, style))
         await asyncio.wait([task])
-        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ProviderError):
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ProviderError | CompactionFailed):
             raise error
 
-    async def _events(self, words: str, stop: Callable[[Event], bool] | None, style: str) -> None:
-        task = asyncio.current_task()
+    async def _spoken(self, words: str) -> AsyncGenerator[Event]:
         async for _ in self.app.before_turn():
             pass
         async with aclosing(self.app.agent.turn(words)) as events:
+            async for event in events:
+                yield event
+
+    async def _events(self, spoken: AsyncGenerator[Event], stop: Callable[[Event], bool] | None, style: str) -> None:
+        task = asyncio.current_task()
+        async with aclosing(spoken) as events:
             async for event in events:
                 if stop is not None and stop(event):
                     if style == "close":
@@ -240,18 +305,72 @@ class World:
     def fault(self, fault: Fault) -> None:
         self.vendor.fault(replace(fault, message=PLANNED))
 
-    def _tell(self) -> None:
-        """Count the context message that this turn must bring."""
-        facts = (self.seam.today(), self.app.model.name, self.rules, tuple(sorted(self.skills.items())))
-        if facts != self.branch.told:
-            self.branch.told = facts
-            self.branch.contexts += 1
+    @property
+    def facts(self) -> Facts:
+        """What the model must know."""
+        return (self.seam.today(), self.app.model.name, self.rule, tuple(sorted(self.skills.items())))
+
+    # ------------------------------------------------------------------------------------------------- epochs
+
+    def compact(
+        self, summaries: Sequence[Any] = (), stop: Callable[[Event], bool] | None = None, style: str = "cancel"
+    ) -> int:
+        """A person's `/compact`; gives how many compactions came of it. summaries: the model's answers."""
+        self.model.summaries = list(summaries)
+        self.runner.run(self._carried(self.app.compaction.compactor.run("asked for"), stop, style))
+        return self.check(self.facts)
+
+    def clear(self) -> None:
+        self.app.session.heal()
+        self.check()  # calls that were left open have got their results
+        self.branch.reference.clear(self.rule)
+        self.branch.begin_epoch()
+        self.app.clear()
+        self.check()
+
+    def rewind(self, place: int) -> None:
+        """To before any turn that there ever was. place: counted from the last one, round and round."""
+        reference = self.branch.reference
+        if (known := reference.known) != []:
+            number = known[-1 - place % len(known)]
+            reference.rewind(number)
+            self.branch.begin_epoch()
+            rewind.rewind(self.app.session, number)
+        self.check()
+
+    def undo(self) -> None:
+        branch = self.branch
+        if branch.reference.last is None:
+            with contextlib.suppress(UsageError):
+                raise AssertionError(f"undid {rewind.undo(self.app.session)}")
+            return
+        last = branch.reference.last
+        branch.reference.undo(branch.standing)
+        branch.begin_epoch()
+        assert rewind.undo(self.app.session).seq == last
+        self.check()
+
+    def redo(self) -> None:
+        branch = self.branch
+        if not branch.reference.undone:
+            with contextlib.suppress(UsageError):
+                raise AssertionError(f"there again: {rewind.redo(self.app.session)}")
+            return
+        standing = branch.reference.redo()
+        branch.begin_epoch()
+        branch.standing = standing  # what was sent before the undo is sent again
+        rewind.redo(self.app.session)
+        self.check()
 
     # ------------------------------------------------------------------------------------------- the project
 
     def write_rules(self, text: str) -> None:
-        self.rules = text
-        (self.project / "AGENTS.md").write_text(text)
+        self.rule += 1
+        (self.project / "AGENTS.md").write_text(f"{text}\n{self._rule(self.rule)}\n")
+
+    @staticmethod
+    def _rule(number: int) -> str:
+        return f"Rule number {number}."
 
     def write_skill(self, name: str, text: str | None) -> None:
         """Add or change a skill, or remove it."""
@@ -266,43 +385,74 @@ class World:
 
     # ------------------------------------------------------------------------------------------------- facts
 
-    def check(self) -> None:
-        """Every fact, for what is new since the last time."""
-        self._check_journal()
+    def check(self, facts: Facts | None = None) -> int:
+        """Every fact, for what is new since the last time; gives how many compactions there were.
+
+        Args:
+            facts: what a turn or a compaction had to tell; None where there can have been neither.
+        """
+        branch = self.branch
+        compactions = branch.reference.fold(self._check_journal(), facts, self.rule)
+        assert list(self.app.session.history.seqs) == branch.reference.seqs
+        ahead = branch.reference.states
+        branch.summary, branch.contexts, branch.system = ahead.pop(0)
         for server, vendor in self.vendors.items():
             refused = [refusal for refusal in vendor.refused if PLANNED not in refusal.error]
             assert not refused, refused[0].error
             requests = vendor.requests
             for number in range(self.checked.get(server, 0), len(requests)):
+                self._settle(requests[number], ahead)
                 self._check_request(server, requests[number], requests[number - 1] if number else None)
             self.checked[server] = len(requests)
+        for state in ahead:
+            self._compacted(state)  # nothing was sent since
+        return compactions
+
+    def _settle(self, request: Received, ahead: list[State]) -> None:
+        """Each request belongs to the conversation that its summary tells of."""
+        summary = reading.summary(request)
+        while summary != self.branch.summary and ahead:
+            self._compacted(ahead.pop(0))
+            reading.check_without_thinking(request)
+        assert summary == self.branch.summary
+
+    def _compacted(self, state: State) -> None:
+        branch = self.branch
+        branch.summary, branch.contexts, branch.system = state
+        branch.begin_epoch()
 
     def _check_request(self, server: str, request: Received, earlier: Received | None) -> None:
         """`earlier`: the request before it at its vendor, of whatever branch and line."""
         branch = self.branch
         line, model = (server, request.wire, request.line), (server, request.wire, request.model)
         before = branch.last.get(line)
-        if before is not None:
+        if before is not None and line in branch.standing:
             moved = first_moved(before, request)
             assert moved is None, str(moved)
         frozen = tuple(identity(block) for block in request.blocks if block.level != "messages")
-        assert branch.frozen.setdefault(model, frozen) == frozen, "tools or system changed within the session"
-        branch.words = branch.words or reading.frozen_words(request)
-        assert branch.words == reading.frozen_words(request), "models are sent other tools or another system text"
+        assert branch.frozen.setdefault((branch.system, model), frozen) == frozen, (
+            "tools or system changed within the session"
+        )
+        words = reading.frozen_words(request)
+        assert branch.words.setdefault(branch.system, words) == words, "models are sent other tools or system texts"
+        assert self._rule(branch.system[1]) in words[1], "the system text is not of when it was frozen"
         reading.check_markers(request)
         reading.check_conversation(request, branch.contexts)
         # an engine holds the last prompt that it worked on, and nothing older
         held = earlier if request.contract == "slots" else before
-        if held is not None and request.at - self.began_at < DAY:
+        # units may end where others do not: behind a parting there is no telling which
+        told = line in branch.standing or request.contract != "units"
+        if held is not None and told and request.at - self.began_at < DAY:
             reading.check_nothing_is_read_twice(held, request)
         if request.kind == "mainline":
             branch.last[line] = request
+            branch.standing.add(line)
             # an expired line is marked at the end of the message before, too: another branch may read that, though no
             # request ended there
             note = f"request {request.index}: read {request.read}, perfect {request.perfect_read}: {request.explain}"
             if not reading.beyond_reach(request) and not self._never_told(server, request):
                 assert request.read >= request.perfect_read, note
-            assert request.read <= request.perfect_read or len(self.branches) > 1, note
+            assert request.read <= request.perfect_read or len(self.branches) > 1 or branch.replaced, note
         else:
             reading.check_side(request)
 
@@ -318,20 +468,22 @@ class World:
         )
         return request.contract == "breakpoints" and any(one.message_id not in self.billed for one in tails)
 
-    def _check_journal(self) -> None:
+    def _check_journal(self) -> list[dict[str, Any]]:
+        """What is new in it."""
         branch = self.branch
         raw = (self.app.session.journal.folder / "journal.jsonl").read_bytes()
         assert raw.startswith(branch.journal), "the journal changed something that was recorded"
         branch.journal = raw
         everything = [vendor.requests for vendor in self.vendors.values()]
         received = {request.message_id: (request, requests) for requests in everything for request in requests}
-        for line in raw[branch.parsed :].splitlines():
-            record = json.loads(line)
+        records = [json.loads(line) for line in raw[branch.parsed :].splitlines()]
+        for record in records:
             if record["kind"] == "response":
                 self.billed.add(record["data"]["message_id"])
                 request, requests = received[record["data"]["message_id"]]
                 reading.check_verdict(record["data"], request, requests[: requests.index(request)], self.billed)
         branch.parsed = len(raw)
+        return records
 
 
 async def _nobody(_question: Question) -> None:
