@@ -282,9 +282,9 @@ class App:
 
     def _use(self, name: str) -> None:
         model = self._catalog.find(name)
+        self._channels[self.agent.channel.model.id] = self.agent.channel  # or a second client for it is never closed
         channel = self._channels.get(model.id) or self._channel(model)
-        left = self.agent.channel
-        self._channels |= {left.model.id: left, model.id: channel}
+        self._channels[model.id] = channel
         self.model = model
         self.agent.channel = channel
         self.agent.runner = self._runner()  # another key to hide from its tools

@@ -49,3 +49,11 @@ def test_a_switch_that_fails_changes_nothing(speaker: Callable[..., Speaker]) ->
     person.say("Go on.")
 
     assert person.mainline[0].model == "claude-opus-5-5"
+
+
+def test_a_switch_to_the_model_in_use_makes_no_second_connection(speaker: Callable[..., Speaker]) -> None:
+    person = speaker(Script(), model="claude-opus-5-5")
+    before = person.app.agent.channel.provider
+    person.app.switch("opus")
+    person.say("Go on.")
+    assert person.app.agent.channel.provider is before
