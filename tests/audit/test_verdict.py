@@ -184,3 +184,9 @@ def test_a_role_is_part_of_what_is_compared() -> None:
 
     assert found is not None
     assert (found.where, found.diff) == ("message 1 block 1", "the same bytes in another role or another message")
+
+
+def test_a_short_prompt_behind_an_attempt_without_a_bill_is_too_short() -> None:
+    verdict = judge(Expectation("alive", None), Usage(uncached=2_000), CacheRules(minimum=4_096))
+    assert verdict.kind == "too short"
+    assert verdict.lost == 0

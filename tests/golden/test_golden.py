@@ -243,6 +243,7 @@ def volatile(shape: str) -> str:
         "call_id",
         "version",
         "cache_key",
+        "cost",
     }
 
     def walk(node: Any) -> Any:
