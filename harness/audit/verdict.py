@@ -205,8 +205,10 @@ def judge(
     if expectation.reason == "unmarked" and lost:
         return Verdict("ours", expected, usage.read, lost, expectation.cause)
     match expectation.reason:
-        # also where an attempt began whose bill was never told: its entry is taken to be there, and may not be
-        case "first" | "alive" if billed and not expected + usage.read + usage.written and usage.prompt < rules.minimum:
+        case "first" if billed and usage.read + usage.written == 0 and usage.prompt < rules.minimum:
+            return Verdict("too short", 0, usage.read, lost, expectation.cause)
+        # an attempt began whose bill was never told: its entry is taken to be there, and nothing marked is cached
+        case "alive" if billed and not expected + usage.read + usage.written:
             return Verdict("too short", 0, usage.read, lost, expectation.cause)
         case "alive" | "unmarked":
             pass
