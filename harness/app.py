@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import cast
 
 from harness import __version__
-from harness.agent import offspring, settings
+from harness.agent import settings, subagent_sessions
+from harness.agent.auto_compaction import Compaction
 from harness.agent.checkpoints import Checkpoints, SnapshotStore, open_store
-from harness.agent.compacting import Compaction
 from harness.agent.compaction import Compactor
 from harness.agent.compaction_rules import CompactionConfig
 from harness.agent.delegation import of_skill
 from harness.agent.fallback import Fallback
 from harness.agent.gate import Gate
 from harness.agent.loop import ContextSource
-from harness.agent.outside import outputs, search_variable, web_tools
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
 from harness.agent.skill_calls import SkillCalls, SkilledAgent
 from harness.agent.subagents import TURNS, Caller, Kit, SubAgents, delegating
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
+from harness.agent.web_access import outputs, search_variable, web_tools
 from harness.audit.book import Book, read_book
 from harness.caches.scopes import KeptAnswers, check_scope
 from harness.config import config_dir, load, state_dir
@@ -39,7 +39,7 @@ from harness.conversation.events import Ask, AskPermission, Event, Notice, Quest
 from harness.conversation.request import FrozenPrefix, Line
 from harness.errors import SkillError, StorageFull, UsageError
 from harness.knowledge import memory, project, skills
-from harness.knowledge.kept import Kept
+from harness.knowledge.run_memory import RunMemory
 from harness.prompt.context import Facts, context_message
 from harness.prompt.layers import static_text
 from harness.prompt.prefix import assemble
@@ -120,7 +120,7 @@ class App:
         self._config_dir = config_dir(environment)
         self.home, self.state = seam.home(), state_dir(environment)
         self.store = Store(self.state)
-        self.kept = Kept(self.root, self._config_dir)
+        self.kept = RunMemory(self.root, self._config_dir)
         self.skills = skills.Skills(
             self.root, self._config_dir, self.home, lambda skill: self.kept.filled(skill, self.session.journal.id)
         )
@@ -182,7 +182,7 @@ class App:
         else:
             session = Session.resume(folder, seam, from_elsewhere=options.from_elsewhere)
         try:
-            offspring.recover(session)
+            subagent_sessions.recover(session)
             # without the flag, a session keeps the person's model, whatever stood in for it
             if session.last_model and options.model is None:
                 last = session.fallback["model"] if session.fallback else session.last_model

@@ -16,7 +16,7 @@ from importlib import resources
 
 from harness.agent.archive import Archive, Section, write_archive
 from harness.agent.compaction_rules import SUMMARY
-from harness.agent.kept import AFTER_SYSTEM, clean, cut, size
+from harness.agent.compaction_tail import AFTER_SYSTEM, clean, cut, size
 from harness.agent.loop import Agent
 from harness.agent.turn import ModelCall
 from harness.conversation import canonical

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.agent.family import children, family_ledger, sub_agents, tell_parent
 from harness.agent.file_history import FileHistory
+from harness.agent.files_seen import SeenFiles
 from harness.agent.renderings import Renderings
-from harness.agent.seen import SeenFiles
+from harness.agent.shared_ledger import children, family_ledger, sub_agents, tell_parent
 from harness.agent.totals import Totals
 from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.verdict import Sent
@@ -21,7 +21,7 @@ from harness.conversation.canonical import Json
 from harness.conversation.history import Entry, History, kind_of
 from harness.conversation.journal import FORMAT, Blobs, Journal, Record
 from harness.conversation.lines import Reader
-from harness.conversation.mending import mended
+from harness.conversation.repair import mended
 from harness.conversation.request import FrozenPrefix, Line
 from harness.conversation.stored import read_usage, write_message
 from harness.errors import JournalError, storage_error

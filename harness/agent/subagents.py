@@ -13,8 +13,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from harness.agent import offspring
-from harness.agent.compacting import Compaction
+from harness.agent import subagent_sessions
+from harness.agent.auto_compaction import Compaction
+from harness.agent.cache_warming import Key, Turn, Warming
 from harness.agent.compaction import Compactor
 from harness.agent.compaction_rules import CompactionConfig
 from harness.agent.delegation import LAST_WORDS, Delegation, briefing, of_skill, report, taken_over
@@ -26,7 +27,6 @@ from harness.agent.settings import settled
 from harness.agent.tool_runner import Permit, ToolRunner
 from harness.agent.totals import Totals
 from harness.agent.turn import Answer, Channel, ModelCall
-from harness.agent.warming import Key, Turn, Warming
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import (
     Event,
@@ -135,7 +135,7 @@ class SubAgents:
 
     def _all_spent(self) -> list[Totals]:
         """Of the session, and of those at work, which it has not counted in yet."""
-        working = [offspring.spent(session.totals, before) for session, before in self.working.values()]
+        working = [subagent_sessions.spent(session.totals, before) for session, before in self.working.values()]
         return [self._root.totals, *working]
 
 
@@ -189,7 +189,7 @@ class _Work:
         caller = self._caller.agent.session
         try:
             session = await self._born()
-            before = offspring.totals_of(session)
+            before = subagent_sessions.totals_of(session)
             self._record_birth(session, before)
             self._pool.working[session.journal.id] = (session, before)
             end = await self._worked(session)
@@ -213,20 +213,20 @@ class _Work:
     async def _born(self) -> Session:
         """Its session. Not on the disk yet: it is before its first request."""
         caller, channel = self._caller.agent.session, self._caller.agent.channel
-        folder = caller.journal.folder / offspring.FOLDER / caller.seam.new_id()
+        folder = caller.journal.folder / subagent_sessions.FOLDER / caller.seam.new_id()
         try:
             folder.parent.mkdir(mode=0o700, exist_ok=True)
         except OSError as problem:
             raise JournalError(f"cannot write {folder.parent}: {problem.strerror}") from problem
         if self._delegation.context == "fork":
-            return await asyncio.to_thread(offspring.fork, caller, folder)
+            return await asyncio.to_thread(subagent_sessions.fork, caller, folder)
         effort = caller.efforts.of_line(channel.model.id) if channel.model is self._channel.model else None
-        return await asyncio.to_thread(offspring.fresh, caller, folder, effort)
+        return await asyncio.to_thread(subagent_sessions.fresh, caller, folder, effort)
 
     def _record_birth(self, session: Session, before: Totals) -> None:
         skill, context = self._delegation.skill, self._delegation.context
         about = {"caller": self._caller.agent.session.journal.id, "call_id": self._call_id, "skill": skill}
-        session.record("born", about | {"context": context, "before": offspring.as_json(before)})
+        session.record("born", about | {"context": context, "before": subagent_sessions.as_json(before)})
 
     async def _worked(self, session: Session) -> TurnEnded:
         """Let it work to its end."""
@@ -311,18 +311,18 @@ class _Work:
         )
 
     def _shown(self, session: Session, before: Totals) -> str:
-        spent = offspring.spent(session.totals, before)
+        spent = subagent_sessions.spent(session.totals, before)
         return f"{self._end} after {spent.requests} requests"
 
     def _ended(self, caller: Session, session: Session) -> None:
         """Count it in with its caller, and say so."""
-        spent = offspring.spent(session.totals, offspring.of_json(session.born["before"]))
+        spent = subagent_sessions.spent(session.totals, subagent_sessions.of_json(session.born["before"]))
         expected = self._first.expected if self._first else None
         delegation, model = self._delegation, self._channel.model.id
         first = {"read": self._first_read, "expected": expected}
         about = {"child": session.journal.id, "call_id": self._call_id, "skill": delegation.skill}
         how = {"context": delegation.context, "model": model, "end": self._end, "first": first}
-        caller.record("subagent", about | how | offspring.as_json(spent))
+        caller.record("subagent", about | how | subagent_sessions.as_json(spent))
         ends = (self._end, spent.requests, spent.usage, spent.cost, self._first_read, expected)
         self._tell(SubAgentDone(self._call_id, session.journal.id, delegation.skill, delegation.context, model, *ends))
 

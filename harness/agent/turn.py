@@ -14,9 +14,9 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from harness.agent.cached_answer import said_of, told, verdict_of
 from harness.agent.firewall import comparable, expected, warning
 from harness.agent.model_facts import note
-from harness.agent.served import said_of, told, verdict_of
 from harness.agent.session import Session
 from harness.agent.stream import Stream
 from harness.audit.cost import cost, price_of_miss

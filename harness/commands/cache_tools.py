@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.agent.outside import entries_in
+from harness.agent.web_access import entries_in
 from harness.audit.report import clock
 from harness.caches.tool_outputs import spoken
 from harness.commands.arguments import Parser

@@ -17,9 +17,9 @@ from harness.app import App, Options
 from harness.commands import slash_skills, slash_table
 from harness.commands.conversation import AppConversation
 from harness.commands.options import options
+from harness.commands.session_in_use import ask_before, opened
 from harness.commands.skill_problems import problems
 from harness.commands.slash_sessions import gone_on
-from harness.commands.taken import ask_before, opened
 from harness.config import state_dir
 from harness.seam import Seam
 from harness.ui.plain import one_line

@@ -15,7 +15,7 @@ from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.canonical import Json
 from harness.providers.catalog import Catalog
-from harness.replay import told
+from harness.replay import wording
 from harness.replay.verify import Report, verify
 from harness.seam import Seam
 from harness.sessions.store import Store
@@ -131,4 +131,4 @@ def lines(report: Report) -> Iterator[str]:
         yield "                  the others by their blocks, markers and settings: their journal has no such digest"
     if report.checked:
         yield f"by digest only    {report.checked} renderings of another version ({one_line(report.version)})"
-    yield from told.lines(report)
+    yield from wording.lines(report)

@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness.agent.checkpoints import open_store
+from harness.agent.files_seen import SeenFiles
 from harness.agent.gate import Gate
-from harness.agent.running_again import Ran, Scratch, calls_of
-from harness.agent.seen import SeenFiles
+from harness.agent.reexecution import Ran, Scratch, calls_of
 from harness.config import state_dir
 from harness.conversation.canonical import Json
 from harness.conversation.journal import Blobs, read_records

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.agent.checkpoints import open_store
-from harness.agent.running_again import Called, calls_of
+from harness.agent.reexecution import Called, calls_of
 from harness.agent.session import Session
 from harness.agent.totals import Totals
 from harness.app import App, Options

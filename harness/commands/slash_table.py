@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from harness.commands import going_back, slash_sessions
+from harness.commands import slash_rewind, slash_sessions
 from harness.commands.conversation import AppConversation
 from harness.ui import figures
 from harness.ui.plain import one_line
@@ -34,11 +34,11 @@ def table(session: AppConversation) -> Table:
             "with argument",
         ),
         "undo": Command(
-            "/undo", "undo the last turn, in the conversation and in the files", on(going_back.undo), "always"
+            "/undo", "undo the last turn, in the conversation and in the files", on(slash_rewind.undo), "always"
         ),
-        "redo": Command("/redo", "take the last undo back", on(going_back.redo), "always"),
+        "redo": Command("/redo", "take the last undo back", on(slash_rewind.redo), "always"),
         "rewind": Command(
-            "/rewind [N] [conversation|files]", "the turns, or go back to before one", on(going_back.back), "always"
+            "/rewind [N] [conversation|files]", "the turns, or go back to before one", on(slash_rewind.back), "always"
         ),
         "compact": Command("/compact [WISH]", "sum up what was said; keep WISH above all", on(_compact), "always"),
         "clear": Command("/clear", "begin with an empty conversation, in the same session", on(_clear), "always"),

@@ -51,7 +51,7 @@ class Verified(pytest.Item):
     def runtest(self) -> None:
         """See `pytest.Item`. Raises Moved."""
         # only here: a run without recorded sessions imports nothing of the program
-        told = importlib.import_module("harness.replay.told").told
+        told = importlib.import_module("harness.replay.wording").told
         if found := told(self.path.parent, rerender=self.config.getini("harness_rerender")):
             raise Moved(found)
 

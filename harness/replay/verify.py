@@ -24,7 +24,7 @@ from harness.prompt.projection import Projection, batches
 from harness.providers import offline
 from harness.providers.catalog import Catalog
 from harness.providers.offline import Form
-from harness.replay import entered
+from harness.replay import remake
 from harness.replay.divergence import Divergence, block, value
 from harness.replay.recorded import Asked, Recorded
 
@@ -110,7 +110,7 @@ class _Verifier:
         self.damaged = False
         """Whether records that the next request may rest on are missing."""
         self._rerender = rerender
-        self._answer: entered.Answered | None = None
+        self._answer: remake.Answered | None = None
         self._calls: dict[str, str] = {}
         self._rendered: set[int] = set()
 
@@ -173,10 +173,10 @@ class _Verifier:
         blobs = recorded.blobs
         match record.kind:
             case "prefix" | "refrozen":
-                yield from entered.prefix(data, blobs, made_here=self._made_here)
+                yield from remake.prefix(data, blobs, made_here=self._made_here)
             case "message":
                 number = len(recorded.history.entries) + 1
-                yield from entered.message(data, recorded.history, self._answer, blobs, number)
+                yield from remake.message(data, recorded.history, self._answer, blobs, number)
                 for one in data["blocks"] if data["tag"] == "answer" else ():
                     if one["is"] == "call":
                         self._calls[one["id"]] = one["name"]
@@ -184,10 +184,10 @@ class _Verifier:
             case "kept" if "of" in data:
                 of = recorded.message(data["of"])
                 if of is not None:
-                    yield from entered.kept(data, of, blobs, record.seq)
+                    yield from remake.kept(data, of, blobs, record.seq)
             case "tool_done":
                 call = data["result"]["call_id"]
-                yield from entered.output(data, blobs, f"{self._calls.get(call, 'tool')} {call}")
+                yield from remake.output(data, blobs, f"{self._calls.get(call, 'tool')} {call}")
             case "response":
                 yield from self._response(data)
             case "request":
@@ -201,7 +201,7 @@ class _Verifier:
         if request is None or not data.get("stream"):
             return
         form = offline.form(self.recorded.asked(request["model"]).model)
-        answer = entered.Answered.read(self.recorded.blobs.get(data["stream"]), form)
+        answer = remake.Answered.read(self.recorded.blobs.get(data["stream"]), form)
         yield from answer.billed(data)
         if request["kind"] == "mainline":
             self._answer = answer

@@ -17,8 +17,8 @@ from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
 from harness.tools.output import Spill, foreign, head
 from harness.tools.output import line as one_line
 from harness.workspace.address import Target, parse
+from harness.workspace.html_markdown import Readable, decoded, folded, readable
 from harness.workspace.permissions import Subject
-from harness.workspace.readable import Readable, decoded, folded, readable
 from harness.workspace.web import ACCEPT, USER_AGENT, Answer, Web
 
 BYTES = 16_000

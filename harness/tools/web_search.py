@@ -14,7 +14,7 @@ from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
 from harness.tools.output import foreign
 from harness.tools.output import line as one_line
 from harness.workspace.permissions import Subject
-from harness.workspace.searching import NOT_SET, Engine, search
+from harness.workspace.search_providers import NOT_SET, Engine, search
 from harness.workspace.web import Web
 
 RESULTS = 8

@@ -12,7 +12,7 @@ import pytest
 from harness.agent import rewind
 from harness.agent.compaction import HEAD
 from harness.agent.compaction_rules import CompactionConfig
-from harness.agent.kept import AFTER_SYSTEM
+from harness.agent.compaction_tail import AFTER_SYSTEM
 from harness.conversation.blocks import Thinking, ToolResult
 from harness.conversation.events import Event, Notice, TurnEnded
 from harness.errors import CompactionFailed

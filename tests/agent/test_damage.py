@@ -11,7 +11,7 @@ from harness.agent.rewind import undo
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
 from harness.conversation.history import Entry
 from harness.conversation.lines import Reader
-from harness.conversation.mending import LOST_MESSAGE, LOST_RESULT, mended
+from harness.conversation.repair import LOST_MESSAGE, LOST_RESULT, mended
 from harness.errors import JournalError
 from tests.e2e.lab import call
 from tests.speaker import Script, Speaker

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from harness.knowledge import memory, memory_check
 from harness.knowledge import memory_lines as lines
-from harness.knowledge.kept import Kept
+from harness.knowledge.run_memory import RunMemory
 from harness.knowledge.skills import bundled_dir
 
 TAG = "\U000e0041"
@@ -19,33 +19,33 @@ TAG = "\U000e0041"
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Kept:
+def kept(tmp_path: Path) -> RunMemory:
     (tmp_path / "project" / ".harness" / "memory").mkdir(parents=True)
     (tmp_path / "config" / "memory").mkdir(parents=True)
-    return Kept(tmp_path / "project", tmp_path / "config")
+    return RunMemory(tmp_path / "project", tmp_path / "config")
 
 
-def own(kept: Kept, name: str, text: str | bytes) -> Path:
+def own(kept: RunMemory, name: str, text: str | bytes) -> Path:
     path = kept.config_dir / "memory" / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return path
 
 
-def theirs(kept: Kept, name: str, text: str) -> Path:
+def theirs(kept: RunMemory, name: str, text: str) -> Path:
     path = kept.root / ".harness" / "memory" / name
     path.write_text(text)
     return path
 
 
-def index(kept: Kept) -> list[str]:
+def index(kept: RunMemory) -> list[str]:
     return [found.index() for found in kept.read()]
 
 
-def whats(kept: Kept) -> list[str]:
+def whats(kept: RunMemory) -> list[str]:
     return [f"{one.path.name}:{one.line} {one.what}" for found in kept.read() for one in memory_check.check(found)]
 
 
-def test_one_line_for_each_topic_by_name(kept: Kept) -> None:
+def test_one_line_for_each_topic_by_name(kept: RunMemory) -> None:
     own(kept, "zoo.md", "\n\n## Animals  here\n- a lion\n")
     own(kept, "editor.md", "Tabs, not spaces\n")
     theirs(kept, "deploy.md", "# How it is shipped\n")
@@ -56,10 +56,10 @@ def test_one_line_for_each_topic_by_name(kept: Kept) -> None:
 
 
 def test_no_folders_are_no_memory(tmp_path: Path) -> None:
-    assert index(Kept(tmp_path / "a", tmp_path / "b")) == ["", ""]
+    assert index(RunMemory(tmp_path / "a", tmp_path / "b")) == ["", ""]
 
 
-def test_hostile_files_are_one_clear_line_each(kept: Kept, tmp_path: Path) -> None:
+def test_hostile_files_are_one_clear_line_each(kept: RunMemory, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("the key")
     folder = kept.root / ".harness" / "memory"
@@ -98,7 +98,7 @@ def test_hostile_files_are_one_clear_line_each(kept: Kept, tmp_path: Path) -> No
         assert said in found, said
 
 
-def test_a_project_folder_that_leads_out_is_not_read(kept: Kept, tmp_path: Path) -> None:
+def test_a_project_folder_that_leads_out_is_not_read(kept: RunMemory, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a.md").write_text("# A\n")
     (kept.root / ".harness" / "memory").rmdir()
@@ -187,12 +187,12 @@ def test_however_much_is_added_nothing_is_said_twice(said: list[str]) -> None:
         assert lines.find(facts, lines.fact(words)) is not None, words
 
 
-def refused(kept: Kept, name: str, text: str, place: memory.Place = "person") -> str:
+def refused(kept: RunMemory, name: str, text: str, place: memory.Place = "person") -> str:
     folder = memory.folder_of(place, kept.root, kept.config_dir)
     return kept.vet(Path(os.path.realpath(folder)) / name, text.encode())
 
 
-def test_a_write_that_makes_memory_worse_is_refused_by_its_line(kept: Kept) -> None:
+def test_a_write_that_makes_memory_worse_is_refused_by_its_line(kept: RunMemory) -> None:
     own(kept, "editor.md", "# Editor\n\n- Tabs, not spaces.\n")
 
     assert refused(kept, "shell.md", "# Shell\n\n- fish\n") == ""
@@ -208,7 +208,7 @@ def test_a_write_that_makes_memory_worse_is_refused_by_its_line(kept: Kept) -> N
     assert refused(kept, "b.md", "# S\n- Fish\n- fish\n", "project").startswith("line 3")
 
 
-def test_what_a_person_left_there_may_stay(kept: Kept) -> None:
+def test_what_a_person_left_there_may_stay(kept: RunMemory) -> None:
     """Twice said, hidden and too large already: a change that adds none of it is taken, and one that mends it."""
     was = f"# E\n- fish\n- fish\n- a{TAG}\n" + "long words here\n" * 300
     own(kept, "e.md", was)
@@ -218,7 +218,7 @@ def test_what_a_person_left_there_may_stay(kept: Kept) -> None:
     assert "cannot be seen" in refused(kept, "e.md", was.replace("# E\n- fish", "# \u200bE"))
 
 
-def test_all_of_a_place_is_bounded(kept: Kept) -> None:
+def test_all_of_a_place_is_bounded(kept: RunMemory) -> None:
     for number in range(16):
         own(kept, f"t{number}.md", f"# T{number}\n" + "x" * 4_080)
 
@@ -226,8 +226,8 @@ def test_all_of_a_place_is_bounded(kept: Kept) -> None:
     assert refused(kept, "more.md", "# More\n", "project") == ""
 
 
-def test_bundled_skills_are_not_edited_in_place(kept: Kept) -> None:
+def test_bundled_skills_are_not_edited_in_place(kept: RunMemory) -> None:
     path = Path(os.path.realpath(bundled_dir())) / "commit" / "SKILL.md"
 
     assert f"copy it to {kept.config_dir / 'skills' / 'commit'}" in kept.vet(path, b"")
-    assert Kept(bundled_dir().parent, kept.config_dir).vet(path, b"") == ""
+    assert RunMemory(bundled_dir().parent, kept.config_dir).vet(path, b"") == ""

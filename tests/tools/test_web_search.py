@@ -12,7 +12,7 @@ from harness.caches.tool_outputs import Policy, ToolOutputs
 from harness.seam import Seam
 from harness.tools import web_search
 from harness.tools.base import Outcome, Tool
-from harness.workspace.searching import Engine
+from harness.workspace.search_providers import Engine
 from harness.workspace.web import Limits, Web
 from tests.tools.loopback import Loopback, Say, answer, moved, names
 

@@ -18,7 +18,7 @@ _PLACEHOLDER = re.compile(r"\$\{(PERSON_MEMORY|PROJECT_MEMORY|PERSON_SKILLS|SESS
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RunMemory:
     """root: the project's. config_dir: the person's own files."""
 
     root: Path

@@ -19,7 +19,7 @@ from harness.seam import Seam
 from harness.tools import web_fetch, web_search
 from harness.tools.base import Tool
 from harness.tools.output import Spill
-from harness.workspace.searching import Engine, Provider
+from harness.workspace.search_providers import Engine, Provider
 from harness.workspace.web import Web
 
 KEYS: Mapping[str, str] = {"brave": "BRAVE_API_KEY", "tavily": "TAVILY_API_KEY"}

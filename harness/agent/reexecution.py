@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
 
-from harness.agent.seen import SeenFiles
+from harness.agent.files_seen import SeenFiles
 from harness.audit.difference import short_diff
 from harness.conversation.blocks import Text, ToolCall
 from harness.conversation.canonical import Json

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.agent.family import sub_agents
 from harness.agent.session import Session
+from harness.agent.shared_ledger import sub_agents
 from harness.agent.totals import Totals
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
