@@ -7,14 +7,17 @@ the deepest position that is still alive of what stays, behind the very tools an
 from __future__ import annotations
 
 from harness.agent.session import Session
-from harness.conversation.history import PersonTurn
+from harness.conversation.history import Conversation, PersonTurn
 from harness.errors import JournalError, UsageError
 
 
 def turns(session: Session) -> tuple[PersonTurn, ...]:
     """The turns of the conversation as it is, oldest first: what undo steps over; of a compacted one, all."""
-    history = session.history
-    here = {history.origin(seq) for seq in (*history.compacted, *history.seqs)}
+    return _turns(session, session.history.conversation)
+
+
+def _turns(session: Session, of: Conversation) -> tuple[PersonTurn, ...]:
+    here = {session.history.origin(seq) for seq in (*of.compacted, *of.seqs)}
     return tuple(turn for turn in session.history.turns() if turn.seq in here)
 
 
@@ -33,7 +36,7 @@ def rewind(session: Session, seq: int) -> PersonTurn:
     before = session.history.before(seq)
     if turn is None or before is None:
         raise UsageError(f"there is no turn {seq} to go back to")
-    session.begin_epoch(f"rewind: to before record {seq}", *before)
+    session.begin_epoch(f"rewind: to before record {seq}", before.seqs, before.prefix)
     return turn
 
 
@@ -49,8 +52,14 @@ def undo(session: Session) -> PersonTurn:
     before = session.history.before(last.seq) if last else None
     if last is None or before is None:
         raise UsageError("there is no turn to undo")
-    session.begin_epoch(f"undo: turn {last.seq}", *before)
+    session.begin_epoch(f"undo: turn {last.seq}", before.seqs, before.prefix)
     return last
+
+
+def undone(session: Session) -> PersonTurn | None:
+    """The turn that a redo brings back; None where there is none to bring back."""
+    left = session.history.undone
+    return _turns(session, left[-1])[-1] if left else None
 
 
 def redo(session: Session) -> PersonTurn:
@@ -61,10 +70,11 @@ def redo(session: Session) -> PersonTurn:
         JournalError: as `rewind`.
     """
     check_whole(session)
-    if not session.history.undone:
+    if (turn := undone(session)) is None:
         raise UsageError("there is nothing to redo: no turn was undone since you last said something")
-    session.begin_epoch("redo", *session.history.undone[-1])
-    return turns(session)[-1]
+    left = session.history.undone[-1]
+    session.begin_epoch("redo", left.seqs, left.prefix)
+    return turn
 
 
 def check_whole(session: Session) -> None:

@@ -142,7 +142,7 @@ def _prepare(source: Path, folder: Path, seam: Seam, step: _Step, edit: str | No
         entries = session.history.entries
         last = next(entry for entry in reversed(entries) if entry.message.tag not in ("system_injected", "setting"))
         if last.message.tag == "person" and (before := session.history.before(last.seq)) is not None:
-            session.begin_epoch("fork: said anew from a recorded request", *before)
+            session.begin_epoch("fork: said anew from a recorded request", before.seqs, before.prefix)
             return (last.message.text if edit is None else edit), True
         if edit is not None:
             session.begin_epoch("fork: with another result", [*_replaced(session, last.seq, last.message, edit)])

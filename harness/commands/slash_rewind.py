@@ -46,16 +46,14 @@ async def undo(session: AppConversation, _: str = "") -> Stream:
 async def redo(session: AppConversation, _: str = "") -> Stream:
     """The last undo taken back; where there is none, the files that the last `/rewind` put back."""
     app = session.app
-    if not app.session.history.undone:
+    turn = rewind.undone(app.session)
+    if turn is None:
         restored = await app.checkpoints.redo(None)
         if restored is None:
             raise UsageError("there is nothing to redo: no turn was undone since you last said something")
         yield "the files are as before the last /rewind"
     else:
         rewind.check_whole(app.session)
-        turn = next(
-            turn for turn in reversed(app.session.history.turns()) if turn.seq in app.session.history.undone[-1][0]
-        )
         restored = await app.checkpoints.redo(turn.seq)
         rewind.redo(app.session)
         await app.session.sync()

@@ -28,8 +28,17 @@ MAY_HAVE_RUN = (
 Place = Literal["turn", "injected", "within"]
 """Where a message stands in a turn: it begins one, is told with the words that do, or belongs to it."""
 
-Conversation = tuple[tuple[int, ...], int]
-"""The records of its messages, and the record of the prefix that they stand behind."""
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The records of its messages, and the record of the prefix that they stand behind.
+
+    compacted: of a compacted one, the messages that the compaction replaced; empty for any other.
+    """
+
+    seqs: tuple[int, ...]
+    prefix: int
+    compacted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ class History:
     """The record of the prefix in force."""
     undone: list[Conversation] = field(default_factory=list)
     """The conversations that undo left, the last one last; a new message of the person forgets them."""
-    _kind: str = ""
+    _compacted: tuple[int, ...] = ()
     _past: list[Conversation] = field(default_factory=list)
     _places: dict[int, Place] = field(default_factory=dict)
     _origins: dict[int, int] = field(default_factory=dict)
@@ -133,12 +142,15 @@ class History:
             raise JournalError(f"message {lost[0]} of the conversation from here on is lost")
         here = {entry.seq: entry for entry in self.entries}
         entries = [here[seq] if seq in here else self._read(seq, self.fetch(seq)) for seq in seqs]
-        left, self._kind = (self.seqs, self.prefix), kind_of(reason)
-        match self._kind:
+        left, self._compacted = self.conversation, ()
+        match kind_of(reason):
             case "undo":
                 self.undone.append(left)
-            case "redo":
-                del self.undone[-1:]
+            case "redo" if self.undone:
+                self._compacted = self.undone.pop().compacted
+            case "compaction":
+                self._compacted = left.seqs
+                self.undone.clear()
             case _:
                 self.undone.clear()
         self._past.append(left)
@@ -165,27 +177,27 @@ class History:
 
     def turns(self) -> tuple[PersonTurn, ...]:
         """Every turn of the person that is part of the conversation or was before it was replaced, oldest first."""
-        known = sorted({self.origin(seq) for seq in chain(*(seqs for seqs, _ in self._past), self.seqs)})
+        known = sorted({self.origin(seq) for seq in chain(*(past.seqs for past in self._past), self.seqs)})
         begun = (seq for seq in known if self._places.get(seq) == "turn")
         return tuple(PersonTurn(seq, read_message(self.fetch(seq), self.blobs).text) for seq in begun)
 
     @property
-    def compacted(self) -> tuple[int, ...]:
-        """The conversation that the last compaction replaced; empty where the conversation is no compacted one."""
-        return self._past[-1][0] if self._past and self._kind == "compaction" else ()
+    def conversation(self) -> Conversation:
+        """As it is now."""
+        return Conversation(self.seqs, self.prefix, self._compacted)
 
     def before(self, seq: int) -> Conversation | None:
         """The conversation as it was before a person's words and the facts told with them; None where there are none.
 
         Of the conversations that held them, the latest, and the prefix that it had: thinking in it is bound to that.
         """
-        for seqs, prefix in ((self.seqs, self.prefix), *reversed(self._past)):
-            origins = [self.origin(one) for one in seqs]
+        for past in (self.conversation, *reversed(self._past)):
+            seqs, origins = past.seqs, [self.origin(one) for one in past.seqs]
             if seq in origins and self._places.get(seq) == "turn":
                 end = origins.index(seq)
                 while end > 0 and self._places[seqs[end - 1]] == "injected":
                     end -= 1
-                return seqs[:end], prefix
+                return Conversation(seqs[:end], past.prefix)
         return None
 
     def knows_call(self, call_id: str) -> bool:

@@ -375,6 +375,24 @@ def test_undo_and_rewind_reach_across_a_compaction(speaker: Begin) -> None:
     assert last.read == last.perfect_read > person.mainline[0].prompt_tokens
 
 
+@moves
+@pytest.mark.parametrize("back", [False, True], ids=["live", "resumed"])
+def test_a_compaction_that_left_no_turn_is_undone_and_redone(speaker: Begin, back: bool) -> None:
+    person = speaker(Worker())
+    person.say("x " * 30_000)
+    compact(person)
+    turn = rewind.turns(person.app.session)[-1]
+    for _ in range(2):  # undone again after it was redone
+        assert rewind.undo(person.app.session) == turn
+        if back:
+            person.come_back()
+        assert rewind.undone(person.app.session) == turn
+        assert rewind.redo(person.app.session) == turn
+    assert rewind.turns(person.app.session) == (turn,)
+    person.say("Go on.")
+    assert HEAD in str(person.mainline[-1].json)
+
+
 def test_idle_compaction_begins_before_the_ttl_ends_and_only_once(speaker: Begin) -> None:
     person = working(speaker, "claude-opus-4-8", 4)
     compaction = person.app.compaction

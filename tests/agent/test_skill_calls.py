@@ -103,7 +103,7 @@ def test_an_undo_takes_the_skill_and_the_words(speaker: Begin) -> None:
     before = person.app.session.history.before(seq)
 
     assert before is not None
-    assert before[0] == ()
+    assert before.seqs == ()
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,9 @@ class Reference:
     turns: Turns = ()
     frozen: Frozen = (0, 0)
     past: list[tuple[Turns, Frozen]] = field(default_factory=list)
-    undone: list[tuple[Turns, Frozen, Any]] = field(default_factory=list)
-    compacted: bool = False
-    """Whether the last replacement was a compaction."""
+    undone: list[tuple[Turns, Frozen, Turns, Any]] = field(default_factory=list)
+    compacted: Turns = ()
+    """Of a compacted conversation, the turns that the compaction replaced."""
     states: list[State] = field(default_factory=list)
     """Of the last step: as it began, then after each compaction."""
     folded: int = -1
@@ -107,7 +107,7 @@ class Reference:
     @property
     def last(self) -> int | None:
         """The turn that an undo takes; of a compacted conversation, also what the compaction took."""
-        here = (*(self.past[-1][0] if self.compacted else ()), *self.turns)
+        here = (*self.compacted, *self.turns)
         return max((turn.number for turn in here if turn.whole), default=None)
 
     # ------------------------------------------------------------------------------------------------- epochs
@@ -122,16 +122,16 @@ class Reference:
         raise AssertionError(f"there is no turn {number}")
 
     def undo(self, extra: Any) -> None:
-        left, number = (self.turns, self.frozen, extra), self.last
+        left, number = (self.turns, self.frozen, self.compacted, extra), self.last
         assert number is not None
         undone = [*self.undone, left]
         self.rewind(number)
         self.undone = undone
 
     def redo(self) -> Any:
-        (turns, frozen, extra), *earlier = reversed(self.undone)
+        (turns, frozen, compacted, extra), *earlier = reversed(self.undone)
         self._replace(turns, frozen)
-        self.undone = earlier[::-1]
+        self.undone, self.compacted = earlier[::-1], compacted
         return extra
 
     def clear(self, rule: int) -> None:
@@ -142,7 +142,7 @@ class Reference:
 
     def _replace(self, turns: Turns, frozen: Frozen) -> None:
         self.past.append((self.turns, self.frozen))
-        self.turns, self.frozen, self.undone, self.compacted = turns, frozen, [], False
+        self.turns, self.frozen, self.undone, self.compacted = turns, frozen, [], ()
 
     # ------------------------------------------------------------------------------------------------- the journal
 
@@ -211,8 +211,9 @@ class Reference:
                 turns[-1] = replace(turns[-1], pieces=(*turns[-1].pieces, piece))
             else:
                 turns.append(Turn(turn.number, (piece,), None, whole=turn.whole and _begins(turn, was)))
+        replaced = self.turns
         self._replace(tuple(turns), self._anew(rule))
-        self.compacted = True
+        self.compacted = replaced
 
 
 def archive_of(text: str) -> str:

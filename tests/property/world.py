@@ -359,7 +359,7 @@ class World:
         standing = branch.reference.redo()
         branch.begin_epoch()
         branch.standing = standing  # what was sent before the undo is sent again
-        rewind.redo(self.app.session)
+        assert rewind.redo(self.app.session).seq == branch.reference.last
         self.check()
 
     # ------------------------------------------------------------------------------------------- the project
