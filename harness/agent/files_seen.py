@@ -34,6 +34,11 @@ class SeenFiles:
             if answer in answers:
                 self._identities.update(seen)
 
+    def move(self, root: str, to: str) -> None:
+        """The workspace was copied: what was seen below `root` is what stands below `to`."""
+        self._by_answer = [(answer, _moved(seen, root, to)) for answer, seen in self._by_answer]
+        self._identities = dict(_moved(self._identities, root, to))
+
     def identity(self, path: str) -> str | None:
         """What identified the file's content when it was last read or written here; None where it never was."""
         return self._identities.get(path)
@@ -44,3 +49,8 @@ class SeenFiles:
             return self._blobs.get(identity)
         except JournalError:
             return None
+
+
+def _moved(seen: Mapping[str, str], root: str, to: str) -> Mapping[str, str]:
+    below = root.rstrip("/") + "/"
+    return {to + "/" + path.removeprefix(below) if path.startswith(below) else path: one for path, one in seen.items()}

@@ -113,8 +113,9 @@ class Scratch:
                 yield Ran(number, name, "left out", "no snapshot of the files was saved in this session")
                 continue
             if called.turn != turn:
-                turn, place = called.turn, self.folder / f"turn-{called.turn}"
+                before, turn, place = place, called.turn, self.folder / f"turn-{called.turn}"
                 place.mkdir(mode=0o700)
+                seen.move(str(before), str(place))
                 await self.snapshots.export(called.tree, place)
                 tools = self.tools(place, seen)
             yield await self._one(number, called, tools.get(name), place, seen)

@@ -14,6 +14,7 @@ from harness.commands import replay_execute, replay_from
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.canonical import Json
+from harness.errors import UsageError
 from harness.providers.catalog import Catalog
 from harness.replay import wording
 from harness.replay.verify import Report, verify
@@ -24,11 +25,16 @@ from harness.ui.plain import one_line
 FORMAT = 1
 """Version of the JSON form."""
 
+_LIVE = ("edit", "model", "effort", "verify")
+"""Flags that mean something with --from only."""
+
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
     parser = _parser()
     flags = parser.parse_args(arguments)
+    if flags.step is None and (unused := [name for name in _LIVE if getattr(flags, name) is not None]):
+        raise UsageError(f"--{unused[0]} needs --from K: the request to go on from")
     folder = folder_of(flags.id, seam)
     if flags.step is not None:
         way = replay_from.Way(

@@ -95,7 +95,8 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
         permission_mode=way.mode,
         allow=way.allow,
     )
-    end, totals = asyncio.run(_live(options, seam, words, person=tag_is_person))
+    moved = (str(root), str(there))
+    end, totals = asyncio.run(_live(options, seam, words, moved, person=tag_is_person))
     result: dict[str, Json] = {
         "session": folder_of_fork.name,
         "folder": str(folder),
@@ -159,8 +160,12 @@ def _replaced(session: Session, seq: int, message: Message, text: str) -> Iterat
     yield from (kept if one == seq else one for one in session.history.seqs)
 
 
-async def _live(options: Options, seam: Seam, words: str, *, person: bool) -> tuple[TurnEnded, Totals]:
+async def _live(
+    options: Options, seam: Seam, words: str, moved: tuple[str, str], *, person: bool
+) -> tuple[TurnEnded, Totals]:
+    """One turn in the fork. moved: the workspace, and its copy."""
     app = App(options, seam, _nobody)
+    app.session.seen.move(*moved)
     progress = PlainProgress(sys.stderr.write)
     before, end = app.session.totals, TurnEnded("failed", "", "it ended before the model answered")
     app.session.totals = Totals()
@@ -233,5 +238,6 @@ def lines(result: Mapping[str, Json]) -> Iterable[str]:
         yield f"file              {one_line(one['path'])}: {one['how']}"
     for name, title in names.items() if "verify" in result else ():
         checked = result["verify"][name]
-        yield f"check {title:11} exit {checked['exit_code']}: {one_line(checked['last_line'], 200)}"
+        said = f": {one_line(checked['last_line'], 200)}" if checked["last_line"] else ""
+        yield f"check {title:13} exit {checked['exit_code']}{said}"
     yield f"files             {one_line(result['folder'])}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Start
-from tests.e2e.lab import Lab, call
+from tests.e2e.lab import Lab, Script, call
 
 
 def brain(request: dict[str, Any]) -> Any:
@@ -93,3 +93,23 @@ def test_a_request_that_is_not_there_is_one_line(recorded: Lab) -> None:
 
     assert ran.code == 2
     assert ran.lines == ["harness: there is no request 9; this session has 3"]
+
+
+@pytest.mark.branches("the other way is a fork", times=1)
+def test_a_file_that_was_read_before_the_request_may_be_edited_after_it(lab: Lab, simulator: Start) -> None:
+    edit = call("edit", path="notes.txt", old="red", new="blue")
+    lab.url = simulator(Script([call("read", path="notes.txt")], [edit], "Done."), minimum=1).url
+    assert lab.run("-p", "Make it blue.").code == 0
+
+    found = went(lab, "--from", "2")
+
+    assert found["files"] == []
+    assert (Path(found["folder"]) / "other" / "notes.txt").read_text() == "the word is blue\n"
+
+
+@pytest.mark.parametrize("flags", [("--edit", "no"), ("--model", "opus"), ("--effort", "low"), ("--verify", "true")])
+def test_what_belongs_to_another_way_needs_the_request_it_goes_on_from(lab: Lab, flags: tuple[str, str]) -> None:
+    ran = lab.run("replay", "x", *flags)
+
+    assert ran.code == 2
+    assert ran.lines == [f"harness: {flags[0]} needs --from K: the request to go on from"]

@@ -87,3 +87,22 @@ def test_an_output_that_differs_is_told_with_its_place(lab: Lab, vendor: Start) 
     assert ran.code == 1
     assert "call 2 (shell) differs: at byte " in ran.out
     assert "run again         2 calls: 1 differs, 1 same" in ran.out
+
+
+def test_a_file_read_in_one_turn_may_be_edited_in_the_next(lab: Lab, vendor: Start) -> None:  # noqa: F811 - a fixture
+    vendor(
+        Script(
+            [call("read", path="notes.txt")],
+            [call("edit", path="notes.txt", old="one", new="two")],
+            "First turn done.",
+            [call("edit", path="notes.txt", old="two", new="three")],
+            "Second turn done.",
+        )
+    )
+    for words in (["-p", "first"], ["-c", "-p", "second"]):
+        assert lab.run(*words).code == 0
+
+    found = replayed(lab, "--execute")
+
+    assert [one["state"] for one in found["calls"]] == ["same"] * 3, found["calls"]
+    assert found["code"] == 0
