@@ -21,6 +21,14 @@ _SAFE = "/%:@!$&'()*+,;=~-._[]"
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_ISATAP = (0x5EFE, 0x02005EFE)
+_KEPT = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20")))
+"""Assigned to protocols, to relays and to documentation, which the standard library of some versions calls global.
+
+One cloud has its metadata at 192.0.0.192.
+"""
+
 _METADATA = frozenset({"168.63.129.16"})
 """Public by its number, and yet the platform's own (Azure); the others are link-local, private or shared."""
 
@@ -61,8 +69,10 @@ def parse(text: str) -> Target:
     text = text.strip()
     if len(text) > LONGEST:
         raise UsageError(f"the address has more than {LONGEST:,} characters")
-    if re.search(r"[\x00-\x20\x7f\\]", text):
-        raise UsageError("the address has blanks, control characters or backslashes in it; percent-encode them")
+    if re.search(r"[\x00-\x20\x7f\\\ud800-\udfff]", text):
+        raise UsageError(
+            "the address has blanks, control characters, backslashes or halves of characters in it; percent-encode them"
+        )
     scheme, found, _ = text.partition("://")
     if not found or scheme.lower() not in _PORTS:
         raise UsageError("the address must begin with https:// or http://; read files with read")
@@ -87,7 +97,11 @@ def joined(base: Target, location: str) -> Target:
     Raises:
         UsageError: nowhere that may be asked for.
     """
-    return parse(urljoin(base.url, location.strip()))
+    try:
+        # blanks are sent by many servers, and every browser encodes them
+        return parse(urljoin(base.url, location.strip(" ").replace(" ", "%20")))
+    except ValueError:
+        raise UsageError("the address is malformed") from None
 
 
 def host_of(netloc: str) -> str:
@@ -140,7 +154,10 @@ def public(address: str) -> bool:
         inner = found.ipv4_mapped or (ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _NAT64 else None)
         if inner is not None:
             return public(str(inner))
-        if found.sixtofour or found.teredo or found.is_site_local or found.scope_id:
+        hidden = found.sixtofour or found.teredo or (int(found) >> 32) & 0xFFFFFFFF in _ISATAP
+        if found not in _UNICAST or hidden or found.scope_id:
             return False
+    if any(found in network for network in _KEPT):
+        return False
     inside = found.is_multicast or found.is_reserved or found.is_unspecified or found.is_loopback or found.is_link_local
     return found.is_global and not inside and str(found) not in _METADATA
