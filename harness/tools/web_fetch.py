@@ -66,7 +66,7 @@ def make(web: Web, spill: Spill, outputs: ToolOutputs) -> Tool:
             )
             served = await outputs.through(lookup, lambda: _load(web, target), fresh=bool(args.get("fresh")))
         except (UsageError, WebFailed) as problem:
-            return error(one_line(str(problem), 600))
+            return error(foreign(one_line(str(problem), 600)))
         return _outcome(served.value, served.note, served.facts, spill)
 
     return Tool(SPEC, run, _subject)

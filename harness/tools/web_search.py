@@ -59,7 +59,7 @@ def make(web: Web, engine: Callable[[], Engine | None], outputs: ToolOutputs) ->
             )
             served = await outputs.through(lookup, lambda: _load(web, found, query, limit))
         except HarnessError as problem:
-            return error(one_line(str(problem), 600))
+            return error(foreign(one_line(str(problem), 600)))
         rows = served.value
         note = [f"[{served.note}]"] if served.note else []
         lines = [*note, "<results>", *map(_shown, range(1, len(rows) + 1), rows), "</results>"]

@@ -8,12 +8,15 @@ the name. No cookie, no user, no key of ours is sent; nothing is read beyond a l
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -25,6 +28,8 @@ USER_AGENT = f"harness/{__version__}"
 HOPS = 5
 TRIES = 3
 """Addresses of one name that are tried."""
+
+_MEDIA = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The IP addresses of a name. Raises OSError."""
@@ -132,9 +137,9 @@ class Web:
                     return await self._answer(target, response, wanted)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 if number == len(places):
-                    raise _failed(target, error) from error
+                    raise _failed(target, error, proxied=proxy is not None) from error
             except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError, zlib.error) as error:
-                raise _failed(target, error) from error
+                raise _failed(target, error, proxied=proxy is not None) from error
         raise WebFailed(f"{target.host} has no address", temporary=True)
 
     async def _places(self, target: Target, *, named: bool, proxied: bool) -> Sequence[str]:
@@ -161,14 +166,14 @@ class Web:
         proxy = of(f"{target.scheme}_proxy") or of("all_proxy")
         if not proxy or _bypassed(target, of("no_proxy")):
             return None
-        return proxy if "://" in proxy else f"http://{proxy}"
+        return _checked(proxy if "://" in proxy else f"http://{proxy}")
 
     @asynccontextmanager
     async def _sent(
         self, target: Target, place: str, proxy: str | None, headers: Mapping[str, str], body: bytes | None
     ) -> AsyncIterator[httpx2.Response]:
         # a client per hop: it has no cookie to give, and no connection that was made to anything else
-        verify = self.tls or httpx2.create_ssl_context()
+        verify = self.tls or _trusted()
         at = f"[{place}]" if ":" in place else place
         async with httpx2.AsyncClient(
             verify=verify, trust_env=False, proxy=proxy, timeout=self.limits.idle, follow_redirects=False
@@ -194,9 +199,10 @@ class Web:
 
     async def _answer(self, target: Target, response: httpx2.Response, wanted: Callable[[str], str]) -> Answer:
         status = response.status_code
-        media, _, rest = response.headers.get("content-type", "").partition(";")
-        media = media.strip().lower()
-        charset = rest.partition("charset=")[2].partition(";")[0].strip().strip("\"'").lower()
+        media, _, rest = response.headers.get("content-type", "").lower().partition(";")
+        # what is no media type is none: it is shown to the model
+        media = media.strip() if _MEDIA.fullmatch(media.strip()) else ""
+        charset = rest.partition("charset=")[2].partition(";")[0].strip().strip("\"'")
         if status in (301, 302, 303, 307, 308) and "location" in response.headers:
             try:
                 moved = joined(target, response.headers["location"])
@@ -216,16 +222,29 @@ class Web:
         # 47: a gzip or zlib header, whichever is there
         unpack = zlib.decompressobj(47) if coding not in ("identity", "") else None
         body, limit, came = bytearray(), self.limits.size, False
-        async for piece in response.aiter_raw():
-            came = True
-            body += piece if unpack is None else unpack.decompress(piece, limit + 1 - len(body))
-            if len(body) > limit:
-                return bytes(body[:limit]), False
-            if unpack is not None and unpack.eof:
-                break
+        async for raw in response.aiter_raw():
+            piece = raw
+            while piece:
+                if unpack is not None and unpack.eof:
+                    if not piece.startswith(b"\x1f"):
+                        break  # padding behind the end
+                    unpack = zlib.decompressobj(47)  # a gzip file may have several members
+                came = True
+                body += piece if unpack is None else unpack.decompress(piece, limit + 1 - len(body))
+                if len(body) > limit:
+                    return bytes(body[:limit]), False
+                piece = b"" if unpack is None else unpack.unused_data
         if unpack is not None and came and not unpack.eof:
             raise WebFailed("the compressed answer ends too early", temporary=True)
         return bytes(body), True
+
+
+def _trusted() -> ssl.SSLContext:
+    """Whom this machine trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` first, as everywhere else."""
+    try:
+        return httpx2.create_ssl_context()
+    except (OSError, ssl.SSLError):
+        raise WebFailed("the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read") from None
 
 
 ACCEPT = (
@@ -233,9 +252,25 @@ ACCEPT = (
 )
 
 
+def _checked(proxy: str) -> str:
+    """The same, where it is a proxy that can be used. Of it nothing but the scheme is told: it may hold a password."""
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in ("http", "https", "socks5", "socks5h") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise WebFailed("the proxy of the environment cannot be used: its address begins with http:// or https://")
+    if parts.scheme.startswith("socks") and find_spec("socksio") is None:
+        raise WebFailed("the environment names a SOCKS proxy: install the package socksio beside harness")
+    return proxy
+
+
 def _bypassed(target: Target, listed: str) -> bool:
     """Whether `no_proxy` names this host: itself, a domain above it, with or without a dot and a port, or "*"."""
     for entry in listed.lower().split(","):
+        if ":" in target.host and entry.strip().strip("[]") == target.host:
+            return True
         name, _, port = entry.strip().partition(":")
         name = name.removeprefix("*").removeprefix(".")
         if (not name and entry.strip() == "*") or (
@@ -245,9 +280,10 @@ def _bypassed(target: Target, listed: str) -> bool:
     return False
 
 
-def _failed(target: Target, error: BaseException) -> WebFailed:
+def _failed(target: Target, error: BaseException, *, proxied: bool) -> WebFailed:
     """One line on what happened, from the outside in."""
     cause: BaseException | None = error
+    there = f"the proxy for {target.place}" if proxied else target.place
     while cause is not None:
         match cause:
             case ssl.SSLCertVerificationError():
@@ -255,13 +291,13 @@ def _failed(target: Target, error: BaseException) -> WebFailed:
             case ssl.SSLError():
                 return WebFailed(f"no TLS connection to {target.host}: {(cause.reason or 'failed').lower()}")
             case ConnectionRefusedError():
-                return WebFailed(f"{target.place} refused the connection", temporary=True)
+                return WebFailed(f"{there} refused the connection", temporary=True)
             case httpx2.ProxyError():
                 return WebFailed(f"the proxy refused: {str(cause)[:60]}", temporary=True)
             case httpx2.TimeoutException():
-                return WebFailed(f"{target.place} did not answer in time", temporary=True)
+                return WebFailed(f"{there} did not answer in time", temporary=True)
             case zlib.error():
                 return WebFailed(f"{target.place} sent broken compressed data", temporary=True)
             case _:
                 cause = cause.__cause__ or cause.__context__
-    return WebFailed(f"the connection to {target.place} broke ({type(error).__name__})", temporary=True)
+    return WebFailed(f"the connection to {there} broke ({type(error).__name__})", temporary=True)

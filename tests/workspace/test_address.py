@@ -145,7 +145,7 @@ def test_every_reader_takes_what_is_accepted_for_the_same_place(scheme: str, res
     assert target.url.isprintable()
     for host, port in (
         (urlsplit(target.url).hostname, urlsplit(target.url).port),
-        (httpx2.URL(target.url).host, httpx2.URL(target.url).port),
+        (httpx2.URL(target.url).raw_host.decode("ascii").strip("[]"), httpx2.URL(target.url).port),
     ):
         assert host == target.host
         assert port in (target.port, None)
