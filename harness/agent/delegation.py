@@ -11,6 +11,7 @@ from typing import Literal
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import clean
 from harness.conversation.events import TurnEnded
+from harness.conversation.history import ELSEWHERE
 from harness.knowledge.skills import SkillText
 from harness.tools.base import Effect
 from harness.tools.output import Spill, bound, plain
@@ -25,7 +26,6 @@ WORDS = 600
 HARMLESS = frozenset({"read", "grep", "glob", "todo", "ask_user", "invoke_skill", "web_search", "web_fetch"})
 """Tools that change nothing by themselves; what a skill within a skill does is bound by both."""
 
-ELSEWHERE = "(This call belongs to the one who called you; its result is there, not here.)"
 LAST_WORDS = (
     "[The limit of turns is reached: no tool is run any more. Write your report now, from what you have found so far, "
     "and say what is missing.]"

@@ -59,10 +59,12 @@ class Recorded:
     requests: dict[int, Mapping[str, Json]] = field(default_factory=dict)
     kin: bool = False
     """Whether it is a fork or has forks, whose bills its own requests may rest on."""
+    began_it: str = ""
+    """The call that it was just born for, as a sub-agent that goes on with its caller's conversation; or ""."""
     projections: dict[str, Projection] = field(default_factory=dict)
     _models: dict[str, Mapping[str, Json]] = field(default_factory=dict)
     _messages: dict[int, Mapping[str, Json]] = field(default_factory=dict)
-    _refrozen: dict[int, FrozenPrefix] = field(default_factory=dict)
+    _prefixes: dict[int, FrozenPrefix] = field(default_factory=dict)
     _groups: dict[tuple[str, int], list[Record]] = field(default_factory=dict)
     _sent: dict[str, tuple[Sent, int]] = field(default_factory=dict)
     history: History = field(init=False)
@@ -84,21 +86,23 @@ class Recorded:
         data = record.data
         if record.kind in ("message", "kept"):
             self._messages[record.seq] = data
+            self.began_it = ""
         self.history.apply(record)
         self.efforts.apply(record)
         match record.kind:
             case "session":
                 self.about, self.version = data, str(data.get("version", ""))
             case "prefix":
-                self.prefix = read_prefix(data, self.blobs)
+                self._prefixes[record.seq] = self.prefix = read_prefix(data, self.blobs)
             case "refrozen":
-                self._refrozen[record.seq] = read_prefix(data, self.blobs)
+                self._prefixes[record.seq] = read_prefix(data, self.blobs)
             case "wire_prefix":
                 self.wire_prefixes[data["profile"]] = read_prefix(data, self.blobs)
             case "epoch":
                 self._begin(data)
             case "forked" | "born" | "subagent":
                 self.kin = True
+                self.began_it = str(data["call_id"]) if data.get("context") == "fork" and "caller" in data else ""
             case "model":
                 self._models[data["model"]], self.version = data, data["version"]
             case "rendering":
@@ -122,7 +126,7 @@ class Recorded:
         self.epochs.append(data["reason"])
         self.kin = self.kin or "parent" in data
         if "prefix" in data:
-            self.prefix = self._refrozen[data["prefix"]]
+            self.prefix = self._prefixes[data["prefix"]]
             self.wire_prefixes.clear()
         if "prefix" in data or "messages" in data:
             self.projections.clear()

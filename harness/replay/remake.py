@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.conversation.blocks import Block, Image, Message, Text, Thinking, ToolCall, Usage
+from harness.conversation.blocks import Block, Image, Message, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.conversation.canonical import Json, decode, digest, encode
-from harness.conversation.history import History
+from harness.conversation.history import ELSEWHERE, History
 from harness.conversation.journal import Blobs
 from harness.conversation.request import FrozenPrefix
 from harness.conversation.stored import fetch, read_block, read_message, read_usage, write_usage
@@ -28,7 +28,12 @@ from harness.providers.offline import Form, events
 from harness.replay.divergence import Divergence, block, value
 from harness.tools.output import Spill, entered
 
-_SKILL = re.compile(r"Skill (?:added|changed): ([a-z0-9-]+) \((.*?)\); invoke_skill can use it\.")
+_ANNOUNCED = re.compile(
+    r"(?:Skill|Memory) (?:added|changed): ([a-z0-9/-]+) \((.{0,5000}?)\); "
+    r"(?:invoke_skill can use|the skill recall reads) it\."
+)
+_CONTEXT_BYTES = 64 * 1024
+"""Of a session context, more than any has: what is announced in it is looked for in so much of it."""
 
 
 # ------------------------------------------------------------------------------------------------------- prefix
@@ -72,12 +77,20 @@ def _name(tool: bytes) -> str:
 
 
 def message(
-    data: Mapping[str, Json], history: History, answer: Answered | None, blobs: Blobs, number: int
+    data: Mapping[str, Json], history: History, answer: Answered | None, blobs: Blobs, began_it: str = ""
 ) -> Iterator[Divergence]:
-    """A message that is about to be added. answer: the stream it came in. number: its place, from 1."""
+    """A message that is about to be added.
+
+    Args:
+        answer: the stream it came in.
+        began_it: the call that began a sub-agent, of which this is the first message, behind its caller's conversation.
+    """
     found = read_message(data, blobs)
-    where = f"message {number}"
+    where = f"message {len(history.entries) + 1}"
     match found.tag:
+        case "results" if began_it:
+            why = "its caller's calls, and the one that began it, are others"
+            yield from _blocks(where, found, _taken_over(found, history, began_it), why)
         case "results" if (healing := history.healing()) is not None:
             why = "the results of the calls, as they were journaled when they finished, are others"
             yield from _blocks(where, found, healing, why)
@@ -89,6 +102,18 @@ def message(
             pass
 
 
+def _taken_over(found: Message, history: History, began_it: str) -> Message:
+    """What a sub-agent is told instead of the results of its caller's calls.
+
+    That of the call that began it is its task, the skill's text, which stands nowhere else in its journal.
+    """
+    own = {block.call_id: block for block in found.blocks if isinstance(block, ToolResult)}
+    elsewhere = (Text(ELSEWHERE),)
+    task = own[began_it].content if began_it in own else elsewhere
+    calls = (call.id for call in history.open_calls())
+    return Message("results", tuple(ToolResult(one, task if one == began_it else elsewhere) for one in calls))
+
+
 def kept(data: Mapping[str, Json], of: Mapping[str, Json], blobs: Blobs, seq: int) -> Iterator[Divergence]:
     """A message that a compaction kept: the one it stands for, without thinking."""
     whole = read_message(of, blobs)
@@ -97,9 +122,9 @@ def kept(data: Mapping[str, Json], of: Mapping[str, Json], blobs: Blobs, seq: in
 
 
 def _context(where: str, found: Message, facts: Mapping[str, Json], told: Mapping[str, Json]) -> Iterator[Divergence]:
-    """The texts of skills that were announced are taken from the message itself: the journal has them nowhere else."""
+    """What was said of skills and memory is taken from the message itself: the journal has it nowhere else."""
     known = {**facts, "today": dt.date.fromisoformat(facts["today"]), "dirs": tuple(facts["dirs"])}
-    made = context_message(Facts(**known), told, dict(_SKILL.findall(found.text)))
+    made = context_message(Facts(**known), told, dict(_ANNOUNCED.findall(found.text[:_CONTEXT_BYTES])))
     why = "the session context that its facts give is another"
     if made is None:
         yield Divergence(f"{where} block 1", "nothing had changed since it was last told", why)

@@ -175,8 +175,7 @@ class _Verifier:
             case "prefix" | "refrozen":
                 yield from remake.prefix(data, blobs, made_here=self._made_here)
             case "message":
-                number = len(recorded.history.entries) + 1
-                yield from remake.message(data, recorded.history, self._answer, blobs, number)
+                yield from remake.message(data, recorded.history, self._answer, blobs, recorded.began_it)
                 for one in data["blocks"] if data["tag"] == "answer" else ():
                     if one["is"] == "call":
                         self._calls[one["id"]] = one["name"]

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness.agent.delegation import ELSEWHERE, REPORT_BYTES
+from harness.agent.delegation import REPORT_BYTES
 from harness.agent.subagents import DEPTH, TURNS
 from harness.conversation.events import Event, Progress, ToolFinished
+from harness.conversation.history import ELSEWHERE
 from harness.simulator import said
 from tests.delegating import FORK, FRESH, WRITER, Brain, call, children, done, records, results, skill, tool
 from tests.speaker import Speaker

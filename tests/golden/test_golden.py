@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from harness.agent.delegation import ELSEWHERE, LAST_WORDS, Delegation, briefing, report
+from harness.agent.delegation import LAST_WORDS, Delegation, briefing, report
 from harness.app import App
 from harness.conversation.canonical import encode
 from harness.conversation.events import TurnEnded
+from harness.conversation.history import ELSEWHERE
 from harness.conversation.journal import read_records
 from harness.conversation.request import CacheRules, LedgerEntry, Line, Request
 from harness.prompt.context import Facts, context_message

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.agent.delegation import ELSEWHERE
+from harness.conversation.history import ELSEWHERE
 from harness.simulator import said
 from tests.delegating import FORK, FRESH, Brain, call, done, results, skill, tool
 from tests.speaker import Speaker

@@ -1,0 +1,90 @@
+"""Whatever a session does, its requests can be made again from its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.agent import rewind
+from harness.conversation.lines import read_records
+from harness.providers.catalog import Catalog
+from harness.replay.verify import Report, verify
+from tests.delegating import FORK, FRESH, Brain, call, children, skill, tool
+from tests.replay.eventful import recorded
+from tests.speaker import Script, Speaker
+
+Begin = Callable[..., Speaker]
+
+
+def proved(folder: Path) -> Report:
+    """A report of a session that is equal, with requests."""
+    report = verify(folder, Catalog.load())
+    assert report.equal, (report.found, report.damage)
+    assert report.requests == report.bodies > 0
+    return report
+
+
+def test_everything_at_once(tmp_path: Path) -> None:
+    with recorded(tmp_path) as (session, fork):
+        kinds = {record.kind for record in read_records(session / "journal.jsonl")}
+        reasons = [
+            r.data["reason"].partition(":")[0] for r in read_records(session / "journal.jsonl") if r.kind == "epoch"
+        ]
+        wires = {r.data["wire"] for r in read_records(session / "journal.jsonl") if r.kind == "request"}
+        sub_agents = sorted((session / "agents").iterdir())
+
+        assert kinds >= {"kept", "refrozen", "wire_prefix", "subagent", "setting", "unsent", "rendering", "model"}
+        assert reasons == ["start", "compaction", "undo", "redo", "rewind", "clear"]
+        assert wires == {"anthropic", "openai-responses", "openai-chat"}
+        assert proved(session).requests >= 30
+        assert proved(fork).requests > proved(session).requests
+        assert len(sub_agents) >= 4
+        for folder in sub_agents:
+            proved(folder)
+
+
+@pytest.mark.moves_prefix("a cleared conversation, and going back to the one before it", times=2)
+def test_what_is_gone_back_to_stands_behind_its_own_system_blocks(speaker: Begin) -> None:
+    person = speaker(Script("One."), minimum=1)
+    person.say("one")
+    turn = rewind.turns(person.app.session)[0]
+    (person.project / "AGENTS.md").write_text("Always write in teal.\n")
+    person.app.clear()
+    person.say("two")
+    rewind.rewind(person.app.session, turn.seq)
+    person.say("three")
+
+    assert proved(person.folder).requests == 3
+
+
+@pytest.mark.branches("each sub-agent speaks on its caller's line", times=3)
+def test_sub_agents_that_go_on_with_their_callers_conversation(speaker: Begin) -> None:
+    caller = [tool("glob", pattern="*"), call("look", "alpha"), call("part", "beta"), call("look", "gamma")]
+    tasks = {name: (f"{name} found it.",) for name in ("alpha", "beta", "gamma")}
+    person = speaker(Brain([caller], tasks), minimum=1)
+    skill(person.project, "look", FORK)
+    skill(person.project, "part", FRESH)
+    person.say("Look.")
+
+    proved(person.folder)
+    assert len(children(person)) == 3
+    for folder in children(person):
+        proved(folder)
+
+
+def test_a_memory_that_is_announced_with_its_title(speaker: Begin) -> None:
+    person = speaker(Script("One.", "Two."), minimum=1)
+    person.say("one")
+    memory = person.project.parent / "home" / ".config" / "harness" / "memory"
+    memory.mkdir()
+    (memory / "editor.md").write_text("# How Ada (a person) edits\n- Tabs.\n")
+    (memory / "zebra.md").write_text("# Stripes; the skill recall reads them\n")
+    (person.project / ".harness" / "memory").mkdir(parents=True)
+    (person.project / ".harness" / "memory" / "releases.md").write_text("# Releases\n")
+    skill(person.project, "deploy", "")
+    person.say("two")
+
+    assert "Memory added: person/editor (How Ada" in person.app.session.history.entries[-3].message.text
+    assert proved(person.folder).requests == 2
