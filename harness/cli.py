@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         metavar="TASK",
-        help="do this task and exit; stdin is appended",
+        help="do this task and exit; stdin is appended. With -c or -r and no TASK: go on with a turn that was cut off",
     )
     flags.add_argument(
         "-c", "--continue", dest="continue_last", action="store_true", help="go on with the last session here"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.agent.answer_ends import AnswerEnds
 from harness.agent.file_history import FileHistory
 from harness.agent.files_seen import SeenFiles
 from harness.agent.renderings import Renderings
@@ -46,6 +47,7 @@ class Session:
         """What is known of each model that was asked, as journaled."""
         self.seen = SeenFiles(journal.blobs)
         self.files = FileHistory()
+        self.ends = AnswerEnds()
         self.totals = Totals()
         self.about: dict[str, Json] = {}
         self.sent: dict[str, tuple[Sent, int]] = {}
@@ -207,6 +209,7 @@ class Session:
         data = record.data
         self.history.apply(record)
         self.files.apply(record)
+        self.ends.apply(record)
         self.efforts.apply(record)
         match record.kind:
             case "session":

@@ -12,7 +12,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, best_match
 
-from harness.agent.loop import Agent
+from harness.agent.resumption import resume_turn
+from harness.agent.undoable import UndoableAgent
 from harness.conversation.canonical import Json, decode, encode
 from harness.conversation.events import Event, Notice, TurnEnded
 from harness.errors import SchemaNotMet, UsageError
@@ -24,7 +25,7 @@ MAX_SCHEMA_BYTES = 32 * 1024
 class StructuredTask:
     """One task whose last answer must be JSON. Iterate `run`; then read `value`."""
 
-    def __init__(self, agent: Agent, schema: Mapping[str, Json]) -> None:
+    def __init__(self, agent: UndoableAgent, schema: Mapping[str, Json]) -> None:
         self._agent = agent
         self._schema = schema
         self._validator = Draft202012Validator(schema)
@@ -33,14 +34,19 @@ class StructuredTask:
     async def run(self, task: str) -> AsyncIterator[Event]:
         """The task's events; its last one is `TurnEnded`.
 
+        Args:
+            task: "" for the rest of a turn that was cut off.
+
         Raises:
             SchemaNotMet: the answer was still invalid after its repairs.
         """
+        schema = encode(dict(self._schema)).decode("utf-8")
         instruction = (
-            "The final answer to the next message must be one JSON value and nothing else, no prose and no code fence, "
-            f"valid against this JSON Schema: {encode(dict(self._schema)).decode('utf-8')}"
+            f"The final answer{' to the next message' if task else ''} must be one JSON value and nothing else, no "
+            f"prose and no code fence, valid against this JSON Schema: {schema}"
         )
-        events = self._agent.turn(task, injected=(instruction,))
+        agent = self._agent
+        events = agent.turn(task, injected=(instruction,)) if task else resume_turn(agent, instruction)
         for repair in range(REPAIRS + 1):
             end: TurnEnded | None = None
             async for event in events:
@@ -59,7 +65,7 @@ class StructuredTask:
             if repair < REPAIRS:
                 yield Notice(f"the answer does not meet the schema ({problem}); asking again")
                 words = f"That answer is not valid: {problem}. Answer again with the JSON value only."
-                events = self._agent.turn(words, tag="program")
+                events = agent.turn(words, tag="program")
         raise SchemaNotMet(f"the answer does not meet --json-schema after {REPAIRS} repairs: {problem}")
 
     def _problem(self, text: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from harness.agent.resumption import resume_turn
 from harness.app import App, Options
 from harness.audit.report import Summary
 from harness.commands.proposal import Proposal
@@ -97,6 +98,14 @@ class AppConversation:
         async for event in self.app.before_turn():
             yield event
         async with aclosing(self._turn(text)) as events:
+            async for event in events:
+                yield event
+
+    async def resume_turn(self) -> AsyncGenerator[Event]:
+        """The rest of a turn that was cut off; as `run`."""
+        async for event in self.app.before_turn():
+            yield event
+        async with aclosing(resume_turn(self.app.agent)) as events:
             async for event in events:
                 yield event
 

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.agent.resumption import cut_turn, resume_turn
 from harness.agent.structured import StructuredTask, check_schema
 from harness.app import App
 from harness.audit.report import Summary, hit_rate
@@ -73,9 +74,9 @@ _NAMES: dict[type[Any], str] = {
 def main(flags: argparse.Namespace, seam: Seam) -> int:
     """Run one task; gives the exit code."""
     schema = _schema(flags.json_schema)
-    task = _task(flags.task)
+    task = _task(flags.task, goes_on=flags.continue_last or flags.resume is not None)
     app = App(options(flags, seam), seam, _nobody)
-    return OneShot(app, flags.output_format, schema).run(task)
+    return OneShot(app, flags.output_format, schema, kept=not flags.no_session).run(task)
 
 
 async def _nobody(_question: Question) -> None:
@@ -83,10 +84,11 @@ async def _nobody(_question: Question) -> None:
 
 
 class OneShot:
-    """One task of one app, to the end."""
+    """One task of one app, to the end. kept: another run can go on with the session."""
 
-    def __init__(self, app: App, output: str, schema: dict[str, Any] | None) -> None:
+    def __init__(self, app: App, output: str, schema: dict[str, Any] | None, *, kept: bool) -> None:
         self._app = app
+        self._kept = kept
         self._output = output
         self._schema = schema
         self._progress = PlainProgress(sys.stderr.write)
@@ -111,7 +113,7 @@ class OneShot:
             turn.result()
             code = EXIT[self._end.reason]
         except asyncio.CancelledError:
-            code = self._ended(TurnEnded("interrupted", "", "interrupted; the session can go on with -c"))
+            code = self._ended(TurnEnded("interrupted", "", "interrupted"))
         except HarnessError as failure:
             code = self._ended(TurnEnded("failed", "", str(failure)), failure.exit_code)
         finally:
@@ -159,7 +161,8 @@ class OneShot:
         async for event in self._app.before_turn():
             yield event
         if self._schema is None:
-            async for event in self._app.agent.turn(task):
+            agent = self._app.agent
+            async for event in agent.turn(task) if task else resume_turn(agent):
                 yield event
             return
         structured = StructuredTask(self._app.agent, self._schema)
@@ -191,11 +194,17 @@ class OneShot:
             sys.stdout.write(visible(end.text).rstrip("\n") + "\n")
             sys.stdout.flush()
         if end.reason != "done":
-            sys.stderr.write(f"harness: {one_line(end.detail)}\n")
+            way_on = f"; go on with it: harness -r {session.journal.id} -p" if self._resumable else ""
+            sys.stderr.write(f"harness: {one_line(end.detail)}{way_on}\n")
         if self._missed:
             sys.stderr.write(f"harness: {one_line(self._missed)}\n")
         if summary.requests:
             sys.stderr.write(summary.line(session.journal.id) + "\n")
+
+    @property
+    def _resumable(self) -> bool:
+        """Whether another run can go on where this one was cut off."""
+        return self._kept and cut_turn(self._app.session) is not None
 
     def _result(self, code: int, summary: Summary) -> dict[str, Any]:
         session, end = self._app.session, self._end
@@ -207,6 +216,7 @@ class OneShot:
             "exit_code": code,
             "answer": end.text,
             "session": session.journal.id,
+            "resumable": self._resumable,
             "model": self._app.model.id,
             "requests": [_response(event) for event in self._responses],
             "totals": {
@@ -287,8 +297,11 @@ def _schema(path: str | None) -> dict[str, Any] | None:
         raise UsageError(f"--json-schema {path}: {error.strerror}") from error
 
 
-def _task(words: str) -> str:
-    """The task, with piped input behind it.
+def _task(words: str, *, goes_on: bool) -> str:
+    """The task, with piped input behind it; "" for the rest of a turn that was cut off.
+
+    Args:
+        goes_on: with a session that there is.
 
     Raises:
         UsageError: there is nothing to do.
@@ -296,6 +309,8 @@ def _task(words: str) -> str:
     piped = _piped()
     text = f"{words}\n\n{piped}" if piped.strip() and words.strip() else words if words.strip() else piped
     if not text.strip():
+        if goes_on:
+            return ""
         raise UsageError('the task is empty: harness -p "task"')
     return text
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.agent.resumption import cut_turn
 from harness.app import App
 from harness.commands.conversation import AppConversation
 from harness.commands.sessions_list import in_order, list_row
@@ -93,6 +94,8 @@ def gone_on(app: App) -> Iterator[str]:
         yield f"session {session.journal.id} goes on; requests so far: {requests}"
         said = [entry.message.text for entry in session.history.entries if entry.message.tag == "person"]
         yield from [f"last said: {one_line(said[-1], 200)}"] if said else []
+        if (cut := cut_turn(session)) is not None:
+            yield f"{one_line(str(cut), 200)}; go on with it: /continue"
     for warning in session.journal.warnings():
         yield f"! {warning}"
     if not app.model.known:

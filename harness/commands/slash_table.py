@@ -40,6 +40,7 @@ def table(session: AppConversation) -> Table:
         "rewind": Command(
             "/rewind [N] [conversation|files]", "the turns, or go back to before one", on(slash_rewind.back), "always"
         ),
+        "continue": Command("/continue", "go on with a turn that was cut off", on(_continue), "always"),
         "compact": Command("/compact [WISH]", "sum up what was said; keep WISH above all", on(_compact), "always"),
         "clear": Command("/clear", "begin with an empty conversation, in the same session", on(_clear), "always"),
         "cost": Command("/cost", "what the session cost", on(_cost)),
@@ -71,6 +72,10 @@ def _effort(session: AppConversation, level: str) -> Shown:
 
 async def _change_effort(session: AppConversation, level: str) -> Stream:
     yield one_line(await session.app.change_effort(level) or f"effort {level} it is already")
+
+
+def _continue(session: AppConversation, _: str) -> Stream:
+    return session.resume_turn()
 
 
 def _compact(session: AppConversation, wish: str) -> Stream:

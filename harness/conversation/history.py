@@ -30,6 +30,9 @@ ELSEWHERE = "(This call belongs to the one who called you; its result is there, 
 Place = Literal["turn", "injected", "within"]
 """Where a message stands in a turn: it begins one, is told with the words that do, or belongs to it."""
 
+Fate = Literal["done", "may have run", "not run"]
+"""What became of a call that a crash or an interruption left open."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -215,21 +218,27 @@ class History:
                 return entry.message.calls
         return ()
 
+    def fates(self) -> tuple[tuple[ToolCall, Fate], ...]:
+        """The open calls, and what became of each: its result reached the journal, or its intent did, or neither."""
+        return tuple((call, self._fate(call.id)) for call in self.open_calls())
+
+    def _fate(self, call_id: str) -> Fate:
+        if call_id in self._done:
+            return "done"
+        return "may have run" if call_id in self._intents else "not run"
+
     def healing(self) -> Message | None:
         """The results to append for calls that a crash or an interruption left open; None where there are none.
 
         A result that reached the journal is used; a call whose intent did may have run; any other was not run.
         """
-        calls = self.open_calls()
-        if not calls:
-            return None
-        return Message("results", tuple(self._healed(call) for call in calls))
+        results = tuple(self._healed(call.id, fate) for call, fate in self.fates())
+        return Message("results", results) if results else None
 
-    def _healed(self, call: ToolCall) -> ToolResult:
-        if call.id in self._done:
-            return self._done[call.id]
-        text = MAY_HAVE_RUN if call.id in self._intents else INTERRUPTED
-        return ToolResult(call.id, (Text(text),), is_error=True)
+    def _healed(self, call_id: str, fate: Fate) -> ToolResult:
+        if fate == "done":
+            return self._done[call_id]
+        return ToolResult(call_id, (Text(MAY_HAVE_RUN if fate == "may have run" else INTERRUPTED),), is_error=True)
 
 
 def kind_of(reason: str) -> str:

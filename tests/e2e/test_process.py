@@ -255,7 +255,7 @@ def test_signal_during_a_tool(number: signal.Signals, lab: Lab, vendor: Start, f
     sim = vendor(Script([call("shell", command=command), call("read", path="pid")], "fine"))
     arguments = ("-p", "hello", "--permission-mode", "yolo")
     fork = forked.start(lab, *arguments)
-    wait_for((lab.project / "pid2").exists)
+    wait_for(lambda: (lab.project / "pid2").exists() and (lab.project / "pid2").read_text().strip())
     begun = time.monotonic()
     fork.signal(number)
     ran = fork.end()

@@ -22,9 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.conversation.lines import Reader, Record
+from harness.providers.catalog import Catalog
+from harness.replay.verify import verify
 from tests.e2e.lab import Forks, Lab, Ran, Remote, call, forks, simulator_process
 
 KILLS_PER_SESSION = 6
+ENDED = 2
+"""The exit code where a turn that was to go on had ended."""
+
 BEGUN = ["session", "prefix", "epoch"]
 """The records without which a session never began: `-c` passes over it."""
 
@@ -98,6 +103,7 @@ SCENARIOS = (
         window=24_000,
     ),
 )
+_CATALOG = Catalog.load(None)
 SUMMARY = "# Task\nRead the large files, one after the other.\n# Next\nGo on. " * 4
 
 
@@ -111,6 +117,7 @@ class Report:
     finished: int = 0
     torn: int = 0
     resumes: int = 0
+    continued: int = 0
     requests: int = 0
     compactions: int = 0
     by_scenario: Counter[str] = field(default_factory=Counter)
@@ -119,6 +126,7 @@ class Report:
     refused: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    unproved: list[str] = field(default_factory=list)
 
     @property
     def failures(self) -> list[str]:
@@ -129,6 +137,7 @@ class Report:
             "refused": self.refused,
             "prefix moved": self.moved,
             "journal changed": self.changed,
+            "not proved by replay": self.unproved,
         }
         return [f"{name}: {text}" for name, texts in found.items() for text in texts]
 
@@ -141,11 +150,13 @@ class Report:
                 f"  came too late           {self.finished}",
                 f"  torn tails              {self.torn}",
                 f"resumes                   {self.resumes}, requests {self.requests}, compactions {self.compactions}",
+                f"  of the same turn        {self.continued}",
                 f"acknowledged, lost        {len(self.lost)}",
                 f"unresumable               {len(self.unresumable)}",
                 f"refused by the vendor     {len(self.refused)}",
                 f"prefix moved              {len(self.moved)}",
                 f"written records changed   {len(self.changed)}",
+                f"sessions not proved       {len(self.unproved)}",
                 *self.failures,
             )
         )
@@ -199,12 +210,13 @@ class Torture:
             )
         return lab
 
-    def start(self, lab: Lab, scenario: Scenario, *flags: str) -> Any:
-        """Begin a run."""
+    def start(self, lab: Lab, scenario: Scenario, *flags: str, words: str | None = None) -> Any:
+        """Begin a run. words: the task, the scenario's by default; "": go on with a turn that was cut off."""
         for name in ("stdout", "stderr"):
             (lab.folder / name).write_text("")  # a run may be killed before it does so itself
-        words = ("-p", f"scenario {scenario.name}", "--permission-mode", "yolo", "--output-format", "stream-json")
-        return self._forked.start(lab, *words, *flags, *scenario.flags)
+        task = f"scenario {scenario.name}" if words is None else words
+        rest = ("--permission-mode", "yolo", "--output-format", "stream-json", *flags, *scenario.flags)
+        return self._forked.start(lab, "-p", task, *rest)
 
     def wait_for_moment(self, scenario: Scenario, journal: Path | None) -> None:
         """Sleep until a random moment: of time, or (in the middle of a write, with luck) of the journal's growth."""
@@ -251,7 +263,7 @@ class _Session:
                 self._report.unbegun += 1
                 continue
             self._acknowledged(records)
-            ended = self._torture.start(self._lab, self._scenario, "-c").end()
+            ended = self._resume(number)
             self._report.resumes += 1
             self._hear(ended)
             if ended.code != 0:
@@ -259,6 +271,18 @@ class _Session:
             if (records := self._look("resume")) is not None:
                 self._acknowledged(records)
         self._vendor()
+        self._replay()
+
+    def _resume(self, number: int) -> Ran:
+        """Every other time the rest of the turn that was killed, where there is a rest; else another turn."""
+        ran: Ran
+        if number % 2:
+            ran = self._torture.start(self._lab, self._scenario, "-c", words="").end()
+            if ran.code != ENDED or "nothing to go on with" not in ran.err:
+                self._report.continued += 1
+                return ran
+        ran = self._torture.start(self._lab, self._scenario, "-c").end()
+        return ran
 
     def _kill(self, number: int) -> Ran:
         flags = ("-c",) if number and self._journal() else ()
@@ -322,6 +346,11 @@ class _Session:
                 self._say(self._report.lost, f"{what}: {heard}, in the journal {kept}")
         if missing := self._finished_calls - done:
             self._say(self._report.lost, f"results of {sorted(missing)}")
+
+    def _replay(self) -> None:
+        """Every request of the session can be made again from its journal."""
+        if (journal := self._journal()) is not None and not (report := verify(journal.parent, _CATALOG)).equal:
+            self._say(self._report.unproved, f"{report.found or report.damage}, {report.unproved} requests")
 
     def _vendor(self) -> None:
         """Nothing was refused, and every request extended the one before it."""

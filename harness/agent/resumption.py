@@ -1,0 +1,89 @@
+"""A turn that did not come to its end: told apart from one that did, said in words, and gone on with.
+
+Invariant: going on only appends. Results that reached the journal are used as they are, a call that may have run is
+said to the model, nothing is run again by itself, and what the person said is not said again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from harness.agent import compaction
+from harness.agent.session import Session
+from harness.agent.undoable import UndoableAgent
+from harness.conversation.blocks import Message, Text
+from harness.conversation.events import Event
+from harness.conversation.history import Fate
+from harness.errors import UsageError
+
+GO_ON = "Your last answer was cut off. Go on."
+
+
+@dataclass(frozen=True, slots=True)
+class CutTurn:
+    """The last turn, where it did not come to its end.
+
+    step: the model call, counted from the person's words, at which it goes on or whose calls were left open.
+    calls: the tools of the last answer whose results are not part of the conversation yet, and what became of each.
+    """
+
+    step: int
+    calls: tuple[tuple[str, Fate], ...]
+
+    def __str__(self) -> str:
+        told = (f"{_named([name for name, fate in self.calls if fate == one])} {one}" for one in _TOLD)
+        fates = "; ".join(text for text in told if not text.startswith(" "))
+        return f"the last turn was cut off at step {self.step}" + (f": {fates}" if fates else "")
+
+
+_TOLD: tuple[Fate, ...] = ("done", "may have run", "not run")
+
+
+def cut_turn(session: Session) -> CutTurn | None:
+    """The last turn, where it was cut off: by a crash, a signal, a limit, a failure; None where it ended."""
+    history = session.history
+    entries = [e for e in history.entries if e.message.tag not in ("system_injected", "setting")]
+    if not entries or session.ends.refused:
+        return None
+    last = entries[-1]
+    match last.message.tag:
+        case "answer" if not last.message.calls and not history.dropped and not _is_cut(session, last.seq):
+            return None
+        case "program" if last.seq < history.begun and not last.message.text.endswith(compaction.GO_ON):
+            return None  # the summary of a turn that had ended
+        case _:
+            pass
+    calls = tuple((call.name, fate) for call, fate in history.fates())
+    return CutTurn(session.ends.answers + (last.message.tag != "answer"), calls)
+
+
+def _is_cut(session: Session, seq: int) -> bool:
+    return session.ends.cut(session.history.origin(seq))
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(f"{names.count(name)} {name}" if names.count(name) > 1 else name for name in dict.fromkeys(names))
+
+
+async def resume_turn(agent: UndoableAgent, instruction: str = "") -> AsyncGenerator[Event]:
+    """The rest of a turn that was cut off; its last event is `TurnEnded`.
+
+    Args:
+        instruction: said to the model before it goes on; "" for nothing but what it must know.
+
+    Raises:
+        UsageError: no turn was cut off.
+        HarnessError: as `Agent.turn`.
+    """
+    session = agent.session
+    if cut_turn(session) is None:
+        raise UsageError(f"nothing to go on with: the last turn of session {session.journal.id} came to its end")
+    session.heal()
+    told = [GO_ON] if session.history.entries[-1].message.tag == "answer" else []
+    if text := " ".join(filter(None, [*told, instruction])):
+        session.add(Message("program", (Text(text),)))
+    async with aclosing(agent.checkpoints.around(agent.go_on())) as events:
+        async for event in events:
+            yield event

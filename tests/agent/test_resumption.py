@@ -1,0 +1,148 @@
+"""When a turn counts as cut off, and that going on extends the line on every wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.agent import rewind
+from harness.agent.resumption import cut_turn, resume_turn
+from harness.conversation.events import ResponseDone, TextDelta, ToolFinished, TurnEnded
+from harness.errors import UsageError
+from harness.providers.catalog import Catalog
+from harness.replay.verify import verify
+from harness.simulator import Answer
+from tests.agent.test_compaction import Worker, compact, moves, run, working
+from tests.agent.test_rewind import LOOK, MODELS
+from tests.speaker import Script, Speaker
+
+Begin = Callable[..., Speaker]
+
+
+def cut(person: Speaker) -> str:
+    found = cut_turn(person.app.session)
+    return str(found) if found else ""
+
+
+def go_on(person: Speaker) -> TurnEnded:
+    end = run(person, resume_turn(person.app.agent))[-1]
+    assert isinstance(end, TurnEnded)
+    return end
+
+
+def nothing_was_lost(person: Speaker) -> None:
+    last = person.everything[-1]
+    assert last.read == last.perfect_read, last.explain
+    assert set(person.verdicts()[1:]) <= {"hit", "not told"}
+    person.leave()
+    assert verify(person.folder, Catalog.load(None)).equal
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_on_every_wire_it_goes_on_behind_open_calls(speaker: Begin, model: str) -> None:
+    person = speaker(Script(LOOK, LOOK, LOOK, "All looked at."), model=model, **MODELS[model])
+    person.say("Look thrice.", until=lambda event: isinstance(event, ResponseDone) and event.number == 2)
+    person.come_back()
+    assert cut(person) == "the last turn was cut off at step 2: 3 glob not run"
+
+    end = go_on(person)
+
+    assert (end.reason, end.text) == ("done", "All looked at.")
+    assert cut(person) == ""
+    assert [entry.message.tag for entry in person.app.session.history.entries if entry.message.tag == "person"] == [
+        "person"
+    ]
+    nothing_was_lost(person)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_on_every_wire_it_goes_on_behind_a_cut_answer(speaker: Begin, model: str) -> None:
+    long = Answer(tuple({"text": f"Part {n}. "} for n in range(20)), delay=0.01)
+    person = speaker(Script(LOOK, long, "The rest."), model=model, **MODELS[model])
+    first: list[bool] = []
+
+    def begun(event: Any) -> bool:
+        first.extend([True] if isinstance(event, ResponseDone) else [])
+        return bool(first) and isinstance(event, TextDelta) and bool(event.text.strip())
+
+    person.say("Tell.", until=begun)
+    person.come_back()
+    assert cut(person) == "the last turn was cut off at step 2"
+
+    assert go_on(person).text == "The rest."
+    assert "Your last answer was cut off. Go on." in str(person.everything[-1].json)
+    nothing_was_lost(person)
+
+
+def test_results_that_are_there_are_used(speaker: Begin) -> None:
+    person = speaker(Script(LOOK, "Seen."))
+    seen: list[str] = []
+
+    def second(event: Any) -> bool:
+        seen.extend([event.call_id] if isinstance(event, ToolFinished) else [])
+        return len(seen) == 2
+
+    person.say("Look.", until=second)
+    person.come_back()
+    assert cut(person) == "the last turn was cut off at step 1: 2 glob done; glob not run"
+    assert go_on(person).text == "Seen."
+    done = [record.data["result"] for record in person.records("tool_done")]
+    results = next(e.message for e in person.app.session.history.entries if e.message.tag == "results").blocks
+    assert len(done) == 2
+    assert [block.is_error for block in results].count(False) == 2  # type: ignore[union-attr]
+    nothing_was_lost(person)
+
+
+def test_words_behind_a_cut_turn_need_no_going_on(speaker: Begin) -> None:
+    person = speaker(Script(LOOK, "Other things."))
+    person.say("Look.", until=lambda event: isinstance(event, ResponseDone))
+    person.come_back()
+    assert person.answer("Do other things.") == "Other things."
+    assert cut(person) == ""
+    with pytest.raises(UsageError, match="came to its end"):
+        go_on(person)
+
+
+def test_after_a_compaction_and_a_clear_nothing_is_cut(speaker: Begin) -> None:
+    person = working(speaker, "claude-opus-4-8")
+    compact(person)
+    assert cut(person) == ""
+    person.come_back()
+    assert cut(person) == ""
+    person.app.clear()
+    assert cut(person) == ""
+
+
+@moves
+def test_a_cut_turn_that_is_compacted_is_still_cut(speaker: Begin) -> None:
+    brain = Worker()
+    person = working(speaker, "claude-opus-4-8", brain=brain)
+    person.say("Please work on.", until=lambda event: isinstance(event, ToolFinished))
+    compact(person)
+    assert cut(person).startswith("the last turn was cut off at step ")
+    person.come_back()
+    assert cut(person).startswith("the last turn was cut off at step ")
+    assert go_on(person).reason == "done"
+
+
+def test_what_is_undone_is_not_cut_and_what_is_redone_is(speaker: Begin) -> None:
+    person = speaker(Script("One.", LOOK, "Two."))
+    person.say("One?")
+    person.say("Two?", until=lambda event: isinstance(event, ResponseDone))
+    was = cut(person)
+    assert was
+    rewind.undo(person.app.session)
+    assert cut(person) == ""
+    rewind.redo(person.app.session)
+    person.come_back()
+    assert cut(person) == was
+    assert go_on(person).text == "Two."
+
+
+def test_an_empty_session_has_nothing_to_go_on_with(speaker: Begin) -> None:
+    person = speaker(Script())
+    with pytest.raises(UsageError, match="nothing to go on with"):
+        go_on(person)
+    assert not person.everything

@@ -1,0 +1,42 @@
+"""`/continue` on a real PTY: a session whose program was killed in the middle of a turn."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.simulator import Simulator
+from tests.e2e.lab import Script, call
+from tests.ui.conftest import Sit
+
+Start = Callable[..., Simulator]
+YOLO = ("--permission-mode", "yolo")
+
+
+def test_a_killed_turn_goes_on(simulator: Start, sit: Sit, tmp_path: Path) -> None:
+    vendor = simulator(
+        Script(
+            [call("shell", command="echo 1 >> log")],
+            [call("shell", command="echo 2 >> log; touch ready; sleep 60"), call("write", path="b", content="b")],
+            [call("shell", command="echo 3 >> log")],
+            "all is done",
+        )
+    )
+    it = sit(vendor, *YOLO, columns=120)
+    it.type("three steps\r")
+    it.until(lambda _: (tmp_path / "project" / "ready").exists())
+    os.kill(it.process.pid, signal.SIGKILL)
+    it.process.wait(10)
+
+    again = sit(vendor, *YOLO, "-c", columns=120)
+    again.until("the last turn was cut off at step 2: shell may have run; write not run; go on with it: /continue")
+    again.type("/continue\r")
+    again.until("all is done")
+    assert (tmp_path / "project" / "log").read_text().split() == ["1", "2", "3"]
+    again.until(lambda it: it.shown("read "))
+    again.type("/continue\r")
+    again.until("nothing to go on with: the last turn of session")
+    again.type("/quit\r")
+    assert again.end() == 0
