@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from harness.agent.resumption import resume_turn
+from harness.agent.resumption import cut_turn, resume_turn
 from harness.app import App, Options
 from harness.audit.report import Summary
 from harness.commands.proposal import Proposal
@@ -92,6 +92,11 @@ class AppConversation:
         """See `Conversation`."""
         totals = self.app.session.totals
         return Summary(totals.requests, totals.usage, totals.cost, totals.served)
+
+    @property
+    def resumable(self) -> bool:
+        """See `Conversation`."""
+        return cut_turn(self.app.session) is not None
 
     async def run(self, text: str) -> AsyncGenerator[Event]:
         """See `Conversation`."""

@@ -31,6 +31,10 @@ class Conversation(Protocol):
     def summary(self) -> Summary:
         """What the session was billed so far, earlier runs of it included."""
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the last turn was cut off, so that `/continue` goes on with it."""
+
     def run(self, text: str) -> AsyncGenerator[Event]:
         """One turn; its last event is `TurnEnded`. Cancelling the task that iterates it stops the turn.
 

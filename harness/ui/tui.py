@@ -277,6 +277,8 @@ class Terminal:
         except HarnessError as error:
             end = "failed"
             self._events.error(str(error))
+        if end != "done" and self._code is None and self._conversation.resumable:
+            self._events.say(["/continue goes on with it"], "dim")
         self._status.end()
         self._turn = None
         if self._code is None:

@@ -31,6 +31,7 @@ class Orders:
         self._queue: list[str] = []
         self.session_id, self.model, self.mode = "20260101-000000-test", "anthropic/test", "ask"
         self.summary = Summary(1, Usage(10, 30), 0.5)
+        self.resumable = False
         self.commands: dict[str, slash.Command] = {
             "cost": slash.Command("/cost", "the cost", lambda _: ["cost"]),
             "cache": slash.Command("/cache", "the cache", lambda _: ["cache"]),

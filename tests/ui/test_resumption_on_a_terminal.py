@@ -7,7 +7,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.simulator import Simulator
+import pytest
+
+from harness.simulator import Fault, Simulator
 from tests.e2e.lab import Script, call
 from tests.ui.conftest import Sit
 
@@ -40,3 +42,21 @@ def test_a_killed_turn_goes_on(simulator: Start, sit: Sit, tmp_path: Path) -> No
     again.until("nothing to go on with: the last turn of session")
     again.type("/quit\r")
     assert again.end() == 0
+
+
+@pytest.mark.refusals("a fault that the test asks for")
+def test_a_stopped_turn_and_a_failed_one_go_on(simulator: Start, sit: Sit) -> None:
+    vendor = simulator(Script([call("shell", command="sleep 60")], "and done"))
+    it = sit(vendor, *YOLO, columns=120)
+    it.type("go\r")
+    it.until("sleep 60")
+    it.type("\x03")
+    it.until("/continue goes on with it")
+    vendor.fault(Fault("status", status=400, message="no such field"))
+    it.type("/continue\r")
+    it.until("no such field")
+    it.until(lambda it: it.glass.text.count("/continue goes on with it") == 2)
+    it.type("/continue\r")
+    it.until("and done")
+    it.type("/quit\r")
+    assert it.end() == 0
