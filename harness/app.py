@@ -265,7 +265,7 @@ class App:
         """The effort of the model in use, and what is wanted besides."""
         found, wanted = settings.in_force(self.session, self.model), self.session.efforts.wanted
         waits = f"; {wanted} from the next compaction on" if wanted not in (None, found) else ""
-        return (found or "the model's own") + waits
+        return (found or "the model's default") + waits
 
     def switch(self, name: str) -> None:
         """Go on with another model, between two turns; the model left behind keeps its line, and its cache lives on.

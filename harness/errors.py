@@ -37,6 +37,7 @@ Invariant: whatever leaves the program as a failure is a `HarnessError`, and its
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 
@@ -96,9 +97,19 @@ class StorageFull(JournalError):
 
 def storage_error(error: OSError, path: Path) -> StorageFull:
     """What the person is told when the state folder cannot be written."""
-    return StorageFull(
-        f"cannot write {path}: {error.strerror}; free space or set XDG_STATE_HOME to a folder that can be written"
-    )
+    return StorageFull(f"cannot write {path}: {error.strerror}; {remedy(error, 'XDG_STATE_HOME')}")
+
+
+def remedy(error: OSError, variable: str) -> str:
+    """What to do about a folder that cannot be written. variable: the one that names another folder."""
+    elsewhere = f"set {variable} to a folder that can be written"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"free space or {elsewhere}"
+        case errno.EACCES | errno.EPERM:
+            return f"give yourself write permission there, or {elsewhere}"
+        case _:
+            return elsewhere
 
 
 class ProviderError(HarnessError):

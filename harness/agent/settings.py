@@ -45,9 +45,14 @@ class Effect:
         return f"{what} are written again: {'an unknown price' if self.price is None else f'about {money(self.price)}'}"
 
 
+def levels(model: Model) -> tuple[str, ...]:
+    """The efforts that may be asked of a model; none where it has none to set."""
+    return _USUAL if model.efforts is None else model.efforts
+
+
 def check(model: Model, level: str) -> None:
     """Refuse an effort that the model does not have. Raises UsageError."""
-    known = _USUAL if model.efforts is None else model.efforts
+    known = levels(model)
     if not known:
         raise UsageError(f"{model.id} has no effort to set")
     if level not in known:

@@ -27,6 +27,7 @@ from harness.agent.settings import settled
 from harness.agent.tool_runner import Permit, ToolRunner
 from harness.agent.totals import Totals
 from harness.agent.turn import Answer, Channel, ModelCall
+from harness.audit.report import counted
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import (
     Event,
@@ -312,7 +313,7 @@ class _Work:
 
     def _shown(self, session: Session, before: Totals) -> str:
         spent = subagent_sessions.spent(session.totals, before)
-        return f"{self._end} after {spent.requests} requests"
+        return f"{self._end} after {counted(spent.requests, 'request')}"
 
     def _ended(self, caller: Session, session: Session) -> None:
         """Count it in with its caller, and say so."""

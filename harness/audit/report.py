@@ -28,6 +28,11 @@ def money(usd: float | None) -> str:
     return "unknown" if usd is None else f"${usd:.4f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Like "1 request", "2,345 requests"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def tokens(count: int) -> str:
     """Like "12,345"."""
     return f"{count:,}"
@@ -50,12 +55,13 @@ class Summary:
     cost: float | None
     served: int = 0
 
-    def line(self, session: str) -> str:
-        """One line for the end of a run."""
+    def line(self, session: str = "") -> str:
+        """One line for the end of a run. session: its id, where it is kept."""
         usage = self.usage
-        counted = f"{tokens(usage.prompt)} tokens in, {tokens(usage.output)} out"
+        sizes = f"{tokens(usage.prompt)} tokens in, {tokens(usage.output)} out"
         if self.requests > self.served and not usage.prompt:
-            counted = "this server counts no tokens"
+            sizes = "this server counts no tokens"
         rate = percent(hit_rate(usage))
         kept = f", {self.served} from the response cache" if self.served else ""
-        return f"{self.requests} requests{kept} · {counted} · hit {rate} · {money(self.cost)} · session {session}"
+        total = f"{counted(self.requests, 'request')}{kept} · {sizes} · hit {rate} · {money(self.cost)}"
+        return f"{total} · session {session}" if session else total

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.audit.book import Book, Row, SubAgent, read_book
-from harness.audit.report import clock, hit_rate, tokens
+from harness.audit.report import clock, counted, hit_rate, tokens
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.lines import Reader
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="print it as JSON (docs/cache.md)")
     forms.add_argument("--html", metavar="FILE", help="write a picture of it as one page without scripts or network")
-    parser.add_argument("--misses", action="store_true", help="list only the requests that read less than they could")
+    parser.add_argument("--misses", action="store_true", help="leave out the requests that were full hits")
     flags = parser.parse_args(arguments)
     folder = _folder(flags.id, seam)
     reader = Reader(folder / "journal.jsonl")
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
         sys.stdout.write(json.dumps(as_json(folder.name, book, damage), ensure_ascii=True) + "\n")
     elif flags.html:
         _write(Path(flags.html), page(folder.name, book, damage))
-        sys.stdout.write(f"{one_line(flags.html)}: {len(book.rows)} requests of session {folder.name}\n")
+        sys.stdout.write(f"{one_line(flags.html)}: {counted(len(book.rows), 'request')} of session {folder.name}\n")
     else:
         sys.stdout.write("".join(f"{line}\n" for line in table(folder.name, book, damage, misses=flags.misses)))
     return 0

@@ -19,7 +19,7 @@ from pathlib import Path
 from harness import __version__
 from harness.commands.doctor_findings import Finding
 from harness.config import config_dir
-from harness.errors import HarnessError
+from harness.errors import HarnessError, remedy
 from harness.seam import Seam
 
 LEAST_FREE = 100
@@ -107,7 +107,7 @@ def state(folder: Path, mounts: Path = MOUNTS, least: int = LEAST_FREE) -> Itera
         free = shutil.disk_usage(folder).free // (1024 * 1024)
     except OSError as error:
         text = f"{folder} cannot be written: {error.strerror}"
-        yield Finding("bad", what, text, "free space, or set XDG_STATE_HOME to a folder that can be written")
+        yield Finding("bad", what, text, remedy(error, "XDG_STATE_HOME"))
         return
     if not locks:
         text = f"{folder}: file locks do not work there"

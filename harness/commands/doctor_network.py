@@ -66,11 +66,11 @@ def settings(seam: Seam, model: str | None) -> Settings:
         parse_rules(config.allow)
         findings.append(Finding("ok", "settings", ", ".join(config.sources) or "none, so the defaults"))
     except (HarnessError, OSError) as error:
-        findings.append(Finding("bad", "settings", str(error), "mend that line"))
+        findings.append(Finding("bad", "settings", str(error), "fix that line"))
     try:
         catalog = Catalog.load(config_dir(environment))
     except HarnessError as error:
-        findings.append(Finding("bad", "catalog", str(error), "mend that line"))
+        findings.append(Finding("bad", "catalog", str(error), "fix that line"))
     try:
         used = catalog.find(config.model)
         findings.append(_model(used))
@@ -82,8 +82,9 @@ def settings(seam: Seam, model: str | None) -> Settings:
 def _model(model: Model) -> Finding:
     if model.known:
         return Finding("ok", "model", model.id)
-    text = f"{model.id} is not in the catalog: careful defaults, unknown price"
-    return Finding("note", "model", text, "tell its facts in catalog.toml beside config.toml")
+    return Finding(
+        "note", "model", model.unknown, "if the name is right, put its facts into catalog.toml beside config.toml"
+    )
 
 
 def routes(found: Settings, environment: Mapping[str, str]) -> list[Route]:

@@ -60,7 +60,7 @@ def _farewell(conversation: AppConversation, *, resumable: bool) -> None:
     if not conversation.summary.requests:
         return
     try:
-        print(conversation.summary.line(conversation.session_id))
+        print(conversation.summary.line(conversation.session_id if resumable else ""))
         if resumable:
             print(f"go on with it: harness -r {conversation.session_id}")
         sys.stdout.flush()

@@ -24,6 +24,8 @@ from harness.seam import Seam
 from harness.ui.plain import one_line
 from harness.workspace import files
 
+_WHOSE: dict[memory.Place, str] = {"person": "yours", "project": "this project's"}
+
 _ABOUT = """\
 harness memory [list]              the topics, yours and this project's, and where their files are
 harness memory show NAME           one of them
@@ -64,7 +66,8 @@ def _places(flags: argparse.Namespace) -> tuple[memory.Place, ...]:
 def _list(flags: argparse.Namespace, root: Path, own: Path) -> int:
     for place in _places(flags):
         found = memory.read_place(place, root, own)
-        print(f"{place}: {one_line(str(found.folder))}{f' is not read: {found.problem}' if found.problem else ''}")
+        state = f" is not read: {found.problem}" if found.problem else "" if found.topics else " (nothing yet)"
+        print(f"{_WHOSE[place]}: {one_line(str(found.folder))}{state}")
         for topic in found.topics:
             print(f"  {one_line(topic.line.removeprefix('- '), 400)}")
     return 0
@@ -80,7 +83,7 @@ def _show(flags: argparse.Namespace, root: Path, own: Path) -> int:
                 if topic.size > memory.MAX_FILE_BYTES:
                     print(f"[cut: {topic.size - memory.MAX_FILE_BYTES:,} more bytes in {one_line(str(topic.path))}]")
                 return 0
-    raise UsageError(f"no topic `{flags.name}`; harness memory list shows those there are")
+    raise UsageError(f"no topic `{flags.name}`; `harness memory` lists them")
 
 
 def _add(flags: argparse.Namespace, root: Path, own: Path) -> int:

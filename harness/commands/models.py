@@ -65,7 +65,7 @@ def _explain(arguments: Sequence[str], seam: Seam) -> int:
     if flags.json:
         _print_json(_as_json(model) | {"facts": {fact.name: [fact.value, fact.origin] for fact in facts}})
         return 0
-    title = model.id if model.known else f"{model.id}: not in the catalog; careful defaults, unknown price"
+    title = model.unknown or model.id
     _table(
         f"{title}\n{caching_words(model.caching)}",
         ("from", "fact", "value"),

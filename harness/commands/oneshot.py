@@ -157,7 +157,7 @@ class OneShot:
         for warning in (*self._app.session.journal.warnings(), *problems(self._app)):
             yield Notice(warning)
         if not self._app.model.known:
-            yield Notice(f"{self._app.model.id} is not in the catalog: careful defaults, unknown price")
+            yield Notice(self._app.model.unknown)
         async for event in self._app.before_turn():
             yield event
         if self._schema is None:
@@ -199,7 +199,7 @@ class OneShot:
         if self._missed:
             sys.stderr.write(f"harness: {one_line(self._missed)}\n")
         if summary.requests:
-            sys.stderr.write(summary.line(session.journal.id) + "\n")
+            sys.stderr.write(summary.line(session.journal.id if self._kept else "") + "\n")
 
     @property
     def _resumable(self) -> bool:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from harness.audit.report import counted
 from harness.commands import replay_execute, replay_from
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
@@ -131,7 +132,8 @@ def as_json(report: Report) -> Mapping[str, Json]:
 def lines(report: Report) -> Iterator[str]:
     """The text form."""
     also = f", {report.side} of them side requests" if report.side else ""
-    yield f"session {report.session}: {report.requests} requests made again and equal{also}"
+    made = counted(report.requests, "request")
+    yield f"session {report.session}: {made} made again and equal{also}"
     yield f"bodies            {report.bodies} by the digest of the very bytes that were sent"
     if report.bodies < report.requests:
         yield "                  the others by their blocks, markers and settings: their journal has no such digest"

@@ -21,6 +21,7 @@ from harness.agent.reexecution import Called, calls_of
 from harness.agent.session import Session
 from harness.agent.totals import Totals
 from harness.app import App, Options
+from harness.audit.report import counted
 from harness.commands.replay_execute import scratch_for
 from harness.config import state_dir
 from harness.conversation.blocks import Message, Text, ToolResult
@@ -230,9 +231,10 @@ def lines(result: Mapping[str, Json]) -> Iterable[str]:
     for name, title in names.items():
         made = result[name]
         usd = "unknown" if made["cost_usd"] is None else f"${made['cost_usd']:.4f}"
+        calls = counted(made["requests"], "request")
         yield (
-            f"{title:17} {made['requests']} requests, {made['prompt_tokens']:,} tokens in, {made['read_tokens']:,} "
-            f"read from cache, {made['output_tokens']:,} out, {usd}"
+            f"{title:17} {calls}, {made['prompt_tokens']:,} tokens in, {made['read_tokens']:,} read from cache, "
+            f"{made['output_tokens']:,} out, {usd}"
         )
     for one in result["files"]:
         yield f"file              {one_line(one['path'])}: {one['how']}"

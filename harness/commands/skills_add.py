@@ -85,7 +85,7 @@ def agreed(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("nobody is here to be asked; --yes does it without asking")
+        raise UsageError("there is no terminal to ask on; look at it, then add --yes")
     sys.stdout.write(f"{one_line(question)} [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

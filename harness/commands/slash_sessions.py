@@ -99,7 +99,7 @@ def gone_on(app: App) -> Iterator[str]:
     for warning in session.journal.warnings():
         yield f"! {warning}"
     if not app.model.known:
-        yield f"! {app.model.id} is not in the catalog: careful defaults, unknown price"
+        yield f"! {app.model.unknown}"
 
 
 def rename(session: AppConversation, title: str) -> Sequence[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from harness.agent.settings import levels
 from harness.commands import slash_rewind, slash_sessions
 from harness.commands.conversation import AppConversation
 from harness.ui import figures
@@ -26,47 +27,55 @@ def table(session: AppConversation) -> Table:
 
     kept = slash_sessions.Kept(session)
     return {
-        "model": Command("/model [NAME]", "show the model, or go on with another one", on(_model), "with argument"),
+        "model": Command("/model [NAME]", "show the model, or switch to another", on(_model), "with argument"),
         "effort": Command(
             "/effort [LEVEL]",
-            "show how hard the model tries, or change it: asks first where the cache would not survive it",
+            "show how hard the model tries, or change it; asks first if that costs cache",
             on(_effort),
             "with argument",
         ),
         "undo": Command(
-            "/undo", "undo the last turn, in the conversation and in the files", on(slash_rewind.undo), "always"
+            "/undo", "undo the last turn, in the conversation and the files", on(slash_rewind.undo), "always"
         ),
         "redo": Command("/redo", "take the last undo back", on(slash_rewind.redo), "always"),
         "rewind": Command(
-            "/rewind [N] [conversation|files]", "the turns, or go back to before one", on(slash_rewind.back), "always"
+            "/rewind [N] [conversation|files]",
+            "list the turns, or go back to before turn N",
+            on(slash_rewind.back),
+            "always",
         ),
         "continue": Command("/continue", "go on with a turn that was cut off", on(_continue), "always"),
-        "compact": Command("/compact [WISH]", "sum up what was said; keep WISH above all", on(_compact), "always"),
-        "clear": Command("/clear", "begin with an empty conversation, in the same session", on(_clear), "always"),
-        "cost": Command("/cost", "what the session cost", on(_cost)),
-        "cache": Command("/cache", "what was read from cache, and why not more", on(_cache)),
-        "sessions": Command("/sessions", "the last sessions here", kept.show, "always"),
-        "resume": Command(
-            "/resume [N|ID]", "go on with another session: its number there, or its id", kept.go_on, "always"
+        "compact": Command(
+            "/compact [WHAT]", "sum up the conversation so far; keep WHAT above all", on(_compact), "always"
         ),
-        "fork": Command("/fork", "go on in a copy; this session stays as it is", kept.fork, "always"),
+        "clear": Command("/clear", "start with an empty conversation, in the same session", on(_clear), "always"),
+        "cost": Command("/cost", "what this session cost", on(_cost)),
+        "cache": Command("/cache", "what was read from the prompt cache, and why not more", on(_cache)),
+        "sessions": Command("/sessions", "the last sessions in this folder", kept.show, "always"),
+        "resume": Command(
+            "/resume [N|ID]", "continue another session: its number in /sessions, or its id", kept.go_on, "always"
+        ),
+        "fork": Command("/fork", "continue in a copy; this session stays as it is", kept.fork, "always"),
         "rename": Command("/rename TITLE", "give this session a title", on(slash_sessions.rename)),
-        "export": Command("/export FILE", "this session as .md, .json or .html", on(slash_sessions.export), "always"),
+        "export": Command(
+            "/export FILE", "save this session as .md, .json or .html", on(slash_sessions.export), "always"
+        ),
     }
 
 
 def _model(session: AppConversation, name: str) -> Sequence[str]:
     if not name:
-        return [f"{session.app.model.id}; another one: /model NAME"]
+        return [f"{session.app.model.id}; change it with /model NAME (`harness models` lists them)"]
     session.app.switch(name)
     model = session.app.model
-    known = "" if model.known else "; it is not in the catalog: careful defaults, unknown price"
-    return [f"going on with {one_line(model.id)}{known}"]
+    return [f"going on with {one_line(model.id)}", *([f"! {one_line(model.unknown)}"] if model.unknown else [])]
 
 
 def _effort(session: AppConversation, level: str) -> Shown:
     if not level:
-        return [f"{session.app.effort}; another one: /effort LEVEL"]
+        known = levels(session.app.model)
+        change = f"change it with /effort {'|'.join(known)}" if known else "this model has no other"
+        return [f"{session.app.effort}; {change}"]
     return _change_effort(session, level)
 
 

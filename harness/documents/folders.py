@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config import cache_dir, data_dir
-from harness.errors import DocumentError
+from harness.errors import DocumentError, remedy
 from harness.workspace import files
 
 
@@ -48,9 +48,7 @@ def folders(environment: Mapping[str, str]) -> Folders:
 
 def unwritable(error: OSError, folder: Path, variable: str) -> DocumentError:
     """What the person is told when one of the folders cannot be written."""
-    return DocumentError(
-        f"cannot write {folder}: {files.reason(error)}; free space or set {variable} to a folder that can be written"
-    )
+    return DocumentError(f"cannot write {folder}: {files.reason(error)}; {remedy(error, variable)}")
 
 
 @contextlib.contextmanager

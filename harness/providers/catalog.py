@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -262,7 +263,15 @@ class Catalog:
             aliases=tuple(row.get("aliases", ())),
             notes=tuple(dict.fromkeys(notes)),
             known=known,
+            near="" if known else self._nearest(_key(provider, profile, name)),
         )
+
+    def _nearest(self, name: str) -> str:
+        """The row of the same provider and server with the most similar name; "" where none is similar."""
+        place, _, last = name.rpartition("/")
+        there = [one.rpartition("/")[2] for one in self._names() if one.rpartition("/")[0] == place]
+        close = get_close_matches(last, there, n=1, cutoff=0.7)
+        return f"{place}/{close[0]}" if close else ""
 
     def _caching(self, row: Mapping[str, Any]) -> Caching:
         found = self._named("caching", row["caching"]) | row.get("cache", {})

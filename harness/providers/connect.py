@@ -45,7 +45,8 @@ def _server(profile: Profile, settings: ProviderConfig, environment: Mapping[str
     own = settings if profile.name in ("openai", GENERIC) else ProviderConfig()
     base_url = own.base_url or profile.base_url
     if base_url is None:
-        raise UsageError(f"the server of openai-chat/{profile.name} has no address: set {_address(profile)}")
+        named = f"openai-chat/{profile.name}" if profile.name != GENERIC else "a model of the form openai-chat/MODEL"
+        raise UsageError(f"{named} needs the address of its server: set {_address(profile)}")
     variable = own.api_key_env or profile.key_env
     try:
         key = find_key(profile.name, variable, environment, own.api_key_file, own.api_key_command)

@@ -145,7 +145,7 @@ class Model:
     None where not known, empty where the model has none. thinking: "adaptive" is asked for, "always" is on unasked,
     "none" is not asked for. rejects: what is answered with 400. binds_thinking: thinking is signed together with all
     that is before it, so an edit there is an error and not only a miss. diagnostics: hosts that, asked, say why a
-    prefix could not be reused; "*": whatever answers.
+    prefix could not be reused; "*": whatever answers. near: the known model with the most similar name, of one unknown.
     """
 
     provider: str
@@ -171,6 +171,15 @@ class Model:
     aliases: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     known: bool = True
+    near: str = ""
+
+    @property
+    def unknown(self) -> str:
+        """What a person is told of a model that the catalog does not have; "" of every other."""
+        if self.known:
+            return ""
+        meant = f" (did you mean {self.near}?)" if self.near else ""
+        return f"{self.id} is not in the model list{meant}: safe limits are used, and its price is unknown"
 
     @property
     def id(self) -> str:

@@ -310,7 +310,10 @@ def refusal(refused: Refusal, now: float) -> errors.ProviderError:
         case 403:
             return errors.Forbidden(f"403: this key may not do that: {said}; check its workspace and models", **about)
         case 404:
-            return errors.UnknownModel(f"404: {said}; choose another with --model, or check {refused.url}", **about)
+            return errors.UnknownModel(
+                f"404: {said}; choose another with --model or /model (see `harness models`), or check {refused.url}",
+                **about,
+            )
         case 413:
             return errors.ContextOverflow("413: the request is larger than the vendor takes (32 MB)", **about)
         case 429 if "spend_limit" in refused.code or refused.code == "insufficient_quota":

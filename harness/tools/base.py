@@ -58,7 +58,13 @@ def ok(text: str, shown: str = "", **facts: Json) -> Outcome:
 
 def error(text: str) -> Outcome:
     """An error result: says what was wrong and what to do instead. The person is shown its first line."""
-    return Outcome((Text(text),), is_error=True, shown=text.split("\n", 1)[0])
+    return Outcome((Text(text),), is_error=True, shown=_head(text))
+
+
+def _head(text: str) -> str:
+    """Its first line, without a last sentence that announces the next ones."""
+    first, _, more = text.partition("\n")
+    return first.rpartition(". ")[0] if more and first.endswith(":") and ". " in first else first
 
 
 Run = Callable[[Mapping[str, Json]], Awaitable[Outcome]]

@@ -11,7 +11,7 @@ from html import escape
 from importlib import resources
 
 from harness.audit.book import Book, Row
-from harness.audit.report import clock, hit_rate, money, percent, tokens
+from harness.audit.report import clock, counted, hit_rate, money, percent, tokens
 from harness.conversation.blocks import Usage
 from harness.tools.output import visible
 
@@ -57,8 +57,8 @@ def _head(name: str, book: Book, damage: int) -> Iterator[str]:
         ("prompt tokens", tokens(usage.prompt), f"{tokens(usage.output)} out"),
         ("hit rate", percent(hit_rate(usage)), f"{tokens(usage.read)} read"),
         ("a perfect cache", percent(perfect), f"{tokens(book.perfect)} read"),
-        ("bill of the prompts", money(book.bill), f"a perfect cache's: {money(book.perfect_bill)}"),
-        ("against no caching", money(None if saved is None else abs(saved)), _saved(saved)),
+        ("input bill", money(book.bill), f"with a perfect cache: {money(book.perfect_bill)}"),
+        ("than without caching", money(None if saved is None else abs(saved)), _saved(saved)),
         ("whole cost", money(book.cost), "answers too"),
     )
     yield '<dl class="figures">'
@@ -68,7 +68,7 @@ def _head(name: str, book: Book, damage: int) -> Iterator[str]:
 
 
 def _saved(saved: float | None) -> str:
-    return "" if saved is None else "saved" if saved >= 0 else "spent more"
+    return "" if saved is None else "less" if saved >= 0 else "more"
 
 
 def _losses(book: Book) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _overview(book: Book) -> Iterator[str]:
 
 def _alt(book: Book) -> str:
     misses = sum(bool(_kind(row)) for row in book.rows)
-    return f"{len(book.rows)} requests by prompt length; {misses} of them missed"
+    return f"{counted(len(book.rows), 'request')} by prompt length; {misses} of them missed"
 
 
 def _levels(usage: Usage | None) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from harness.audit.book import Book, Row, SubAgent, total
-from harness.audit.report import Summary, hit_rate, money, percent, tokens
+from harness.audit.report import Summary, counted, hit_rate, money, percent, tokens
 from harness.ui.plain import one_line
 
 LONGEST_CAUSE = 200
@@ -20,7 +20,7 @@ def cost_lines(summary: Summary) -> list[str]:
     """What the session was billed."""
     usage = summary.usage
     return [
-        f"{summary.requests} requests, {money(summary.cost)}",
+        f"{counted(summary.requests, 'request')}, {money(summary.cost)}",
         f"in   {tokens(usage.prompt)} tokens",
         f"     {tokens(usage.read)} read from cache, {tokens(usage.written)} written, {tokens(usage.uncached)} neither",
         f"out  {tokens(usage.output)} tokens",
@@ -31,27 +31,27 @@ def book_lines(book: Book) -> Iterator[str]:
     """What the requests of a session add up to, a line for each thing."""
     usage, saved = book.usage, book.saved
     side = sum(row.side for row in book.rows)
-    also = f", {side} of them side requests" if side else ""
-    yield f"{len(book.rows)} requests{also} · {tokens(usage.prompt)} tokens in · {money(book.cost)}"
+    also = f", {counted(side, 'side request')} among them" if side else ""
+    yield f"{counted(len(book.rows), 'request')}{also} · {tokens(usage.prompt)} tokens in · {money(book.cost)}"
     if book.sub_agents:
-        yield f"with sub-agents   {money(book.all_cost)}; {len(book.sub_agents)} of them, below their calls"
+        yield f"with sub-agents   {money(book.all_cost)} ({counted(len(book.sub_agents), 'sub-agent')})"
     yield f"hit rate          {percent(hit_rate(usage))} of all prompt tokens ({tokens(usage.read)})"
     yield f"a perfect cache   {percent(book.perfect / usage.prompt if usage.prompt else None)} ({tokens(book.perfect)})"
-    yield f"bill of prompts   {money(book.bill)}; a perfect cache's {money(book.perfect_bill)}"
-    words = "saved" if saved is None or saved >= 0 else "spent more"
-    yield f"against none      {money(None if saved is None else abs(saved))} {words}"
+    yield f"input bill        {money(book.bill)}; with a perfect cache {money(book.perfect_bill)}"
+    words = "less" if saved is None or saved >= 0 else "more"
+    yield f"caching           {money(None if saved is None else abs(saved))} {words} than without it"
     if served := [row.served for row in book.rows if row.served is not None]:
         first = total(answer.get("cost") for answer in served)
         yield f"response cache    {len(served)} answers given again, {money(first)} the first time"
     for lost in book.lost:
-        yield f"lost              {money(lost.usd)} in {lost.requests} requests: {one_line(lost.cause)}"
+        yield f"lost              {money(lost.usd)} in {counted(lost.requests, 'request')}: {one_line(lost.cause)}"
 
 
 def sub_agent_line(one: SubAgent) -> str:
     """What a sub-agent was billed, and what its first request read; one line."""
     usage, of = one.usage, "" if one.expected is None else f" of {tokens(one.expected)}"
     first = "" if one.first_read is None else f"; its first one read {tokens(one.first_read)}{of}"
-    head = f"{one.skill} ({one.context}, {one.model}) {one.end}: {one.requests} requests"
+    head = f"{one.skill} ({one.context}, {one.model}) {one.end}: {counted(one.requests, 'request')}"
     bill = f"{tokens(usage.prompt)} tokens in, {percent(hit_rate(usage))} read, {money(one.cost)}"
     return one_line(f"{head}, {bill}{first}; session {one.session}", 400)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.audit.report import hit_rate, money, percent, tokens
+from harness.audit.report import counted, hit_rate, money, percent, tokens
 from harness.conversation.events import Event, Notice, Retrying, SubAgentDone, ToolFinished, ToolStarted
 from harness.tools.output import visible
 
@@ -61,7 +61,7 @@ class Wording:
 
 def sub_agent(event: SubAgentDone) -> str:
     """What a sub-agent did, and what that cost."""
-    how = f"{event.skill} ({event.context}) {event.end}: {event.requests} requests"
+    how = f"{event.skill} ({event.context}) {event.end}: {counted(event.requests, 'request')}"
     return f"{how}, {tokens(event.usage.prompt)} tokens in, {percent(hit_rate(event.usage))} read, {money(event.cost)}"
 
 

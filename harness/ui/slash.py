@@ -7,6 +7,7 @@ table. What is no command is never sent to a model by mistake.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import AsyncGenerator, Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,13 +21,18 @@ from harness.conversation.events import Event
 _COMMAND = re.compile(r"/([A-Za-z0-9?][\w-]*)?(?:\s+(.*))?\Z", re.DOTALL)
 
 KEYS = (
-    "Enter            send; while a turn runs: say it after the next tool results",
-    "Alt+Enter        a new line (also Ctrl-J, or \\ at the end of a line)",
-    "Up, Down, Ctrl-R earlier input",
-    "Ctrl-C           clear the line; stop the turn; twice: leave",
-    "Ctrl-D           leave",
-    "a leading space  sends a text that begins with a slash",
+    ("Enter", "send; while a turn runs: the model reads it after the next tool results"),
+    ("Alt+Enter", "a new line (also Ctrl-J, or \\ at the end of a line)"),
+    ("Up, Down, Ctrl-R", "earlier input"),
+    ("Ctrl-C", "clear the line; stop the turn; twice: leave"),
+    ("Ctrl-D", "leave"),
+    ("Ctrl-Z", "put it into the background; fg brings it back"),
+    ("a leading space", "sends a text that begins with a slash"),
 )
+"""Keys, and what they do."""
+
+_USAGE = 24
+"""Columns for what is typed."""
 
 Stream = AsyncGenerator[Event | str]
 """What a command that takes time does, as it happens: events, and lines of its own."""
@@ -56,14 +62,14 @@ Table = Mapping[str, Command]
 """Commands by name, in the order of `/help`."""
 
 
-def with_own(commands: Table, more: Callable[[], Table] = dict) -> Table:
+def with_own(commands: Table, more: Callable[[], Table] = dict, width: Callable[[], int] = lambda: 80) -> Table:
     """The commands of a conversation, the screen's own, and behind them `more`, asked for each time: it may change.
 
-    None of those takes the place of one that is already there.
+    None of those takes the place of one that is already there. width: columns of the screen, for `/help`.
     """
     table: dict[str, Command] = dict(commands)
     whole = _Growing(table, more)
-    table["help"] = Command("/help", "this list", lambda _: _help(whole))
+    table["help"] = Command("/help", "this list", lambda _: _help(whole, width()))
     table["quit"] = Command("/quit", "leave (also /exit)", lambda _: (), leaves=True)
     table["exit"] = Command("/exit", "", lambda _: (), leaves=True)
     return whole
@@ -96,9 +102,20 @@ class _Growing(Mapping[str, Command]):
         return {**self._table, **{name: one for name, one in self._more().items() if name not in self._table}}
 
 
-def _help(table: Table) -> Sequence[str]:
-    width = max(16, *(len(command.usage) for command in table.values()))
-    return [*(f"{one.usage:{width}} {one.about}" for one in table.values() if one.about), "", *KEYS]
+def _help(table: Table, width: int) -> Sequence[str]:
+    commands = [(one.usage, one.about) for one in table.values() if one.about]
+    return [row for usage, about in [*commands, ("", ""), *KEYS] for row in _entry(usage, about, width)]
+
+
+def _entry(usage: str, about: str, width: int) -> Iterator[str]:
+    """What is typed, and beside it, or below where it is long, what it does; in rows of that width."""
+    column = min(_USAGE, width // 3)
+    beside = len(usage) < column
+    if not beside:
+        yield usage
+    rows = textwrap.wrap(about, max(width - column, 8)) or [""]
+    for number, row in enumerate(rows):
+        yield f"{usage if beside and number == 0 else '':{column}}{row}".rstrip()
 
 
 def parse(text: str) -> tuple[str, str] | None:

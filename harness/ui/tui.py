@@ -51,10 +51,12 @@ def require_terminal(term: str) -> None:
         UsageError: no terminal, or one without cursor movements.
     """
     streams = (sys.stdin, sys.stdout)
-    if not all(stream is not None and stream.isatty() for stream in streams) or term in ("", "dumb", "unknown"):
-        raise UsageError(
-            'an interactive session needs a terminal; for one task: harness -p "task" (or try `harness demo`)'
-        )
+    instead = 'for one task: harness -p "task" (or try `harness demo`)'
+    if not all(stream is not None and stream.isatty() for stream in streams):
+        raise UsageError(f"an interactive session needs a terminal; {instead}")
+    if term in ("", "dumb", "unknown"):
+        told = f"TERM={term}" if term else "TERM is not set"
+        raise UsageError(f"an interactive session needs a terminal that can move its cursor, and {told}; {instead}")
 
 
 class Terminal:
@@ -100,7 +102,7 @@ class Terminal:
             more: commands that come and go, asked for when they are needed.
         """
         self._conversation = conversation
-        self._commands = slash.with_own(commands, more)
+        self._commands = slash.with_own(commands, more, lambda: self._size()[0])
         self._session: PromptSession[None] = PromptSession(
             self._message,
             multiline=True,

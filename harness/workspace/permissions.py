@@ -234,7 +234,7 @@ def _command(rules: Sequence[Rule], command: str) -> Decision:
     yolo = "--permission-mode yolo"
     if words is None:
         return Refused(
-            'the mode "edit" runs only single commands that a rule admits, and this one is chained, '
+            'the mode "edit" runs only single commands that a rule allows, and this one is chained, '
             "redirected, substituted or not plain; run one simple command per call",
             yolo,
         )
@@ -245,7 +245,7 @@ def _command(rules: Sequence[Rule], command: str) -> Decision:
         return Refused(f"no rule names {found[0][:80]!r} literally, and it can run or write anything", yolo)
     plain = re.fullmatch(r"[A-Za-z0-9_./+-]{1,60}", words[0]) and not found
     flag = f"--allow 'shell({words[0]} *)' or {yolo}" if plain else yolo
-    return Refused('the mode "edit" runs no command that no rule admits', flag)
+    return Refused('the mode "edit" runs only commands that a rule allows, and none allows this one', flag)
 
 
 def _writes(rules: Sequence[Rule], subject: Subject, workspace: Workspace) -> Decision:

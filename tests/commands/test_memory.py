@@ -37,7 +37,7 @@ def test_add_list_show_forget(told: Told, folder: Path) -> None:
     assert (folder / "editor.md").read_text() == "# Editor\n\n- Use tabs, not spaces\n- Line length is 120\n"
     code, out, _ = told("list")
     assert code == 0
-    assert f"person: {folder}\n  editor: Editor\n" in out
+    assert f"yours: {folder}\n  editor: Editor\n" in out
     assert told("show", "editor")[1] == "# Editor\n\n- Use tabs, not spaces\n- Line length is 120\n"
     assert told("forget", "editor", "tabs")[1] == "forgotten: Use tabs, not spaces\n"
     assert told("forget", "editor")[1] == "forgotten: editor, which said:\n# Editor\n\n- Line length is 120\n"

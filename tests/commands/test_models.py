@@ -122,7 +122,7 @@ def test_one_model_explained(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unknown_model_explained(capsys: pytest.CaptureFixture[str]) -> None:
     shown = " ".join(said(capsys, "explain", "anthropic/claude-9").split())
 
-    assert "not in the catalog; careful defaults, unknown price" in shown
+    assert "anthropic/claude-9 is not in the model list: safe limits are used, and its price is unknown" in shown
     assert "unknown cold unknown warm" in shown
     assert "careful default window 200000" in shown
 

@@ -178,7 +178,7 @@ def test_taken_names_are_refused_and_replaced_when_asked(lab: Lab, skills: Skill
 
 
 def test_without_a_person_or_a_yes_nothing_is_added(lab: Lab, skills: Skills, config: Path) -> None:
-    refused(skills("add", put(lab.folder)), config, "nobody is here to be asked; --yes")
+    refused(skills("add", put(lab.folder)), config, "there is no terminal to ask on; look at it, then add --yes")
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1), ("", 1), ("yes", 0), ("maybe", 1)])

@@ -58,7 +58,7 @@ def test_the_latest_session_of_this_workspace_and_its_figures(lab: Lab, vendor: 
     figures = json.loads(lab.run("cache", name[:8], "--json").out)
     totals = figures["totals"]
     assert f"({totals['read_tokens']:,})" in ran.out
-    assert f"${totals['bill_usd']:.4f}; a perfect cache's ${totals['perfect_bill_usd']:.4f}" in ran.out
+    assert f"${totals['bill_usd']:.4f}; with a perfect cache ${totals['perfect_bill_usd']:.4f}" in ran.out
     assert totals["perfect_read_tokens"] == totals["read_tokens"]
     assert totals["saved_usd"] > 0
 

@@ -114,7 +114,7 @@ def test_unknown_model(lab: Lab, vendor: Start) -> None:
     ran = lab.run("-p", "hello", "--model", "anthropic/claude-nope")
 
     check(ran, 2, r"404.*claude-nope.*--model")
-    assert "not in the catalog" in ran.err
+    assert "not in the model list" in ran.err
 
 
 def test_full_window(lab: Lab, vendor: Start) -> None:

@@ -535,3 +535,21 @@ def test_the_table_was_made_from_the_hand_kept_one() -> None:
 def test_models_are_values() -> None:
     assert isinstance(find("opus"), Model)
     assert find("opus") == find("anthropic/claude-opus-5-5")
+
+
+@pytest.mark.parametrize(
+    ("named", "near"),
+    [
+        ("claude-sonet-5-5", "anthropic/claude-sonnet-5-5"),
+        ("openai/gpt-6.1-sool", "openai/gpt-6.1-sol"),
+        ("openai-chat/deepseek/deepseek-v4-por", "openai-chat/deepseek/deepseek-v4-pro"),
+        ("anthropic/nothing-like-it", ""),
+    ],
+)
+def test_a_model_that_is_not_listed_is_said_with_the_one_that_was_meant(named: str, near: str) -> None:
+    model = find(named)
+
+    assert (model.known, model.near) == (False, near)
+    assert (f"did you mean {near}?" in model.unknown) == bool(near)
+    assert model.unknown.endswith("safe limits are used, and its price is unknown")
+    assert find("sonnet").unknown == ""

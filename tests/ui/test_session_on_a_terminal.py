@@ -201,9 +201,9 @@ def test_slash_commands(simulator: Start, sit: Sit) -> None:
     it.type("/mo\t")
     it.until(lambda it: it.shown("> /model"))
     it.type("\r")
-    it.until("claude-sonnet-5-5; another one: /model NAME")
+    it.until("claude-sonnet-5-5; change it with /model NAME")
     it.type("/cost\r")
-    it.until("1 requests, $")
+    it.until("1 request, $")
     it.type("/cache\r")
     it.until("first")
     it.type("/help\r")
@@ -296,10 +296,9 @@ def test_without_a_terminal_one_line_says_what_to_do(term: str, tmp_path: Path) 
             code, out = it.end(), "".join(it.glass.text.splitlines())
 
     assert code == 2
-    assert (
-        out.strip()
-        == 'harness: an interactive session needs a terminal; for one task: harness -p "task" (or try `harness demo`)'
-    )
+    needs = {"xterm": "a terminal", "dumb": "a terminal that can move its cursor, and TERM=dumb"}[term]
+    instead = 'for one task: harness -p "task" (or try `harness demo`)'
+    assert out.strip() == f"harness: an interactive session needs {needs}; {instead}"
 
 
 def test_a_missing_key_is_one_line(tmp_path: Path) -> None:
@@ -317,7 +316,7 @@ def test_effort_is_told_where_the_model_takes_it(simulator: Start, sit: Sit) -> 
     it.type("hi\r")
     it.until("one\n")
     it.type("/effort\r")
-    it.until("the model's own; another one: /effort LEVEL")
+    it.until("the model's default; change it with /effort low|medium|high")
     it.type("/effort huge\r")
     it.until("knows no effort `huge`; it has: low, medium, high, xhigh, max")
     it.type("/effort low\r")

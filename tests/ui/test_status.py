@@ -86,12 +86,12 @@ def test_the_cache_in_short_is_what_the_command_tells() -> None:
     book = Book((replace(first, uncached_bill=1.0), replace(late, uncached_bill=1.0)), ())
 
     assert cache_lines(book, "s1") == [
-        "2 requests, 1 of them side requests · 2,000 tokens in · $1.0000",
+        "2 requests, 1 side request among them · 2,000 tokens in · $1.0000",
         "hit rate          90.0 % of all prompt tokens (1,800)",
         "a perfect cache   90.0 % (1,800)",
-        "bill of prompts   $0.8000; a perfect cache's $0.8000",
-        "against none      $1.2000 saved",
-        "lost              $0.2500 in 1 requests: expired",
+        "input bill        $0.8000; with a perfect cache $0.8000",
+        "caching           $1.2000 less than without it",
+        "lost              $0.2500 in 1 request: expired",
         "verdicts          1 hit, 1 expired",
         "    1  hit       900 of 1,000 read",
         "    2 side  expired   900 of 1,000 read: too late\\x1b[2J (40 tokens, $0.2500)",

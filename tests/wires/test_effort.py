@@ -144,7 +144,7 @@ def test_a_person_is_asked_and_may_put_it_off(answer: str | None, speaker: Begin
     assert [request.effort for request in person.mainline] == [None, None, None]
     whole(person)
     waits = "; high from the next compaction on" if answer == "at the next compaction" else ""
-    assert person.app.effort == f"the model's own{waits}"
+    assert person.app.effort == f"the model's default{waits}"
     if waits:
         # what a compaction begins
         person.app.session.record("epoch", {"reason": "compaction: of a test"})

@@ -173,8 +173,8 @@ def test_the_refusal_proposes_the_rule() -> None:
     decision = shell("npm test")
     assert isinstance(decision, Refused)
     assert decision.text == (
-        'refused: the mode "edit" runs no command that no rule admits; the person can start with '
-        "--allow 'shell(npm *)' or --permission-mode yolo"
+        'refused: the mode "edit" runs only commands that a rule allows, and none allows this one; '
+        "the person can start with --allow 'shell(npm *)' or --permission-mode yolo"
     )
     quoted = shell("'it'\\''s' x")
     assert isinstance(quoted, Refused)
