@@ -1,20 +1,20 @@
 """`harness sessions`: the sessions that are kept, and what can be done with them.
 
-Invariant: nothing of a session reaches the terminal unescaped; only `rename` writes to a journal, and only by adding.
+Invariant: nothing of a session reaches the terminal unescaped; only `rename` writes to a journal, by adding.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 
 from harness.commands.arguments import Parser
+from harness.commands.sessions_export import export_command, import_command
 from harness.commands.sessions_list import list_command, search_command
-from harness.commands.sessions_show import figures_of, show_command
+from harness.commands.sessions_show import show_command
 from harness.config import state_dir
 from harness.errors import UsageError
 from harness.seam import Seam
-from harness.sessions import export, index
+from harness.sessions import index
 from harness.sessions.rename import rename
 from harness.sessions.store import Store
 from harness.ui.plain import one_line
@@ -24,7 +24,8 @@ harness sessions [list]            those of this workspace; --all: of every fold
 harness sessions search WORDS…     what was said; each argument must occur in one message
 harness sessions show ID           the conversation, with epochs and verdicts
 harness sessions rename ID TITLE
-harness sessions export ID         --format md|json|html, --output FILE
+harness sessions export ID         --format md|json|html|session, --output FILE
+harness sessions import PATH       takes in what was exported as a session
 harness sessions delete ID…        to the trash
 harness sessions restore ID…       back from it
 harness sessions trash             what is in it
@@ -55,24 +56,6 @@ def _rename(arguments: Sequence[str], seam: Seam, store: Store) -> int:
     flags = parser.parse_args(arguments)
     folder = store.named(flags.id)
     print(f"session {folder.name} is now called: {one_line(rename(folder, ' '.join(flags.title), seam))}")
-    return 0
-
-
-def _export(arguments: Sequence[str], seam: Seam, store: Store) -> int:
-    parser = Parser(prog="harness sessions export", allow_abbrev=False)
-    parser.add_argument("id", metavar="ID")
-    parser.add_argument("--format", choices=tuple(export.FORMATS), help="md by default, or what FILE ends in")
-    parser.add_argument("--output", metavar="FILE", help="a new file, private to you; stdout by default")
-    flags = parser.parse_args(arguments)
-    folder = store.looked_at(flags.id)
-    figures = figures_of(folder, store, state_dir(seam.environment()))
-    if flags.output is None:
-        for piece in export.pieces(folder, figures, flags.format or "md"):
-            sys.stdout.write(piece)
-        return 0
-    path = seam.cwd() / flags.output
-    export.write(folder, figures, flags.format or export.form_of(path), path)
-    sys.stderr.write(f"{one_line(str(path))}\n")
     return 0
 
 
@@ -125,7 +108,8 @@ _COMMANDS: dict[str, Callable[[Sequence[str], Seam, Store], int]] = {
     "search": search_command,
     "show": show_command,
     "rename": _rename,
-    "export": _export,
+    "export": export_command,
+    "import": import_command,
     "delete": _delete,
     "restore": _restore,
     "trash": _trash,

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from harness.agent.resumption import cut_turn
 from harness.app import App
 from harness.commands.conversation import AppConversation
+from harness.commands.sessions_export import to_look_for
 from harness.commands.sessions_list import in_order, list_row
 from harness.errors import NoSuchSession, UsageError
 from harness.sessions import export as exports
-from harness.sessions import index, wording
+from harness.sessions import index, portable, wording
 from harness.sessions.figures import Figures
 from harness.sessions.rename import checked
 from harness.ui.plain import one_line
 from harness.ui.slash import Stream
+from harness.workspace.credentials import Credentials
 
 _SHOWN = 15
 _NUMBERS = 2
@@ -114,14 +115,17 @@ def rename(session: AppConversation, title: str) -> Sequence[str]:
 async def export(session: AppConversation, name: str) -> Stream:
     """Write the session on the screen into a new file."""
     if not name:
-        raise UsageError("say where to: /export FILE, which ends in .md, .json or .html")
+        raise UsageError("say where to: /export FILE, which ends in .md, .json, .html or .tar.gz")
     app, folder = session.app, session.app.session.journal.folder
     path = app.home / name[2:] if name.startswith("~/") else session.options.cwd / name
     form = exports.form_of(path)
 
-    def write() -> Path:
+    def write() -> str:
+        if form == exports.SESSION:
+            return f"; {to_look_for(portable.export(folder, path, Credentials(app.session.seam.environment())))}"
         (figures,) = index.in_memory(lambda opened: opened.figures([folder]))
         exports.write(folder, figures, form, path)
-        return path
+        return ""
 
-    yield f"{wording.counted(session.summary.requests, 'request')} written to {await asyncio.to_thread(write)}"
+    note = await asyncio.to_thread(write)
+    yield f"{wording.counted(session.summary.requests, 'request')} written to {path}{note}"

@@ -37,7 +37,7 @@ class Blobs:
         temporary = path.with_name(f".{name}.part")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(temporary, "wb", opener=_private) as file:
+            with open(temporary, "wb", opener=private) as file:
                 file.write(raw)
             temporary.replace(path)
         except OSError as error:
@@ -99,5 +99,6 @@ def sync_path(path: Path) -> None:
         os.close(handle)
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
+    """An opener whose new files only their owner can read."""
     return os.open(path, flags, 0o600)

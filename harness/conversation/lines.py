@@ -18,6 +18,9 @@ from harness.conversation.canonical import Json, digest
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of the longest line that is written or read; what is longer is no record."""
 
+_NUMBERS = 1 << 53
+"""Records are numbered below it."""
+
 _TAIL = b',"crc":"00000000"}'
 
 
@@ -68,7 +71,10 @@ def parse_line(line: bytes) -> tuple[Record, str] | str:
         return "its checksum is wrong"
     try:
         value = json.loads(body)
-        return Record(int(value["seq"]), str(value["kind"]), float(value["at"]), value["data"]), str(value["prev"])
+        seq, data = int(value["seq"]), value["data"]
+        if not (isinstance(data, dict) and 0 <= seq < _NUMBERS):
+            return "it is no record"
+        return Record(seq, str(value["kind"]), float(value["at"]), data), str(value["prev"])
     except (KeyError, TypeError, ValueError, RecursionError):
         return "it is no record"
 

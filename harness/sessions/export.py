@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.sessions import export_html, export_json, export_markdown
+from harness.sessions import archive, export_html, export_json, export_markdown
 from harness.sessions.figures import Figures
 from harness.sessions.transcript import Transcript
 from harness.workspace import files
 
 FORMATS = {"md": export_markdown.pieces, "json": export_json.pieces, "html": export_html.pieces}
+SESSION = "session"
+"""The form of a session that can be carried elsewhere: see `portable`."""
 _ENDINGS = {".md": "md", ".markdown": "md", ".json": "json", ".html": "html", ".htm": "html"}
 
 
@@ -29,13 +31,14 @@ def pieces(folder: Path, figures: Figures, form: str) -> Iterator[str]:
 
 
 def form_of(path: Path) -> str:
-    """The form that a file's name asks for.
+    """The form that a file's name asks for: one of `FORMATS`, or `SESSION`.
 
     Raises:
         UsageError: none that is known.
     """
-    if (form := _ENDINGS.get(path.suffix.lower())) is None:
-        raise UsageError(f"{path.name:.80}: end the name in .md, .json or .html")
+    form = SESSION if archive.named_so(path) else _ENDINGS.get(path.suffix.lower())
+    if form is None:
+        raise UsageError(f"{path.name:.80}: end the name in .md, .json, .html or .tar.gz")
     return form
 
 

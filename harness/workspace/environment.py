@@ -39,16 +39,26 @@ _LEAST = 12
 """Characters from which a secret's value is looked for under other names; shorter ones are no keys."""
 
 
+def names_secret(name: str) -> bool:
+    """Whether a variable of that name is known to carry a credential."""
+    return _SECRET.search(name) is not None
+
+
+def secret_values(environ: Mapping[str, str], secrets: Collection[str] = ()) -> list[str]:
+    """The values of `environ` that are credentials, by the names of their variables or by those in `secrets`."""
+    found = (value for name, value in environ.items() if name in secrets or names_secret(name))
+    # paths and addresses are no keys, and may well stand elsewhere
+    return [value for value in found if len(value) >= _LEAST and not value.startswith(("/", "http"))]
+
+
 def child_environment(environ: Mapping[str, str], secrets: Collection[str] = ()) -> dict[str, str]:
     """`environ` without secrets, plus what keeps programs from asking.
 
     secrets: names of further variables to leave out. A variable that contains the value of one left out is
     left out too.
     """
-    dropped = {name for name in environ if name in secrets or _SECRET.search(name)}
-    # Paths and addresses are no keys, and may well stand in other variables.
-    found = (environ[name] for name in dropped)
-    values = [value for value in found if len(value) >= _LEAST and not value.startswith(("/", "http"))]
+    dropped = {name for name in environ if name in secrets or names_secret(name)}
+    values = secret_values(environ, secrets)
     kept = {
         name: value
         for name, value in environ.items()
