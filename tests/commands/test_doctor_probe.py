@@ -83,7 +83,7 @@ def test_an_unknown_price_is_unknown(lab: Lab) -> None:
     ran = through(lab, renames, "--model", "anthropic/claude-9")
 
     assert ran.code == 0, ran.out
-    assert "· model: anthropic/claude-9 is not in the catalog" in ran.out
+    assert "· model: anthropic/claude-9 is not in the model list" in ran.out
     assert "the price of this model is unknown" in ran.out
     assert "It cost unknown (" in ran.out
     assert "$" not in ran.out
