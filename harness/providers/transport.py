@@ -292,7 +292,7 @@ class Refusal:
 
 def refusal(refused: Refusal, now: float) -> errors.ProviderError:
     """A status as one of our errors, where vendors mean the same by it. `now`: for a `retry-after` that is a date."""
-    status, said = refused.status, refused.said
+    status, said = refused.status, refused.said.rstrip(".")
     about: dict[str, Any] = {
         "status": status,
         "request_id": refused.request_id,

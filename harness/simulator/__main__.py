@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import NoReturn
 
 from harness.simulator.rules import Rules
 from harness.simulator.scenario import Scenario, ScenarioError
@@ -48,15 +49,26 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="simulator", description="A pretend vendor on the loopback.")
-    parser.add_argument("--scenario", required=True, metavar="FILE", help="JSON script of the model")
-    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
+    parser = _Parser(
+        prog="harness simulate",
+        description="A simulated vendor on this machine, for the APIs of Anthropic and OpenAI.",
+        epilog="docs/simulator.md shows a script, and how to point the program at it.",
+    )
+    parser.add_argument("--scenario", required=True, metavar="FILE", help="what the model says: a JSON script")
+    parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument(
-        "--rules", nargs="*", default=[], metavar="NAME=VALUE", help="rules that differ from the default"
+        "--rules", nargs="*", default=[], metavar="NAME=VALUE", help="rules that differ, e.g. minimum=1"
     )
     parser.add_argument("--key", default="any", help="the only right API key; default: any key")
-    parser.add_argument("--no-key", action="store_true", help="want no key at all")
+    parser.add_argument("--no-key", action="store_true", help="ask for no key, as local servers do")
     parser.add_argument("--until-stdin-closes", action="store_true", help="exit when stdin ends")
     return parser
 

@@ -3,7 +3,7 @@
 Invariant: every call of an assistant message is answered by the tool messages directly after it, and every tool
 message answers such a call.
 Texts: openai, as quoted in router-for-me/CLIProxyAPI#2798 and others; DeepSeek, earendil-works/pi#3636; the chat
-templates of public models (section C, issue 3).
+templates of public models (section C).
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Rules:
     """C Local engines: whether a flag of the server makes it report cached tokens. `nothing`: a streamed answer has no
     usage at all, asked for or not (the server of llama-cpp-python 0.3.36, seen by scripts/real-engine)."""
     strict_alternation: bool = False
-    """Issue 3: the chat template wants user and assistant to alternate."""
+    """Some servers: the chat template wants user and assistant to alternate."""
     mid_system: Literal["profile", "accept", "reject"] = "profile"
     """C SGLang: whether a system message after the first place is refused."""
     reasoning_echo: Literal["profile", "required", "all", "forbidden", "free"] = "profile"
