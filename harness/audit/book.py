@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness.audit.cost import price_of_miss, prompt_cost, uncached_cost
+from harness.audit.kept_answer import KeptAnswer
 from harness.audit.perfect import PerfectCache
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
+from harness.conversation.events import SubAgentDone
 from harness.conversation.journal import Record
-from harness.conversation.stored import read_usage
+from harness.conversation.stored import read_sub_agent, read_usage
 from harness.errors import HarnessError
 from harness.providers.catalog import Model
 
@@ -52,7 +54,7 @@ class Row:
     bill: float | None = None
     perfect_bill: float | None = None
     uncached_bill: float | None = None
-    served: Mapping[str, Json] | None = None
+    served: KeptAnswer | None = None
     unserved: str = ""
 
     @property
@@ -81,25 +83,11 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class SubAgent:
-    """A sub-agent that ended. after: number of the last request before that.
-
-    session: its id. usage, cost: of all its requests, its own sub-agents' too. first_read: tokens that its first one
-    read; expected: that it should have read; None where none tells.
-    """
+    """A sub-agent that ended, with all of its own. after: number of the last request before that."""
 
     at: float
     after: int
-    call_id: str
-    session: str
-    skill: str
-    context: str
-    model: str
-    end: str
-    requests: int
-    usage: Usage
-    cost: float | None
-    first_read: int | None
-    expected: int | None
+    ended: SubAgentDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +112,7 @@ class Book:
     @property
     def all_cost(self) -> float | None:
         """USD of everything, sub-agents too."""
-        return total([self.cost, *(one.cost for one in self.sub_agents)])
+        return total([self.cost, *(one.ended.cost for one in self.sub_agents)])
 
     @property
     def usage(self) -> Usage:
@@ -221,7 +209,7 @@ class _Fold:
             case "message":
                 self._perfect.apply(record)
             case "subagent":
-                self.sub_agents.append(_sub_agent(record, len(self.rows)))
+                self.sub_agents.append(SubAgent(record.at, len(self.rows), read_sub_agent(data)))
             case _:
                 pass
 
@@ -235,7 +223,7 @@ class _Fold:
         model_id = str(request["model"]) if request else ""
         model = self._model(model_id)
         perfect = usage.read if usage else 0
-        served = data.get("cached")
+        served = KeptAnswer.of(data)
         if request is not None and served is None:
             perfect = self._perfect.read(request, data, usage, kind) if usage else 0
             self._perfect.billed(request, data, usage)
@@ -275,26 +263,6 @@ class _Fold:
                 # a provider that this version does not speak to: its price is unknown
                 self._models[name] = None
         return self._models[name]
-
-
-def _sub_agent(record: Record, after: int) -> SubAgent:
-    data = record.data
-    first: Mapping[str, Json] = data["first"]
-    return SubAgent(
-        at=record.at,
-        after=after,
-        call_id=str(data["call_id"]),
-        session=str(data["child"]),
-        skill=str(data["skill"]),
-        context=str(data["context"]),
-        model=str(data["model"]),
-        end=str(data["end"]),
-        requests=int(data["requests"]),
-        usage=read_usage(data["usage"]),
-        cost=data["cost"],
-        first_read=first["read"],
-        expected=first["expected"],
-    )
 
 
 def _bills(model: Model, usage: Usage, perfect: int) -> tuple[float | None, float | None, float | None]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 from harness.conversation.blocks import Usage
+from harness.conversation.events import SubAgentDone
 
 
 def hit_rate(usage: Usage) -> float | None:
@@ -36,6 +38,30 @@ def counted(count: int, noun: str) -> str:
 def tokens(count: int) -> str:
     """Like "12,345"."""
     return f"{count:,}"
+
+
+def counts(usage: Usage) -> dict[str, int]:
+    """The five counts of every JSON form."""
+    return {
+        "prompt_tokens": usage.prompt,
+        "read_tokens": usage.read,
+        "written_tokens": usage.written,
+        "uncached_tokens": usage.uncached,
+        "output_tokens": usage.output,
+    }
+
+
+def sub_agent(ended: SubAgentDone) -> dict[str, Any]:
+    """A sub-agent, as every JSON form has it."""
+    names = ("call_id", "session", "skill", "context", "model", "end", "requests")
+    return {
+        **{name: getattr(ended, name) for name in names},
+        **counts(ended.usage),
+        "hit_rate": hit_rate(ended.usage),
+        "cost_usd": ended.cost,
+        "first_read_tokens": ended.first_read,
+        "first_expected_tokens": ended.expected,
+    }
 
 
 def clock(at: float) -> str:

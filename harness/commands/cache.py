@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.audit.book import Book, Row, SubAgent, read_book
-from harness.audit.report import clock, counted, hit_rate, tokens
+from harness.audit.book import Book, Row, read_book
+from harness.audit.report import clock, counted, counts, hit_rate, sub_agent, tokens
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
+from harness.conversation.blocks import Usage
 from harness.conversation.lines import Reader
 from harness.errors import NoSuchSession, StorageFull, UsageError
 from harness.knowledge.project import find_root
@@ -109,12 +110,12 @@ def table(session: str, book: Book, damage: int, *, misses: bool = False) -> Ite
     sub_agents = list(book.sub_agents)
     for row in shown:
         while sub_agents and sub_agents[0].after < row.number:
-            yield f"-- sub-agent: {sub_agent_line(sub_agents.pop(0))}"
+            yield f"-- sub-agent: {sub_agent_line(sub_agents.pop(0).ended)}"
         while epochs and epochs[0].before <= row.number:
             yield f"-- epoch: {one_line(epochs.pop(0).reason, LONGEST_CAUSE)}"
         yield _joined(rows[row.number], widths)
     for one in sub_agents:
-        yield f"-- sub-agent: {sub_agent_line(one)}"
+        yield f"-- sub-agent: {sub_agent_line(one.ended)}"
     for epoch in epochs:
         yield f"-- epoch: {one_line(epoch.reason, LONGEST_CAUSE)}"
     yield ""
@@ -160,14 +161,10 @@ def as_json(session: str, book: Book, damage: int) -> dict[str, Any]:
         "session": session,
         "requests": [_row(row) for row in book.rows],
         "epochs": [{"at": epoch.at, "reason": epoch.reason, "before": epoch.before} for epoch in book.epochs],
-        "sub_agents": [_sub_agent(one) for one in book.sub_agents],
+        "sub_agents": [{"at": one.at, "after": one.after, **sub_agent(one.ended)} for one in book.sub_agents],
         "totals": {
             "requests": len(book.rows),
-            "prompt_tokens": usage.prompt,
-            "read_tokens": usage.read,
-            "written_tokens": usage.written,
-            "uncached_tokens": usage.uncached,
-            "output_tokens": usage.output,
+            **counts(usage),
             "hit_rate": hit_rate(usage),
             "cost_usd": book.cost,
             "all_cost_usd": book.all_cost,
@@ -184,30 +181,6 @@ def as_json(session: str, book: Book, damage: int) -> dict[str, Any]:
     }
 
 
-def _sub_agent(one: SubAgent) -> dict[str, Any]:
-    usage = one.usage
-    return {
-        "at": one.at,
-        "after": one.after,
-        "call_id": one.call_id,
-        "session": one.session,
-        "skill": one.skill,
-        "context": one.context,
-        "model": one.model,
-        "end": one.end,
-        "requests": one.requests,
-        "prompt_tokens": usage.prompt,
-        "read_tokens": usage.read,
-        "written_tokens": usage.written,
-        "uncached_tokens": usage.uncached,
-        "output_tokens": usage.output,
-        "hit_rate": hit_rate(usage),
-        "cost_usd": one.cost,
-        "first_read_tokens": one.first_read,
-        "first_expected_tokens": one.expected,
-    }
-
-
 def _row(row: Row) -> dict[str, Any]:
     usage = row.usage
     return {
@@ -215,11 +188,7 @@ def _row(row: Row) -> dict[str, Any]:
         "at": row.at,
         "model": row.model,
         "side": row.side,
-        "prompt_tokens": usage.prompt if usage else None,
-        "read_tokens": usage.read if usage else None,
-        "written_tokens": usage.written if usage else None,
-        "uncached_tokens": usage.uncached if usage else None,
-        "output_tokens": usage.output if usage else None,
+        **(counts(usage) if usage else dict.fromkeys(counts(Usage()))),
         "hit_rate": hit_rate(usage) if usage else None,
         "cost_usd": row.cost,
         "verdict": row.verdict,
@@ -231,7 +200,7 @@ def _row(row: Row) -> dict[str, Any]:
         "block": row.where,
         "diff": row.diff,
         "vendor": row.vendor,
-        "response_cache": dict(row.served) if row.served else None,
+        "response_cache": row.served.to_json() if row.served else None,
         "response_cache_miss": row.unserved,
         "perfect_read_tokens": row.perfect,
         "perfect_bill_usd": row.perfect_bill,

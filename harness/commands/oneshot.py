@@ -22,7 +22,7 @@ from typing import Any
 from harness.agent.resumption import cut_turn, resume_turn
 from harness.agent.structured import StructuredTask, check_schema
 from harness.app import App
-from harness.audit.report import Summary, hit_rate
+from harness.audit.report import Summary, counts, hit_rate, sub_agent
 from harness.audit.target import missed
 from harness.commands.options import options
 from harness.commands.skill_problems import problems
@@ -222,7 +222,7 @@ class OneShot:
             "totals": {
                 "requests": summary.requests,
                 "response_cache_hits": summary.served,
-                **_usage(summary.usage),
+                **counts(summary.usage),
                 "hit_rate": hit_rate(summary.usage),
                 "cost_usd": summary.cost,
             },
@@ -231,21 +231,11 @@ class OneShot:
         return result | ({"structured": self._value} if self._schema is not None else {})
 
 
-def _usage(usage: Any) -> dict[str, int]:
-    return {
-        "prompt_tokens": usage.prompt,
-        "read_tokens": usage.read,
-        "written_tokens": usage.written,
-        "uncached_tokens": usage.uncached,
-        "output_tokens": usage.output,
-    }
-
-
 def _response(event: ResponseDone) -> dict[str, Any]:
     return {
         "number": event.number,
         "model": event.model,
-        **_usage(event.usage),
+        **counts(event.usage),
         "hit_rate": hit_rate(event.usage),
         "cost_usd": event.cost,
         "verdict": event.verdict,
@@ -262,10 +252,7 @@ def _body(event: Event) -> dict[str, Any]:
         case ResponseDone():
             return _response(event)
         case SubAgentDone():
-            about = {name: getattr(event, name) for name in ("call_id", "session", "skill", "context", "model", "end")}
-            counts = {"requests": event.requests, **_usage(event.usage), "hit_rate": hit_rate(event.usage)}
-            first = {"first_read_tokens": event.first_read, "first_expected_tokens": event.expected}
-            return about | counts | {"cost_usd": event.cost} | first
+            return sub_agent(event)
         case _:
             return asdict(event)
 

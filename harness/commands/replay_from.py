@@ -21,7 +21,7 @@ from harness.agent.reexecution import Called, calls_of
 from harness.agent.session import Session
 from harness.agent.totals import Totals
 from harness.app import App, Options
-from harness.audit.report import counted
+from harness.audit.report import counted, counts
 from harness.commands.replay_execute import scratch_for
 from harness.config import state_dir
 from harness.conversation.blocks import Message, Text, ToolResult
@@ -188,15 +188,7 @@ async def _nobody(_question: Question) -> None:
 
 
 def _figures(totals: Totals) -> Mapping[str, Json]:
-    usage = totals.usage
-    return {
-        "requests": totals.requests,
-        "prompt_tokens": usage.prompt,
-        "read_tokens": usage.read,
-        "written_tokens": usage.written,
-        "output_tokens": usage.output,
-        "cost_usd": totals.cost,
-    }
+    return {"requests": totals.requests, **counts(totals.usage), "cost_usd": totals.cost}
 
 
 def _differing(recorded: Path, other: Path) -> Iterator[Json]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.conversation.blocks import Block, Image, Message, Setting, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.conversation.canonical import Json, decode, encode
+from harness.conversation.events import SubAgentDone
 from harness.conversation.journal import BLOB_FROM, Blobs
 
 
@@ -106,6 +107,24 @@ def write_usage(usage: Usage) -> dict[str, int]:
         "written_1h": usage.written_1h,
         "output": usage.output,
     }
+
+
+def read_sub_agent(data: Mapping[str, Json]) -> SubAgentDone:
+    """The sub-agent of a `subagent` record: its session is the record's `child`."""
+    first: Mapping[str, Json] = data["first"]
+    return SubAgentDone(
+        call_id=str(data["call_id"]),
+        session=str(data["child"]),
+        skill=str(data["skill"]),
+        context=str(data["context"]),
+        model=str(data["model"]),
+        end=str(data["end"]),
+        requests=int(data["requests"]),
+        usage=read_usage(data["usage"]),
+        cost=data["cost"],
+        first_read=first["read"],
+        expected=first["expected"],
+    )
 
 
 def read_usage(data: Mapping[str, int]) -> Usage:

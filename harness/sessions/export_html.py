@@ -69,7 +69,7 @@ def pieces(figures: Figures, items: Iterable[Item]) -> Iterator[str]:
             case Said():
                 yield _said(item)
             case Billed():
-                missed = "" if item.verdict in ("hit", "first") else " missed"
+                missed = "" if item.served or item.verdict in ("hit", "first") else " missed"
                 yield f'<p class="billed{missed}">{_line(wording.billed(item))}</p>\n'
             case Delegated():
                 yield f'<p class="billed">{_line(wording.delegated(item))}</p>\n'

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from harness.audit.report import hit_rate
-from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult, Usage
+from harness.audit.report import counts, hit_rate, sub_agent
+from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult
 from harness.sessions.figures import Figures
 from harness.sessions.transcript import Billed, Delegated, EpochBegan, Item, Problem, Said
 
@@ -41,7 +41,7 @@ def session(figures: Figures) -> dict[str, Any]:
         "fork_of": figures.parent or None,
         "turns": figures.turns,
         "requests": figures.requests,
-        **_usage(figures.usage),
+        **counts(figures.usage),
         "hit_rate": hit_rate(figures.usage),
         "cost_usd": figures.cost,
         "damage": figures.problems,
@@ -65,7 +65,7 @@ def _item(item: Item) -> dict[str, Any]:
                 "type": "response",
                 "model": item.model,
                 "side": item.side,
-                **_usage(item.usage),
+                **counts(item.usage),
                 "hit_rate": hit_rate(item.usage),
                 "cost_usd": item.cost,
                 "verdict": item.verdict,
@@ -73,11 +73,10 @@ def _item(item: Item) -> dict[str, Any]:
                 "lost_tokens": item.lost,
                 "lost_usd": item.price,
                 "stop": item.stop,
+                "response_cache": item.served.to_json() if item.served else None,
             }
         case Delegated():
-            names = ("call_id", "session", "path", "skill", "context", "model", "end", "requests")
-            sub_agent = {"type": "sub_agent"} | {name: getattr(item, name) for name in names}
-            return about | sub_agent | _usage(item.usage) | {"hit_rate": hit_rate(item.usage), "cost_usd": item.cost}
+            return about | {"type": "sub_agent", "path": item.path} | sub_agent(item.ended)
         case EpochBegan(_, _, reason, messages):
             return about | {"type": "epoch", "reason": reason, "messages": messages}
         case Problem(_, _, text):
@@ -99,13 +98,3 @@ def _block(block: Block) -> dict[str, Any]:
             return {"type": "result", "call_id": call_id, "is_error": is_error, "content": parts}
         case Setting(name, value, model):
             return {"type": "setting", "name": name, "value": value, "model": model}
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "prompt_tokens": usage.prompt,
-        "read_tokens": usage.read,
-        "written_tokens": usage.written,
-        "uncached_tokens": usage.uncached,
-        "output_tokens": usage.output,
-    }

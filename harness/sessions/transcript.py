@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.audit.kept_answer import KeptAnswer
 from harness.conversation.blocks import Block, Message, Text, Usage
 from harness.conversation.canonical import Json
+from harness.conversation.events import SubAgentDone
 from harness.conversation.journal import Blobs, Damage, Record
 from harness.conversation.scan import Scan
-from harness.conversation.stored import read_block, read_usage
+from harness.conversation.stored import read_block, read_sub_agent, read_usage
 from harness.errors import JournalError
 
 
@@ -34,7 +36,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """A model call that was answered. side: it left nothing in the conversation. lost: tokens, price: USD."""
+    """A model call that was answered. side: it left nothing in the conversation. lost: tokens, price: USD.
+
+    served: whose kept answer it was given, so that no vendor was called.
+    """
 
     seq: int
     at: float
@@ -47,6 +52,7 @@ class Billed:
     price: float | None
     stop: str
     side: bool
+    served: KeptAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +67,12 @@ class EpochBegan:
 
 @dataclass(frozen=True, slots=True)
 class Delegated:
-    """A sub-agent ended. session: its id. path: of its journal; "" where it is not here. usage, cost: all of it."""
+    """A sub-agent ended. path: of its journal; "" where it is not here."""
 
     seq: int
     at: float
-    call_id: str
-    session: str
     path: str
-    skill: str
-    context: str
-    model: str
-    end: str
-    requests: int
-    usage: Usage
-    cost: float | None
+    ended: SubAgentDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,22 +179,9 @@ class Transcript:
         return None
 
     def _delegated(self, record: Record) -> Delegated:
-        data, session = record.data, str(record.data["child"])
-        path = self._path.parent / "agents" / session / "journal.jsonl"
-        return Delegated(
-            seq=record.seq,
-            at=record.at,
-            call_id=str(data["call_id"]),
-            session=session,
-            path=str(path) if path.is_file() else "",
-            skill=str(data["skill"]),
-            context=str(data["context"]),
-            model=str(data["model"]),
-            end=str(data["end"]),
-            requests=int(data["requests"]),
-            usage=read_usage(data["usage"]),
-            cost=data["cost"],
-        )
+        ended = read_sub_agent(record.data)
+        path = self._path.parent / "agents" / ended.session / "journal.jsonl"
+        return Delegated(record.seq, record.at, str(path) if path.is_file() else "", ended)
 
     def _block(self, data: Mapping[str, Json]) -> Block:
         """A block; what is lost of it is said in its place."""
@@ -219,4 +204,5 @@ class Transcript:
             verdict.get("price"),
             str(data["stop"]),
             request.get("kind") == "side",
+            KeptAnswer.of(data),
         )

@@ -61,6 +61,9 @@ def summary(figures: Figures) -> str:
 def billed(item: Billed) -> str:
     """What a model call read and cost, and why it did not read more, one line."""
     parts = ["side request"] if item.side else []
+    if item.served is not None:
+        given = f"given again from the response cache: {item.served.origin}"
+        return " · ".join([*parts, given, f"would have cost {item.served.price}"])
     parts.append(f"read {percent(hit_rate(item.usage))} of {tokens(item.usage.prompt)} tokens")
     parts += [f"out {tokens(item.usage.output)}", money(item.cost), item.verdict]
     text = " · ".join(parts) + (f": {item.cause}" if item.cause else "")
@@ -71,11 +74,12 @@ def billed(item: Billed) -> str:
 
 def delegated(item: Delegated) -> str:
     """What a sub-agent did, what that cost, and where all of it is."""
-    read = f"read {percent(hit_rate(item.usage))} of {tokens(item.usage.prompt)} tokens"
-    parts = (counted(item.requests, "request"), read, f"out {tokens(item.usage.output)}", money(item.cost))
+    ended = item.ended
+    read = f"read {percent(hit_rate(ended.usage))} of {tokens(ended.usage.prompt)} tokens"
+    parts = (counted(ended.requests, "request"), read, f"out {tokens(ended.usage.output)}", money(ended.cost))
     where = f" · {item.path}" if item.path else ""
-    head = f"sub-agent {item.skill} ({item.context}, {item.model}) {item.end}"
-    return f"{head}: {' · '.join(parts)} · session {item.session}{where}"
+    head = f"sub-agent {ended.skill} ({ended.context}, {ended.model}) {ended.end}"
+    return f"{head}: {' · '.join(parts)} · session {ended.session}{where}"
 
 
 def epoch(item: EpochBegan) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from importlib import resources
 
-from harness.audit.book import Book, Row
+from harness.audit.book import Book, Row, total
 from harness.audit.report import clock, counted, hit_rate, money, percent, tokens
 from harness.conversation.blocks import Usage
 from harness.tools.output import visible
@@ -60,6 +60,7 @@ def _head(name: str, book: Book, damage: int) -> Iterator[str]:
         ("input bill", money(book.bill), f"with a perfect cache: {money(book.perfect_bill)}"),
         ("than without caching", money(None if saved is None else abs(saved)), _saved(saved)),
         ("whole cost", money(book.cost), "answers too"),
+        *_given_again(book),
     )
     yield '<dl class="figures">'
     for title, value, note in figures:
@@ -69,6 +70,12 @@ def _head(name: str, book: Book, damage: int) -> Iterator[str]:
 
 def _saved(saved: float | None) -> str:
     return "" if saved is None else "less" if saved >= 0 else "more"
+
+
+def _given_again(book: Book) -> Iterator[tuple[str, str, str]]:
+    if served := [row.served for row in book.rows if row.served]:
+        cost = money(total(answer.cost for answer in served))
+        yield "from the response cache", f"{len(served):,}", f"would have cost {cost}"
 
 
 def _losses(book: Book) -> Iterator[str]:
@@ -94,8 +101,8 @@ def _overview(book: Book) -> Iterator[str]:
     count, highest = max(len(book.rows), 1), _widest(book)
     yield "<h2>All requests</h2>\n<figure>"
     yield f'<svg viewBox="0 0 {count} {_HEIGHT:g}" preserveAspectRatio="none" role="img" aria-label="{_alt(book)}">'
-    levels = [_levels(row.usage) for row in book.rows]
-    for index, part in reversed(list(enumerate(("read", "written", "uncached")))):
+    levels = [_levels(row) for row in book.rows]
+    for index, part in reversed(list(enumerate(("read", "written", "uncached", "again")))):
         steps = [f"M0 {_HEIGHT:g}"]
         for place, level in enumerate(levels):
             top = _HEIGHT * (1 - 0.94 * level[index] / highest)
@@ -108,7 +115,8 @@ def _overview(book: Book) -> Iterator[str]:
         if epoch.before > 1:
             yield f'<line x1="{epoch.before - 1}" x2="{epoch.before - 1}" y1="0" y2="{_HEIGHT:g}"/>'
     yield "</svg>"
-    keys = (("read", "read from cache"), ("written", "written"), ("uncached", "neither"), ("could", "could be read"))
+    keys = [("read", "read from cache"), ("written", "written"), ("uncached", "neither"), ("could", "could be read")]
+    keys += [("again", "given again, nothing asked")] if any(row.served for row in book.rows) else []
     legend = "".join(f'<span><i class="{key}"></i>{words}</span>' for key, words in keys)
     yield f'<figcaption class="legend quiet">{legend}<span>widest: {tokens(highest)} tokens</span></figcaption>'
     yield "</figure>"
@@ -119,14 +127,19 @@ def _alt(book: Book) -> str:
     return f"{counted(len(book.rows), 'request')} by prompt length; {misses} of them missed"
 
 
-def _levels(usage: Usage | None) -> tuple[int, int, int]:
-    if usage is None:
-        return 0, 0, 0
-    return usage.read, usage.read + usage.written, usage.prompt
+def _levels(row: Row) -> tuple[int, int, int, int]:
+    usage = row.usage or Usage()
+    return usage.read, usage.read + usage.written, usage.prompt, _prompt(row)
+
+
+def _prompt(row: Row) -> int:
+    """Tokens of its prompt; of one that was given a kept answer, those of the request that was asked first."""
+    usage = row.served.usage if row.served else row.usage
+    return usage.prompt if usage else 0
 
 
 def _widest(book: Book) -> int:
-    return max((row.usage.prompt for row in book.rows if row.usage), default=1) or 1
+    return max(map(_prompt, book.rows), default=1) or 1
 
 
 def _kind(row: Row) -> str:
@@ -185,37 +198,38 @@ def _row(row: Row, widest: int) -> str:
 
 
 def _bar(row: Row, widest: int) -> str:
-    usage = row.usage
-    if usage is None or not usage.prompt:
+    usage, prompt = row.usage or Usage(), _prompt(row)
+    if not prompt:
         return '<span class="bar"></span>'
     counts: Sequence[tuple[str, int]] = (
         ("read", usage.read),
         ("written", usage.written),
         ("uncached", usage.uncached),
+        ("again", prompt if row.served else 0),
     )
-    parts = "".join(
-        f'<i class="{name}" style="width:{100 * count / usage.prompt:.3f}%"></i>' for name, count in counts if count
-    )
-    could = (
-        f'<i class="could" style="left:{100 * row.perfect / usage.prompt:.3f}%"></i>'
-        if row.perfect > usage.read
-        else ""
-    )
-    return f'<span><span class="bar" style="width:{100 * usage.prompt / widest:.3f}%">{parts}{could}</span></span>'
+    shares = [(name, 100 * count / prompt) for name, count in counts if count]
+    parts = "".join(f'<i class="{name}" style="width:{share:.3f}%"></i>' for name, share in shares)
+    could = f'<i class="could" style="left:{100 * row.perfect / prompt:.3f}%"></i>' if row.perfect > usage.read else ""
+    return f'<span><span class="bar" style="width:{100 * prompt / widest:.3f}%">{parts}{could}</span></span>'
 
 
 def _facts(row: Row) -> Iterator[tuple[str, str]]:
     """What is known of a request, not yet escaped; the second is its tokens in words."""
     usage = row.usage
     yield "time", clock(row.at)
-    if usage is None:
+    if row.served is not None:
+        yield "tokens", "none: a kept answer was given again, and no vendor was asked"
+        yield "given again", row.served.origin
+        yield "would have cost", row.served.price
+    elif usage is None:
         yield "tokens", "the bill was not told"
     else:
         read, written, rest = (tokens(count) for count in (usage.read, usage.written, usage.uncached))
         yield "tokens", f"{tokens(usage.prompt)}: {read} read, {written} written, {rest} neither; {usage.output:,} out"
         yield "hit rate", f"{percent(hit_rate(usage))}; a perfect cache: {percent(row.perfect / (usage.prompt or 1))}"
     yield "model", row.model
-    yield "money", f"{money(row.cost)}; its prompt {money(row.bill)}, with a perfect cache {money(row.perfect_bill)}"
+    prompt = f"its prompt {money(row.bill)}, with a perfect cache {money(row.perfect_bill)}"
+    yield "money", "" if row.served else f"{money(row.cost)}; {prompt}"
     yield "cause", row.cause
     yield "lost", f"{tokens(row.lost)} tokens, {money(row.lost_usd)}" if row.lost else ""
     yield "block", row.where

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.audit.book import Book, Row, SubAgent, total
+from harness.audit.book import Book, Row, total
 from harness.audit.report import Summary, counted, hit_rate, money, percent, tokens
+from harness.conversation.events import SubAgentDone
 from harness.ui.plain import one_line
 
 LONGEST_CAUSE = 200
@@ -41,13 +42,13 @@ def book_lines(book: Book) -> Iterator[str]:
     words = "less" if saved is None or saved >= 0 else "more"
     yield f"caching           {money(None if saved is None else abs(saved))} {words} than without it"
     if served := [row.served for row in book.rows if row.served is not None]:
-        first = total(answer.get("cost") for answer in served)
+        first = total(answer.cost for answer in served)
         yield f"response cache    {len(served)} answers given again, {money(first)} the first time"
     for lost in book.lost:
         yield f"lost              {money(lost.usd)} in {counted(lost.requests, 'request')}: {one_line(lost.cause)}"
 
 
-def sub_agent_line(one: SubAgent) -> str:
+def sub_agent_line(one: SubAgentDone) -> str:
     """What a sub-agent was billed, and what its first request read; one line."""
     usage, of = one.usage, "" if one.expected is None else f" of {tokens(one.expected)}"
     first = "" if one.first_read is None else f"; its first one read {tokens(one.first_read)}{of}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.audit.book import Book, Epoch, Row
+from harness.audit.kept_answer import KeptAnswer
 from harness.conversation.blocks import Usage
 from harness.ui.cache_page import page, said
 from tests.ui.chromium import Browser, program
@@ -109,6 +110,28 @@ def test_a_session_without_figures_has_a_page(empty: Book) -> None:
     assert "</html>" in page("s1", empty, 0)
 
 
+def given_again() -> Book:
+    """A session whose first two requests were given kept answers."""
+    rows = []
+    for number, prompt in enumerate((9_000, 9_400, 9_900, 10_300), 1):
+        served = KeptAnswer("k" * 64, f"s{HOSTILE}", 7 * number, 1.8e9, Usage(3, prompt - 300, 297, 0, 40), 0.0123)
+        more = {"usage": Usage(), "cost": 0.0, "bill": 0.0, "perfect_bill": 0.0, "perfect": 0, "served": served}
+        kind = ("response cache", more) if number < 3 else ("hit", {})
+        rows.append(row(number, prompt, prompt - 300, kind[0], **kind[1]))
+    return Book(tuple(rows), (Epoch(0.0, "start", 1),))
+
+
+def test_what_was_given_again_is_told_with_its_origin_and_price() -> None:
+    text = page("s1", given_again(), 0)
+
+    assert "<dt>from the response cache</dt><dd>2<small>would have cost $0.0246</small></dd>" in text
+    assert text.count('<i class="again" style="width:100.000%"></i>') == 2
+    assert "record 7, of " in text
+    assert "9,000 tokens in, 40 out, $0.0123" in text
+    assert "given again, nothing asked" in text
+    assert "given again" not in page("s1", book(3), 0)
+
+
 # ------------------------------------------------------------------------------------------------ with a browser
 
 
@@ -167,6 +190,21 @@ def test_it_asks_the_network_for_nothing_and_nothing_complains(browser: Browser,
         assert browser.complaints() == []
         assert browser.js("document.title").startswith("Cache of session ")
         assert browser.js("document.querySelectorAll('script, img').length") == 0
+
+
+@system
+@needs_browser
+def test_a_kept_answer_is_as_wide_as_the_prompt_it_met_first(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, tmp_path / "page.html", given_again())
+
+    widths = browser.js("[1, 4].map(n => document.querySelector(`#r${n} .bar`).getBoundingClientRect().width)")
+    assert widths[0] / widths[1] == pytest.approx(9_000 / 10_300, abs=0.01)
+    assert browser.js("getComputedStyle(document.querySelector('#r1 .again')).backgroundImage").startswith("repeating")
+    browser.point_at("#r2")
+    (details,) = browser.js(VISIBLE)
+    assert "no vendor was asked" in details
+    assert "record 14, of " in details
+    assert browser.complaints() == []
 
 
 @system
