@@ -26,7 +26,7 @@ from harness.agent.loop import ContextSource
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
 from harness.agent.skill_calls import SkillCalls, SkilledAgent
-from harness.agent.subagents import TURNS, Caller, Kit, SubAgents, delegating
+from harness.agent.subagents import TURNS, Caller, Delegating, Kit, SubAgents
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
 from harness.agent.web_access import outputs, search_variable, web_tools
@@ -378,7 +378,7 @@ class App:
             edit.make(workspace, seen, self.kept.vet),
             glob.make(workspace, rg),
             grep.make(workspace, rg),
-            invoke_skill.make(self._skill, delegating(lambda: self.sub_agents, caller), self._effect_of),
+            invoke_skill.make(self._skill, Delegating(lambda: self.sub_agents, caller), self._effect_of),
             read.make(workspace),
             shell.make(workspace, environment, spill, self._secrets, round(self.config.shell_timeout)),
             todo.make(),

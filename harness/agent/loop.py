@@ -90,7 +90,7 @@ class Agent:
         calls_made = nudges = 0
         while True:
             if stop := next((why for p in self.policies if (why := p.stop(self.session, calls_made))), ""):
-                yield TurnEnded("limit", self._last_text(), stop)
+                yield TurnEnded("limit", self.last_text(), stop)
                 return
             call = self.call(self)
             async with aclosing(call.run()) as events:
@@ -114,7 +114,8 @@ class Agent:
                 yield ended(answer)
                 return
 
-    def _last_text(self) -> str:
+    def last_text(self) -> str:
+        """The text of the last answer; "" where there is none."""
         answers = (e.message.text for e in reversed(self.session.history.entries) if e.message.tag == "answer")
         return next(answers, "")
 

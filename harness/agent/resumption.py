@@ -11,10 +11,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from harness.agent import compaction
+from harness.agent.loop import Agent
 from harness.agent.session import Session
 from harness.agent.undoable import UndoableAgent
 from harness.conversation.blocks import Message, Text
-from harness.conversation.events import Event
+from harness.conversation.events import Event, TurnEnded
 from harness.conversation.history import Fate
 from harness.errors import UsageError
 
@@ -67,11 +68,34 @@ def _named(names: list[str]) -> str:
     return ", ".join(f"{names.count(name)} {name}" if names.count(name) > 1 else name for name in dict.fromkeys(names))
 
 
-async def resume_turn(agent: UndoableAgent, instruction: str = "") -> AsyncGenerator[Event]:
-    """The rest of a turn that was cut off; its last event is `TurnEnded`.
+async def rest_of_turn(agent: Agent, instruction: str = "") -> AsyncGenerator[Event]:
+    """What is left of a turn that was cut off; its last event is `TurnEnded`, the only one where nothing is left.
+
+    Calls that go on where they were do so first, then what became of the others is told.
 
     Args:
         instruction: said to the model before it goes on; "" for nothing but what it must know.
+    """
+    session = agent.session
+    if cut_turn(session) is None:
+        refused, text = session.ends.refused, agent.last_text()
+        yield TurnEnded("refused", "", "the model refused to answer") if refused else TurnEnded("done", text)
+        return
+    begun = [call for call, fate in session.history.fates() if fate == "may have run"]
+    async with aclosing(agent.runner.resume(begun)) as events:
+        async for event in events:
+            yield event
+    session.heal()
+    told = [GO_ON] if session.history.entries[-1].message.tag == "answer" else []
+    if text := " ".join(filter(None, [*told, instruction])):
+        session.add(Message("program", (Text(text),)))
+    async with aclosing(agent.go_on()) as events:
+        async for event in events:
+            yield event
+
+
+async def resume_turn(agent: UndoableAgent, instruction: str = "") -> AsyncGenerator[Event]:
+    """The rest of a person's turn that was cut off, its files saved around it; see `rest_of_turn`.
 
     Raises:
         UsageError: no turn was cut off.
@@ -80,10 +104,6 @@ async def resume_turn(agent: UndoableAgent, instruction: str = "") -> AsyncGener
     session = agent.session
     if cut_turn(session) is None:
         raise UsageError(f"nothing to go on with: the last turn of session {session.journal.id} came to its end")
-    session.heal()
-    told = [GO_ON] if session.history.entries[-1].message.tag == "answer" else []
-    if text := " ".join(filter(None, [*told, instruction])):
-        session.add(Message("program", (Text(text),)))
-    async with aclosing(agent.checkpoints.around(agent.go_on())) as events:
+    async with aclosing(agent.checkpoints.around(rest_of_turn(agent, instruction))) as events:
         async for event in events:
             yield event

@@ -14,7 +14,7 @@ from harness.agent.file_history import FileHistory
 from harness.agent.files_seen import SeenFiles
 from harness.agent.renderings import Renderings
 from harness.agent.shared_ledger import children, family_ledger, sub_agents, tell_parent
-from harness.agent.totals import Totals
+from harness.agent.totals import Totals, read_totals
 from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.verdict import Sent
 from harness.conversation.blocks import Message, Usage
@@ -31,6 +31,9 @@ from harness.prompt.projection import Projection, batches
 from harness.providers.base import Provider
 from harness.providers.efforts import Efforts
 from harness.seam import Seam
+
+CUT = frozenset({"lost", "interrupted"})
+"""The ends of a sub-agent that can go on: killed with its caller, or stopped."""
 
 
 class Session:
@@ -60,8 +63,10 @@ class Session:
         self.replaced = ""
         """Why it was; "" where it never was."""
         self.last_model = ""
-        self.sub_agents: set[str] = set()
-        """Ids of the sub-agents that ended."""
+        self.sub_agents: dict[str, Totals] = {}
+        """What is counted in of each sub-agent that ended, by its id; one that was cut off may go on and end again."""
+        self.cut_agents: set[str] = set()
+        """Of them, those that were cut off when they were last told of."""
         self.born: Mapping[str, Json] = {}
         """Of a sub-agent: who called it, as `agent.offspring` journals it."""
         self.last_request: Mapping[str, Json] = {}
@@ -230,10 +235,7 @@ class Session:
             case "born":
                 self.born = data
             case "subagent":
-                self.sub_agents.add(data["child"])
-                self.totals.add(read_usage(data["usage"]), data["cost"], data["requests"])
-                self.totals.delegated += data["requests"]
-                self.totals.served += data.get("served", 0)
+                self._count_in(data["child"], read_totals(data), cut=data["end"] in CUT)
             case "model":
                 self.models[data["model"]] = data
             case "fallback" | "fallback_over":
@@ -255,6 +257,13 @@ class Session:
                     self._billed(request, data)
             case _:
                 pass
+
+    def _count_in(self, child: str, theirs: Totals, *, cut: bool) -> None:
+        """Take in what a sub-agent was billed since it was last counted in. cut: it can go on."""
+        self.sub_agents.setdefault(child, Totals()).include(theirs)
+        self.totals.include(theirs)
+        self.totals.delegated += theirs.requests
+        (self.cut_agents.add if cut else self.cut_agents.discard)(child)
 
     def _begin_epoch(self, data: Mapping[str, Json]) -> None:
         self.epochs.append(data["reason"])

@@ -1,12 +1,14 @@
 """The sessions of sub-agents: born in their caller's folder, counted with it, and found again after a crash.
 
-Invariant: a sub-agent's journal is its own and complete; the caller's has one `subagent` record of it, written when it
-ended, or when the caller is opened again after both were killed. The two share one ledger while they live.
+Invariant: a sub-agent's journal is its own and complete; the caller's has a `subagent` record of it, written when it
+ended, or when the caller is opened again after both were killed, and one more for each time that it went on after that.
+The two share one ledger while they live.
 
     born      in the sub-agent's journal, before anything it does: {"caller": id, "call_id", "skill", "context",
               "before": {"requests", "usage", "cost"}}: what the records before it had been billed
     subagent  in the caller's: {"child": id, "call_id", "skill", "context", "model", "end", "requests", "usage",
-              "cost", "first": {"read": tokens | None, "expected": tokens | None}}, its own sub-agents counted in
+              "cost", "first": {"read": tokens | None, "expected": tokens | None}}, its own sub-agents counted in; what
+              an earlier record of it counted is not counted again
 """
 
 from __future__ import annotations
@@ -16,11 +18,9 @@ from pathlib import Path
 
 from harness.agent.session import Session
 from harness.agent.shared_ledger import sub_agents
-from harness.agent.totals import Totals
-from harness.conversation.blocks import Usage
+from harness.agent.totals import read_totals, write_totals
 from harness.conversation.canonical import Json
 from harness.conversation.journal import read_records
-from harness.conversation.stored import read_usage, write_usage
 from harness.errors import JournalError
 
 FOLDER = "agents"
@@ -43,22 +43,32 @@ def fork(caller: Session, folder: Path) -> Session:
     return Session.fork_of(caller.journal.folder, folder, caller.seam, ledger=caller.ledger)
 
 
-def spent(now: Totals, before: Totals) -> Totals:
-    """What was billed since."""
-    cost = None if now.cost is None or before.cost is None else now.cost - before.cost
-    usage = Usage(*(getattr(now.usage, name) - getattr(before.usage, name) for name in Usage.__dataclass_fields__))
-    return Totals(now.requests - before.requests, usage, cost, served=now.served - before.served)
+def of_call(caller: Session, call_id: str) -> Path | None:
+    """The folder of the sub-agent that was begun for a call; None where none is there or it never began."""
+    for folder in reversed(sub_agents(caller.journal.folder)):
+        if (born := _birth(folder)) is not None and born["call_id"] == call_id:
+            return folder
+    return None
 
 
-def as_json(totals: Totals) -> dict[str, Json]:
-    """The form that is journaled."""
-    counts = {"requests": totals.requests, "served": totals.served}
-    return counts | {"usage": write_usage(totals.usage), "cost": totals.cost}
+def again(caller: Session, folder: Path) -> Session:
+    """The session of a sub-agent that was cut off, to go on where it was.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    session = Session.resume(folder, caller.seam)
+    session.ledger = caller.ledger
+    return session
 
 
-def of_json(data: Mapping[str, Json]) -> Totals:
-    """The totals of a journaled form."""
-    return Totals(int(data["requests"]), read_usage(data["usage"]), data["cost"], served=int(data.get("served", 0)))
+def _birth(folder: Path) -> Mapping[str, Json] | None:
+    """How a sub-agent was born; None where it ended before that."""
+    path = folder / "journal.jsonl"
+    if not path.is_file():
+        return None
+    # the last one: a fork of a sub-agent has its caller's before its own
+    return next((record.data for record in reversed([*read_records(path)]) if record.kind == "born"), None)
 
 
 def recover(session: Session) -> None:
@@ -67,11 +77,9 @@ def recover(session: Session) -> None:
     One that cannot be read is told with the damage of the journal.
     """
     for folder in sub_agents(session.journal.folder):
-        path = folder / "journal.jsonl"
-        if folder.name in session.sub_agents or not path.is_file():
+        ended = folder.name in session.sub_agents and folder.name not in session.cut_agents
+        if ended or _birth(folder) is None:
             continue
-        if all(record.kind != "born" for record in read_records(path)):
-            continue  # it ended before it began
         try:
             child = Session.resume(folder, session.seam)
         except JournalError as error:
@@ -79,15 +87,13 @@ def recover(session: Session) -> None:
             continue
         try:
             recover(child)
-            born, totals = child.born, spent(child.totals, of_json(child.born["before"]))
+            born, totals = child.born, child.totals.since(read_totals(child.born["before"]))
         finally:
             child.close()
+        counted = session.sub_agents.get(folder.name)
+        if counted is not None and not (totals := totals.since(counted)).requests:
+            continue
         about = {name: born[name] for name in ("call_id", "skill", "context")}
         first = {"read": None, "expected": None}
-        ended = {"child": folder.name, "model": child.last_model, "end": "lost", "first": first}
-        session.record("subagent", about | ended | as_json(totals))
-
-
-def totals_of(session: Session) -> Totals:
-    """A copy of what a session was billed so far."""
-    return Totals(**{name: getattr(session.totals, name) for name in ("requests", "usage", "cost", "served")})
+        how = {"child": folder.name, "model": child.last_model, "end": "lost", "first": first}
+        session.record("subagent", about | how | write_totals(totals))

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from harness.agent import subagent_sessions
 from harness.agent.auto_compaction import Compaction
@@ -22,10 +23,11 @@ from harness.agent.delegation import LAST_WORDS, Delegation, briefing, of_skill,
 from harness.agent.loop import Agent, Call, ContextSource
 from harness.agent.policies import Repetition
 from harness.agent.restriction import restricted
+from harness.agent.resumption import rest_of_turn
 from harness.agent.session import Session
 from harness.agent.settings import settled
 from harness.agent.tool_runner import Permit, ToolRunner
-from harness.agent.totals import Totals
+from harness.agent.totals import Totals, read_totals, write_totals
 from harness.agent.turn import Answer, Channel, ModelCall
 from harness.audit.report import counted
 from harness.conversation.blocks import Message, Text
@@ -43,7 +45,6 @@ from harness.errors import HarnessError, JournalError, UsageError
 from harness.knowledge.skills import SkillText
 from harness.providers.catalog import Model
 from harness.tools.base import Outcome, error
-from harness.tools.invoke_skill import Delegate
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace
 
@@ -97,6 +98,15 @@ class SubAgents:
         self.warming = Warming()
         self._free = [asyncio.Semaphore(TOGETHER) for _ in range(DEPTH)]
         self.working: dict[str, tuple[Session, Totals]] = {}
+        self.cut: dict[str, Path] = {}
+        """By the id of its call, the folder of each that was cut off and is to go on."""
+
+    def goes_on(self, caller: Caller, call_id: str) -> bool:
+        """Whether a call that was cut off has a sub-agent; when it is run again, that one goes on where it was."""
+        folder = subagent_sessions.of_call(caller.agent.session, call_id)
+        if folder is not None:
+            self.cut[call_id] = folder
+        return folder is not None
 
     async def run(self, caller: Caller, call_id: str, delegation: Delegation, tell: Tell) -> Outcome:
         """Carry out a skill for one call; gives its report, or why there is none."""
@@ -136,18 +146,25 @@ class SubAgents:
 
     def _all_spent(self) -> list[Totals]:
         """Of the session, and of those at work, which it has not counted in yet."""
-        working = [subagent_sessions.spent(session.totals, before) for session, before in self.working.values()]
+        working = [session.totals.since(before) for session, before in self.working.values()]
         return [self._root.totals, *working]
 
 
-def delegating(pool: Callable[[], SubAgents], caller: Caller) -> Delegate:
-    """How a caller has skills carried out. pool: of the session, which may not be there yet."""
+@dataclass(frozen=True, slots=True)
+class Delegating:
+    """How a caller has skills carried out; see `Delegate`. pool: of the session, which may not be there yet."""
 
-    def delegate(skill: SkillText, text: str, call_id: str, tell: Tell) -> Awaitable[Outcome] | None:
+    pool: Callable[[], SubAgents]
+    caller: Caller
+
+    def __call__(self, skill: SkillText, text: str, call_id: str, tell: Tell) -> Awaitable[Outcome] | None:
+        """See `Delegate`."""
         delegation = of_skill(skill, text)
-        return None if delegation is None else pool().run(caller, call_id, delegation, tell)
+        return None if delegation is None else self.pool().run(self.caller, call_id, delegation, tell)
 
-    return delegate
+    def goes_on(self, call_id: str) -> bool:
+        """See `Delegate`."""
+        return self.pool().goes_on(self.caller, call_id)
 
 
 @dataclass(slots=True)
@@ -178,6 +195,8 @@ class _Work:
         self._channel = channel
         self._tell = tell
         self._end: str = "failed"
+        self._before = Totals()
+        self._went_on = False
         self._first: ModelCall | None = None
         self._first_read: int | None = None
         self._turns = 0
@@ -189,14 +208,15 @@ class _Work:
         session: Session | None = None
         caller = self._caller.agent.session
         try:
-            session = await self._born()
-            before = subagent_sessions.totals_of(session)
-            self._record_birth(session, before)
-            self._pool.working[session.journal.id] = (session, before)
+            session = await self._opened()
+            self._before = replace(session.totals)
+            if not self._went_on:
+                self._record_birth(session)
+            self._pool.working[session.journal.id] = (session, self._before)
             end = await self._worked(session)
             self._end = end.reason
             text, is_error = report(end, self._caller.spill)
-            return Outcome((Text(text),), is_error, self._shown(session, before))
+            return Outcome((Text(text),), is_error, self._shown(session))
         except asyncio.CancelledError:
             self._end = "interrupted"
             raise
@@ -211,6 +231,13 @@ class _Work:
                 if session.born and caller.journal.owned:
                     self._ended(caller, session)
 
+    async def _opened(self) -> Session:
+        """Its session: where it was cut off, the one that it has."""
+        if (folder := self._pool.cut.pop(self._call_id, None)) is None:
+            return await self._born()
+        self._went_on = True
+        return await asyncio.to_thread(subagent_sessions.again, self._caller.agent.session, folder)
+
     async def _born(self) -> Session:
         """Its session. Not on the disk yet: it is before its first request."""
         caller, channel = self._caller.agent.session, self._caller.agent.channel
@@ -224,17 +251,18 @@ class _Work:
         effort = caller.efforts.of_line(channel.model.id) if channel.model is self._channel.model else None
         return await asyncio.to_thread(subagent_sessions.fresh, caller, folder, effort)
 
-    def _record_birth(self, session: Session, before: Totals) -> None:
+    def _record_birth(self, session: Session) -> None:
         skill, context = self._delegation.skill, self._delegation.context
         about = {"caller": self._caller.agent.session.journal.id, "call_id": self._call_id, "skill": skill}
-        session.record("born", about | {"context": context, "before": subagent_sessions.as_json(before)})
+        session.record("born", about | {"context": context, "before": write_totals(self._before)})
 
     async def _worked(self, session: Session) -> TurnEnded:
         """Let it work to its end."""
         delegation, kit = self._delegation, self._kit
         permit = restricted(self._caller.permit, delegation.skill, delegation.allowed, kit.workspace)
         me = Caller(permit, self._caller.depth + 1, delegation.skill)
-        limits = _Limits(self._pool, kit.max_turns)
+        had = session.totals.since(read_totals(session.born["before"])).requests
+        limits = _Limits(self._pool, max(1, kit.max_turns - had))
         runner = kit.runner(session, me, self._channel.model)
         agent = Agent(session, self._channel, runner, kit.context(self._channel.model), (Repetition(), limits))
         me.agent = agent
@@ -248,9 +276,14 @@ class _Work:
         return end
 
     def _begun(self, agent: Agent, words: str) -> AsyncGenerator[Event]:
-        if self._delegation.context == "fresh":
+        history = agent.session.history
+        calls = history.open_calls()
+        fork = self._delegation.context == "fork"
+        briefed = all(call.id != self._call_id for call in calls) if fork else bool(history.entries)
+        if self._went_on and briefed:
+            return rest_of_turn(agent)
+        if not fork:
             return agent.turn(words)
-        calls = agent.session.history.open_calls()
         agent.session.add(taken_over(calls, self._call_id, words))
         return agent.go_on()
 
@@ -311,19 +344,18 @@ class _Work:
             )
         )
 
-    def _shown(self, session: Session, before: Totals) -> str:
-        spent = subagent_sessions.spent(session.totals, before)
-        return f"{self._end} after {counted(spent.requests, 'request')}"
+    def _shown(self, session: Session) -> str:
+        return f"{self._end} after {counted(session.totals.since(self._before).requests, 'request')}"
 
     def _ended(self, caller: Session, session: Session) -> None:
         """Count it in with its caller, and say so."""
-        spent = subagent_sessions.spent(session.totals, subagent_sessions.of_json(session.born["before"]))
+        spent = session.totals.since(self._before)
         expected = self._first.expected if self._first else None
         delegation, model = self._delegation, self._channel.model.id
         first = {"read": self._first_read, "expected": expected}
         about = {"child": session.journal.id, "call_id": self._call_id, "skill": delegation.skill}
         how = {"context": delegation.context, "model": model, "end": self._end, "first": first}
-        caller.record("subagent", about | how | subagent_sessions.as_json(spent))
+        caller.record("subagent", about | how | write_totals(spent))
         ends = (self._end, spent.requests, spent.usage, spent.cost, self._first_read, expected)
         self._tell(SubAgentDone(self._call_id, session.journal.id, delegation.skill, delegation.context, model, *ends))
 

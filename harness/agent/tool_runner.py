@@ -86,9 +86,30 @@ class ToolRunner:
         Consecutive calls that change nothing run together, sub-agents that only read among them; any other call waits
         for those before it and holds those after it.
         """
+        results: dict[str, ToolResult] = {}
+        async with aclosing(self._run(calls, results)) as events:
+            async for event in events:
+                yield event
+        self._session.add(Message("results", tuple(results[call.id] for call in calls)))
+        await self._session.sync()
+
+    async def resume(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Event]:
+        """Run those of calls that were cut off which go on where they were; their results are for `Session.heal`."""
+        again = [call for call in calls if self._goes_on(call)]
+        if again:
+            async with aclosing(self._run(again, {})) as events:
+                async for event in events:
+                    yield event
+            await self._session.sync()
+
+    def _goes_on(self, call: ToolCall) -> bool:
+        tool = self._tools.get(call.name)
+        return tool is not None and tool.goes_on is not None and tool.goes_on(call.id)
+
+    async def _run(self, calls: Sequence[ToolCall], results: dict[str, ToolResult]) -> AsyncGenerator[Event]:
+        """Run calls; fills `results`, by the id of the call."""
         self._images = _bytes_of_images(entry.message for entry in self._session.history.entries)
         share = max(SMALLEST, self._budget(self._session.last_prompt) // len(calls))
-        results: dict[str, ToolResult] = {}
         for checked in _groups([self._check(call) for call in calls]):
             # only now: whoever is asked has seen what the calls before gave
             group = [await self._permitted(item) for item in checked]
@@ -104,8 +125,6 @@ class ToolRunner:
                     yield ToolFinished(item.call.id, item.call.name, outcome.shown, outcome.is_error, seconds)
                     while self._spill.lost:
                         yield Notice(self._spill.lost.pop())
-        self._session.add(Message("results", tuple(results[call.id] for call in calls)))
-        await self._session.sync()
 
     async def _together(self, group: Sequence[Checked]) -> AsyncGenerator[_Finished | Event]:
         """Run a group at once; give each as it finishes, and what is told meanwhile. A cancellation ends all."""

@@ -5,9 +5,12 @@ Invariant: an unknown price stays unknown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.conversation.blocks import Usage
+from harness.conversation.canonical import Json
+from harness.conversation.stored import read_usage, write_usage
 
 
 @dataclass(slots=True)
@@ -27,8 +30,19 @@ class Totals:
         """Of the requests, those of the session itself."""
         return self.requests - self.delegated
 
+    def include(self, other: Totals) -> None:
+        """Take in all that a sub-agent was billed."""
+        self.add(other.usage, other.cost, other.requests)
+        self.served += other.served
+
+    def since(self, before: Totals) -> Totals:
+        """What was billed since an earlier state of the same totals."""
+        cost = None if self.cost is None or before.cost is None else self.cost - before.cost
+        usage = Usage(*(getattr(self.usage, name) - getattr(before.usage, name) for name in Usage.__dataclass_fields__))
+        return Totals(self.requests - before.requests, usage, cost, served=self.served - before.served)
+
     def add(self, usage: Usage, cost: float | None, requests: int = 1) -> None:
-        """Take one response in, or all those of a sub-agent."""
+        """Take in one response, or several."""
         old = self.usage
         self.requests += requests
         self.cost = None if self.cost is None or cost is None else self.cost + cost
@@ -39,3 +53,14 @@ class Totals:
             old.written_1h + usage.written_1h,
             old.output + usage.output,
         )
+
+
+def write_totals(totals: Totals) -> dict[str, Json]:
+    """The form in which a sub-agent's are journaled."""
+    counts = {"requests": totals.requests, "served": totals.served}
+    return counts | {"usage": write_usage(totals.usage), "cost": totals.cost}
+
+
+def read_totals(data: Mapping[str, Json]) -> Totals:
+    """The totals of their journaled form."""
+    return Totals(int(data["requests"]), read_usage(data["usage"]), data["cost"], served=int(data.get("served", 0)))

@@ -83,6 +83,7 @@ class Tool:
     effect: decides what may run together, whether the journal is synced before a call, and what a resume says of an
     unfinished one.
     effect_of: of one call, where it depends on the arguments. run_call: in place of `run`, for a call that takes long.
+    goes_on: whether the call of an id, which was cut off, goes on where it was when it is run again.
     """
 
     spec: ToolSpec
@@ -91,6 +92,7 @@ class Tool:
     effect: Effect = "none"
     effect_of: Callable[[Mapping[str, Json]], Effect] | None = None
     run_call: RunCall | None = None
+    goes_on: Callable[[str], bool] | None = None
 
 
 class Seen(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from harness.conversation.canonical import Json
 from harness.conversation.events import Tell
@@ -37,14 +38,37 @@ SPEC = ToolSpec(
 )
 
 
-Delegate = Callable[[SkillText, str, str, Tell], Awaitable[Outcome] | None]
-"""Has a sub-agent carry out a skill: its text, the instructions with the task, the id of the call, and where to tell
-how far it is. None for a skill whose instructions are for the caller."""
+class Delegate(Protocol):
+    """Has sub-agents carry out skills."""
+
+    def __call__(self, skill: SkillText, text: str, call_id: str, tell: Tell) -> Awaitable[Outcome] | None:
+        """Have a skill carried out; None for one whose instructions are for the caller.
+
+        Args:
+            text: the instructions with the task. call_id: of the call. tell: where to tell how far it is.
+        """
+
+    def goes_on(self, call_id: str) -> bool:
+        """Whether a call that was cut off has a sub-agent, which goes on where it was when the call is run again."""
+
+
+class Nobody:
+    """Where there are no sub-agents: every skill is for the caller."""
+
+    def __call__(self, skill: SkillText, text: str, call_id: str, tell: Tell) -> None:
+        """See `Delegate`."""
+
+    def goes_on(self, call_id: str) -> bool:  # noqa: ARG002 - the protocol's
+        """See `Delegate`."""
+        return False
+
+
+NOBODY = Nobody()
 
 
 def make(
     load: Load,
-    delegate: Delegate = lambda *_about: None,
+    delegate: Delegate = NOBODY,
     effect: Callable[[str], Effect] = lambda _name: "none",
 ) -> Tool:
     """The tool.
@@ -66,7 +90,14 @@ def make(
     async def run(args: Mapping[str, Json]) -> Outcome:
         return await run_call("", args, lambda _event: None)
 
-    return Tool(SPEC, run, lambda _: Subject("none"), effect_of=lambda args: effect(args["name"]), run_call=run_call)
+    return Tool(
+        SPEC,
+        run,
+        lambda _: Subject("none"),
+        effect_of=lambda args: effect(args["name"]),
+        run_call=run_call,
+        goes_on=delegate.goes_on,
+    )
 
 
 def framed(skill: SkillText, task: str) -> str:

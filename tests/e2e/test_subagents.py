@@ -66,6 +66,28 @@ def test_after_a_kill_the_call_may_have_run_and_is_not_run_again(lab: Lab, vendo
     assert len(records(session, "subagent")) == 1
 
 
+@pytest.mark.parametrize("front", [WRITER, "context: fork\n"], ids=["fresh", "fork"])
+def test_after_a_kill_the_sub_agent_goes_on_with_the_turn(lab: Lab, vendor: Start, front: str) -> None:
+    sim = begun(lab, vendor, front, "I go on.")
+    with lab.spawn("-p", "go", "--permission-mode", "yolo") as running:
+        wait(lab, running)
+        running.kill()
+    (lab.project / "ready").unlink()
+    before = len(sim.requests)
+    ran = lab.run("-c", "-p", "--permission-mode", "yolo", "--output-format", "json")
+
+    assert ran.code == 0, ran.err
+    # one request of the sub-agent, which was told of its command, and one of its caller, which got its report
+    told, reported = (texts(request.json) for request in sim.requests[before:])
+    assert "may have run" in told
+    assert "may have run" not in reported
+    assert not (lab.project / "ready").exists()
+    (session,) = lab.sessions()
+    assert [record.data["end"] for record in records(session, "subagent")] == ["lost", "done"]
+    assert json.loads(ran.out)["totals"]["requests"] == len(sim.requests)
+    assert lab.run("replay", session.name).code == 0
+
+
 def test_an_interruption_leaves_no_process_and_a_session_that_goes_on(lab: Lab, vendor: Start) -> None:
     sim = begun(lab, vendor, FORK.replace("grep", "shell"), "I go on.")
     with lab.spawn("-p", "go", "--permission-mode", "yolo") as running:
