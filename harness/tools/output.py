@@ -59,24 +59,31 @@ def plain(text: str) -> str:
 
 
 _ROLES = re.compile(
-    r"<(?=/?\s*(?:page|results?|system|user|assistant|human|developer|tool|function|invoke|parameter|antml|thinking)\b"
-    r"|/?\s*(?:tool|function|system)[_-]|/?\s*antml:|\|)",
+    r"[<\uff1c\ufe64](?=\s*/?\s*(?:(?:page|results?|system|sys|user|assistant|human|developer|tool|function|invoke|parameter|antml"
+    r"|thinking|(?:start|end)_of_turn)\b|(?:tool|function|system|user|assistant|human)[_-]|antml:)|[|\uff5c])",
     re.IGNORECASE,
 )
-_CONTEXT = re.compile(r"\[(?=\s*(?:session context|side request|from the cache|web page)\b)", re.IGNORECASE)
+_CONTEXT = re.compile(
+    r"\[(?=\s*(?:session context|side request|from the cache|web page|the page was too large|…\s*[\d,]+ bytes)\b"
+    r"|/?INST\])",
+    re.IGNORECASE,
+)
 
 
 def foreign(text: str) -> str:
     """`plain` text of a stranger that cannot end its frame, play another speaker, or pass for our own words.
 
-    The tags of roles and tools (`<system>` becomes `&lt;system>`), the marks of chat templates (`<|`), and what begins
-    like a message of this program (`[Session context`).
+    The tags of roles and tools (`<system>` becomes `&lt;system>`), the marks of chat templates (`<|`, `[INST]`), and
+    what begins like a message of this program (`[Session context`, `[… 9 bytes left out`).
     """
     return _CONTEXT.sub("&#91;", _ROLES.sub("&lt;", plain(_INVISIBLE.sub("", text))))
 
 
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-"""Zero-width and bidi controls: they split words that are looked for, and hide text from people."""
+_INVISIBLE = re.compile(
+    "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\U000e0080-\U000e0fff]"
+)
+"""What takes no room or reorders: it splits words that are looked for, and hides text from people."""
 
 
 def head(text: str, limit: int, spill: Spill) -> tuple[str, str]:

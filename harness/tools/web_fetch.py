@@ -150,7 +150,7 @@ def _outcome(page: Mapping[str, Json], note: str, facts: Mapping[str, Json], spi
         f"title: {foreign(one_line(page['title']))}" if page["title"] else "",
     ]
     lines = [
-        *([f"[{note}]"] if note else []),
+        *([f"[{foreign(note)}]"] if note else []),
         f"[web page: {'; '.join(filter(None, about))}]",
         "<page>",
         text or "(no text)",

@@ -61,7 +61,7 @@ def make(web: Web, engine: Callable[[], Engine | None], outputs: ToolOutputs) ->
         except HarnessError as problem:
             return error(foreign(one_line(str(problem), 600)))
         rows = served.value
-        note = [f"[{served.note}]"] if served.note else []
+        note = [f"[{foreign(served.note)}]"] if served.note else []
         lines = [*note, "<results>", *map(_shown, range(1, len(rows) + 1), rows), "</results>"]
         if not rows:
             lines = [*note, f"no result for {one_line(query)}"]
