@@ -17,7 +17,8 @@ from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
 from harness.tools.output import Spill, foreign, head
 from harness.tools.output import line as one_line
 from harness.workspace.address import Target, parse
-from harness.workspace.html_markdown import Readable, decoded, folded, readable
+from harness.workspace.charset import decoded
+from harness.workspace.html_markdown import Readable, folded, readable
 from harness.workspace.permissions import Subject
 from harness.workspace.web import ACCEPT, USER_AGENT, Answer, Web
 
@@ -25,7 +26,7 @@ BYTES = 16_000
 MARKUP = 1_000_000
 """Characters of a page that are made into Markdown."""
 
-VERSION = 1
+VERSION = 2
 """Of what is made of a page: one more, and what is cached of it is made anew."""
 
 SPEC = ToolSpec(

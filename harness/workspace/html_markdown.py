@@ -1,4 +1,4 @@
-"""A page as text that can be read: its charset, its main part, as Markdown.
+"""A page as text that can be read: its main part, as Markdown.
 
 Invariant: bounded work, whatever the page; no address of an image is kept, nothing that a person would not see, and no
 line is longer than `LINE`, so that all of it can be paged through.
@@ -6,7 +6,6 @@ line is longer than `LINE`, so that all of it can be paged through.
 
 from __future__ import annotations
 
-import codecs
 import html as entities
 import re
 from collections.abc import Iterator
@@ -36,9 +35,6 @@ _HIDDEN = re.compile(
 # open to the end: one that is never closed hides the rest, as in a browser, and is looked for once
 _SCRIPT = re.compile(r"<(script|style|noscript|template|svg)\b.*?(?:</\1\b[^>]*>|\Z)", re.DOTALL | re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<[!?][^<>]*>", re.DOTALL)
-_META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
-_XML = re.compile(rb"""\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9_:.-]{1,40})""")
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +43,6 @@ class Readable:
 
     title: str
     text: str
-
-
-def decoded(raw: bytes, charset: str, *, markup: bool) -> str:
-    """The text of a body: by its BOM, the charset of its header, that of its markup, as UTF-8, as Windows-1252."""
-    for bom, name in _BOMS:
-        if raw.startswith(bom):
-            return raw[len(bom) :].decode(name, "replace")
-    inside = (_META.search(raw[:4096]) or _XML.match(raw[:4096])) if markup else None
-    for name in (charset, inside[1].decode("ascii") if inside else ""):
-        if name and (text := _as(raw, name)) is not None:
-            return text
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # a body that was cut may end within a character
-        return raw.decode("utf-8", "ignore") if 999 < len(raw) < error.start + 4 else raw.decode("cp1252", "replace")
-
-
-def _as(raw: bytes, name: str) -> str | None:
-    try:
-        # as browsers do: who says Latin-1 means Windows-1252
-        return raw.decode("cp1252" if codecs.lookup(name).name in ("iso8859-1", "ascii") else name, "replace")
-    except (LookupError, UnicodeError, ValueError):
-        return None
 
 
 def readable(page: str, address: str) -> Readable:
