@@ -23,8 +23,8 @@ from harness.workspace.permissions import Subject
 from harness.workspace.web import ACCEPT, USER_AGENT, Answer, Web
 
 BYTES = 16_000
-MARKUP = 1_000_000
-"""Characters of a page that are made into Markdown."""
+TEXT = 5_000_000
+"""Characters of what is kept of a page."""
 
 VERSION = 2
 """Of what is made of a page: one more, and what is cached of it is made anew."""
@@ -113,24 +113,19 @@ def _page(answer: Answer) -> dict[str, Json]:
         answer.media in ("", "application/octet-stream") and begin.startswith((b"<!doctype html", b"<html"))
     )
     text = decoded(body, answer.charset, markup=markup or answer.media.endswith("xml"))
-    cut = not answer.whole
-    if markup:
-        cut = cut or len(text) > MARKUP
-        page = readable(text[:MARKUP], answer.target.url)
-    else:
-        page = Readable("", folded(_laid_out(text) if answer.media.endswith("json") else text))
+    page = readable(text, answer.target.url) if markup else Readable("", folded(_laid_out(text, answer.media)))
     return {
         "url": answer.target.url,
         "title": page.title,
         "media": answer.media or "no type",
-        "text": foreign(page.text),
-        "cut": cut,
+        "text": foreign(page.text[:TEXT]),
+        "cut": not answer.whole or not page.whole or len(page.text) > TEXT,
     }
 
 
-def _laid_out(text: str) -> str:
+def _laid_out(text: str, media: str) -> str:
     """JSON of one line in lines, so that it can be paged; anything else as it is."""
-    if text.count("\n") > len(text) // 400:
+    if not media.endswith("json") or text.count("\n") > len(text) // 400:
         return text
     try:
         return json.dumps(json.loads(text), ensure_ascii=False, indent=1)

@@ -1,0 +1,227 @@
+"""What of a page is read: its main part, what is seen of it, code as code and tables as tables.
+
+Invariant: bounded work on a parsed page; no address of an image is kept, and no link that cannot be followed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+_MAIN = 0.3
+"""Share of a page's text from which what calls itself its main part is taken for the whole."""
+
+_INDENTS = 8
+"""Lists and quotes within each other; deeper ones are not indented further."""
+
+_LINK = 1_000
+_SPANS = 50
+_REPEATED = 2_000
+"""Cells of a page that are put in for those that reach over several rows."""
+
+_UNREAD = frozenset(
+    [
+        "script",
+        "style",
+        "noscript",
+        "template",
+        "svg",
+        "canvas",
+        "iframe",
+        "object",
+        "embed",
+        "head",
+        "title",
+        "nav",
+        "footer",
+        "button",
+        "select",
+        "input",
+        "dialog",
+    ]
+)
+_UNREAD_ROLES = frozenset(
+    ["navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "menu", "menubar", "toolbar"]
+)
+_HIDDEN = re.compile(
+    r"(display\s*+:\s*+none|visibility\s*+:\s*+hidden|(?:font-size|opacity)\s*+:\s*+0(?![.\d]*[1-9])"
+    r"|(?:left|top|right|text-indent)\s*+:\s*+-\d{3})",
+    re.IGNORECASE,
+)
+_GUTTER = frozenset(
+    [
+        "lineno",
+        "linenos",
+        "linenodiv",
+        "linenumber",
+        "line-number",
+        "line-numbers-rows",
+        "gutter",
+        "lnt",
+        "hljs-ln-numbers",
+        "blob-num",
+    ]
+)
+_CODE_LINE = frozenset(["blob-code", "js-file-line", "hljs-ln-code", "react-file-line"])
+_MAIN_IDS = ("main-content", "main", "content", "bodyContent")
+_PARTS = ["caption", "thead", "tbody", "tfoot", "tr", "td", "th"]
+_WITHIN_LAYOUT = ["table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "article", "section", "main"]
+_TEX = re.compile(r"\bx?tex\b", re.IGNORECASE)
+_BLANKS = re.compile(r"[ \t]{50,}")
+_HEADINGS = re.compile(r"h[0-9]+")
+
+
+def clean(soup: Any, base: str) -> None:
+    """Take out what is not read or not seen, and let links say their whole address. base: that of the page."""
+    deep: dict[int, int] = {}
+    for tag in soup.find_all(name=True):
+        if vars(tag).get("_decomposed"):  # its property looks for a child of that name
+            continue
+        if _unseen(tag):
+            tag.decompose()
+            continue
+        level = deep.get(id(tag.parent), 0) + (tag.name in ("ul", "ol", "dl", "blockquote"))
+        deep[id(tag)] = level
+        if level > _INDENTS and tag.name in ("ul", "ol", "dl", "blockquote", "li", "dd", "dt"):
+            tag.name = "div"
+        elif tag.name == "img":
+            alt = " ".join(str(tag.get("alt", "")).split())[:200]
+            tag.replace_with(f"[image: {alt}]" if alt else "")
+        elif tag.name == "a" and tag.has_attr("href"):
+            _link(tag, base)
+        elif tag.name == "ol":
+            _number(tag)
+        elif tag.name == "math" and (formula := tag.find("annotation", attrs={"encoding": _TEX})) is not None:
+            tag.string = f"${formula.get_text().strip()}$"
+        elif tag.name == "pre" and tag.find_parent("pre") is not None:
+            tag.name = "div"
+        elif _HEADINGS.fullmatch(tag.name) and tag.name not in ("h1", "h2", "h3", "h4", "h5", "h6"):
+            tag.name = "p"
+    for text in soup.find_all(string=_BLANKS):
+        if text.find_parent("pre") is None:
+            text.replace_with(_BLANKS.sub(" ", text))
+    _tables(soup)
+
+
+def main_part(soup: Any) -> Any:
+    """The part that calls itself the main one, where it has enough of the text; else the whole."""
+    whole = soup.body or soup
+    length = len(whole.get_text())
+    articles = soup.find_all("article", limit=2)
+    candidates = [soup.find("main"), soup.find(attrs={"role": "main"})]
+    # of several articles none is the page: they are answers, comments or teasers
+    candidates += articles if len(articles) == 1 else []
+    candidates += [soup.find(id=name) for name in _MAIN_IDS]
+    for found in candidates:
+        if found is not None and len(found.get_text()) > _MAIN * length:
+            return found
+    return whole
+
+
+def _unseen(tag: Any) -> bool:
+    if tag.name in _UNREAD or tag.has_attr("hidden") or tag.get("aria-hidden") == "true":
+        return True
+    if _HIDDEN.search(str(tag.get("style", ""))) or str(tag.get("role", "")).lower() in _UNREAD_ROLES:
+        return True
+    if tag.name == "aside" or tag.get("role") == "complementary":
+        # beside the main part, or a note within it
+        return tag.find_parent(["article", "main"]) is None
+    return not _GUTTER.isdisjoint(tag.get("class", ())) and not _CODE_LINE & set(tag.get("class", ()))
+
+
+def _link(tag: Any, base: str) -> None:
+    text, to = tag.get_text().strip(), str(tag["href"]).strip()
+    if to.startswith("#") and len(text) <= 1 and not text.isalnum():
+        tag.decompose()  # the mark that leads to its own heading
+        return
+    try:
+        address = urljoin(base, to)
+        kept = urlsplit(address).scheme in ("http", "https") and not to.startswith("#")
+    except ValueError:
+        kept = False
+    if kept and text and len(address) <= _LINK:
+        tag["href"] = re.sub(r'[\s()<>"\\`]', lambda found: f"%{ord(found[0]) & 0xFF:02X}", address)
+    else:
+        tag.unwrap()
+
+
+def _number(tag: Any) -> None:
+    given = str(tag.get("start", ""))
+    first = int(given) if re.fullmatch(r"[0-9]{1,6}", given) else 1
+    for number, item in enumerate(tag.find_all("li", recursive=False), first):
+        item["value"] = str(number)
+
+
+def _tables(soup: Any) -> None:
+    """Tables of code become code, those of layout paragraphs; in the others every column keeps its place."""
+    parts: dict[int, list[Any]] = {id(table): [] for table in soup.find_all("table")}
+    blocks: dict[int, list[Any]] = {}
+    layout: set[int] = set()
+    for tag in soup.find_all([*_PARTS, *_WITHIN_LAYOUT]):
+        above = tag.find_parent("table")
+        if tag.name in _PARTS and above is not None:
+            parts[id(above)].append(tag)
+        elif above is not None:
+            layout.add(id(above))
+            if tag.name == "pre":
+                blocks.setdefault(id(above), []).append(tag)
+    left = _REPEATED
+    for table in soup.find_all("table"):
+        own = parts[id(table)]
+        rows = [part for part in own if part.name == "tr"]
+        cells = [part for part in own if part.name in ("td", "th")]
+        lines = [cell for cell in cells if _CODE_LINE & set(cell.get("class", ()))]
+        code = blocks.get(id(table), [])
+        if lines and 2 * len(lines) >= len(cells):
+            block = soup.new_tag("pre")
+            block.string = "\n".join(line.get_text().strip("\n") for line in lines)
+            table.replace_with(block)
+        elif len(rows) == 1 and code and _numbers(table.get_text().replace(code[-1].get_text(), "", 1)):
+            # the numbers of lines, and beside them the lines
+            table.replace_with(code[-1].extract())
+        elif (
+            id(table) in layout
+            or table.get("role") in ("presentation", "none")
+            or not any(len(row.find_all(["td", "th"], recursive=False, limit=2)) > 1 for row in rows)
+        ):
+            for part in (table, *own):
+                part.name = "div"
+        else:
+            left = _spans(soup, rows, left)
+
+
+def _numbers(text: str) -> bool:
+    return re.fullmatch(r"[\d\s]*", text) is not None
+
+
+def _spans(soup: Any, rows: list[Any], left: int) -> int:
+    """Cells that reach over several rows stand in each of them. left: how many may be put in, before and after."""
+    reaching: dict[int, tuple[int, str, str]] = {}
+    for row in rows:
+        column = 0
+        for cell in [*row.find_all(["td", "th"], recursive=False), None]:
+            while left and column in reaching:
+                down, name, text = reaching.pop(column)
+                again = soup.new_tag(name)
+                again.string = text
+                if cell is None:
+                    row.append(again)
+                else:
+                    cell.insert_before(again)
+                if down > 1:
+                    reaching[column] = (down - 1, name, text)
+                column, left = column + 1, left - 1
+            if cell is not None:
+                down, across = _span(cell, "rowspan"), _span(cell, "colspan")
+                cell["colspan"] = str(across)
+                if down > 1:
+                    text = " ".join(cell.get_text(" ").split())[:200]
+                    reaching |= {column + place: (down - 1, cell.name, text) for place in range(across)}
+                column += across
+    return left
+
+
+def _span(cell: Any, name: str) -> int:
+    given = str(cell.get(name, "1"))
+    return max(1, min(int(given), _SPANS)) if re.fullmatch(r"[0-9]{1,4}", given) else 1

@@ -1,0 +1,93 @@
+"""A parsed page as Markdown.
+
+Invariant: code stands as it is, in a fence that it cannot end; the work is linear in what comes out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from textwrap import indent
+from typing import Any
+
+_LINES = frozenset(["div", "p", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6"])
+_LANGUAGE = re.compile(r"(?:language|lang|highlight-source|highlight)-([A-Za-z0-9+#_.-]{1,20})")
+_NAMED_NEXT = frozenset({"brush:", "sourceCode", "hljs"})
+_NO_LANGUAGE = frozenset({"default", "none", "text", "plaintext", "plain", "txt", "notranslate"})
+
+
+def markdown(part: Any) -> str:
+    """The Markdown of a part of a page.
+
+    Raises:
+        RecursionError: it is too deep.
+    """
+    return str(_writer().convert_soup(part))
+
+
+@cache
+def _writer() -> Any:
+    from markdownify import MarkdownConverter
+
+    class Writer(MarkdownConverter):
+        def convert_pre(self, el: Any, text: str, parent_tags: set[str]) -> str:
+            return _code(el)
+
+        def convert_li(self, el: Any, text: str, parent_tags: set[str]) -> str:
+            return _item(el, text.strip())
+
+        def convert_td(self, el: Any, text: str, parent_tags: set[str]) -> str:
+            cell = " ".join(text.split()).replace("|", "\\|")
+            return f" {cell} |" + " |" * (int(el.get("colspan", "1")) - 1)
+
+        convert_th = convert_td
+
+        def convert_sup(self, el: Any, text: str, parent_tags: set[str]) -> str:
+            # 2^32, and not 232
+            return f"^{text}" if re.fullmatch(r"[\w.+-]{1,20}", text) else text
+
+    return Writer(heading_style="atx", bullets="-", escape_asterisks=False, escape_underscores=False, escape_misc=False)
+
+
+def _code(block: Any) -> str:
+    code = re.sub(r"\A(?:[ \t]*\n)+|\s+\Z", "", "".join(_verbatim(block)))
+    if not code:
+        return ""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+    return f"\n\n{fence}{_language(block)}\n{code}\n{fence}\n\n"
+
+
+def _item(item: Any, text: str) -> str:
+    if not text:
+        return "\n"
+    bullet = f"{item['value']}. " if item.has_attr("value") and item.parent.name == "ol" else "- "
+    return f"{bullet}{indent(text, ' ' * len(bullet)).lstrip()}\n"
+
+
+def _verbatim(block: Any) -> Iterator[str]:
+    """The text of a block of code as it stands; what begins a line by being a block does so."""
+    fresh = True
+    for part in block.descendants:
+        if isinstance(part, str):
+            if part:
+                fresh = part.endswith("\n")
+                yield str(part)
+        elif part.name == "br" or (part.name in _LINES and not fresh and part.get_text()):
+            fresh = True
+            yield "\n"
+
+
+def _language(block: Any) -> str:
+    """The language of a block of code, from what highlighters write at it, within it or around it."""
+    around = [block, *block.find_all("code", limit=1), *list(block.parents)[:3]]
+    for tag in around:
+        names = [str(name) for name in tag.get("class", ())]
+        following = [after for name, after in pairwise(names) if name in _NAMED_NEXT]
+        marked = (_LANGUAGE.fullmatch(name) for name in names)
+        found = [str(tag.get("data-language") or tag.get("data-lang") or ""), *(one[1] for one in marked if one)]
+        for name in (*found, *following):
+            if re.fullmatch(r"[A-Za-z0-9+#_.-]{1,20}", name) and name.lower() not in _NO_LANGUAGE:
+                return name
+    return ""

@@ -1,0 +1,173 @@
+"""Pages as text: what people write and generators make is readable, and what is hostile costs little."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.workspace.html_markdown import LINE, folded, readable
+
+ADDRESS = "https://docs.test/a/b.html"
+
+
+def text(page: str) -> str:
+    return readable(page, ADDRESS).text
+
+
+def fenced(code: str, language: str = "") -> str:
+    return f"```{language}\n{code}\n```"
+
+
+SPHINX_LINES = """<div class="highlight-python3"><table class="highlighttable"><tr><td class="linenos"><div class="linenodiv">
+<pre><span>1</span>\n<span>2</span></pre></div></td><td class="code"><div class="highlight"><pre><span></span>def a():
+    pass\n</pre></div></td></tr></table></div>"""
+HUGO_LINES = (
+    "<div class=highlight><table class=lntable><tr><td><pre><code><span class=lnt>1\n</span></code></pre></td>"
+    "<td><pre><code class=language-go data-lang=go>x := 1\n</code></pre></td></tr></table></div>"
+)
+ROUGE_LINES = (
+    '<div class="language-ruby highlighter-rouge"><pre class=highlight><code><table class=rouge-table><tbody><tr>'
+    "<td class='rouge-gutter gl'><pre class=lineno>1\n2\n</pre></td><td class=rouge-code><pre>def a\n  1\n</pre></td>"
+    "</tr></tbody></table></code></pre></div>"
+)
+GIST = "".join(
+    f"<tr><td class='blob-num js-line-number'></td><td class='blob-code js-file-line'>{line}</td></tr>"
+    for line in ("<span>def</span> f():", "    return 1", "", "x")
+)
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("<pre><code class='language-js'>a\n\n\n  b  \nc</code></pre>", fenced("a\n\n\n  b  \nc", "js")),
+        ("<div class='highlight-python3 notranslate'><div class=highlight><pre>x</pre></div></div>", fenced("x", "python3")),
+        ("<div class='highlight highlight-source-c++'><pre>x</pre></div>", fenced("x", "c++")),
+        ("<pre class='brush: js notranslate'><code>x</code></pre>", fenced("x", "js")),
+        ("<pre class='sourceCode python'><code class='sourceCode python'>x</code></pre>", fenced("x", "python")),
+        ("<pre><code class='hljs rust'>x</code></pre>", fenced("x", "rust")),
+        ("<div class=highlight-default><pre>x</pre></div>", fenced("x")),
+        ("<pre data-language=ts><code><div>if (a) {</div><div><span>  </span>b</div><div>}</div></code></pre>", fenced("if (a) {\n  b\n}", "ts")),
+        ("<pre class=language-js><code><span>a {<br></span><span>  b<br></span></code></pre>", fenced("a {\n  b", "js")),
+        ("<pre>a <a href=/x>link</a> <img alt=i> &lt;p&gt; *b* a_b | c</pre>", fenced("a link [image: i] <p> *b* a_b | c")),
+        ("<pre>```py\nx\n```</pre>", "````\n```py\nx\n```\n````"),
+        (SPHINX_LINES, fenced("def a():\n    pass", "python3")),
+        (HUGO_LINES, fenced("x := 1", "go")),
+        (ROUGE_LINES, fenced("def a\n  1", "ruby")),
+        (f"<table class=highlight>{GIST}</table>", fenced("def f():\n    return 1\n\nx")),
+        ("<ul><li>do:<pre>a\n\n  b</pre></ul>", "- do:\n\n  ```\n  a\n\n    b\n  ```"),
+    ],
+)  # fmt: skip
+def test_code_stands_as_it_is_with_its_language(page: str, said: str) -> None:
+    assert text(f"<h1>T</h1>{page}") == f"# T\n\n{said}"
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (
+            "<thead><tr><th><p>k</p><th>v<tbody><tr><td>a|b<td>1<br>2",
+            "| k | v |\n| --- | --- |\n| a\\|b | 1 2 |",
+        ),
+        (
+            "<tr><th>k</th><th>v</th><th>n</th></tr><tr><td rowspan=2>A</td><td>1</td><td>x</td></tr>"
+            "<tr><td>2</td><td>y</td></tr><tr><td colspan=2>B</td><td>z</td></tr>",
+            "| k | v | n |\n| --- | --- | --- |\n| A | 1 | x |\n| A | 2 | y |\n| B | | z |",
+        ),
+        (
+            "<tr><td><table><tr><td>menu</td></tr></table></td><td><h1>Title</h1><p>Words<table><tr><th>x<th>y<tr><td>1<td>2"
+            "</table></td></tr>",
+            "menu\n\n# Title\n\nWords\n\n| x | y |\n| --- | --- |\n| 1 | 2 |",
+        ),
+        ("<tr><td><p>one</p><pre>a\n  b</pre></td></tr>", "one\n\n" + fenced("a\n  b")),
+        ("<tr><td>only</td></tr><tr><td>column</td></tr>", "only\n\ncolumn"),
+        ("<tr><td colspan=9999999999>a<td rowspan=\u00b2>b</table><ol start=\u2461><li>c</ol>", "| a | b |"),
+    ],
+)
+def test_tables_are_tables_and_layout_is_not(page: str, said: str) -> None:
+    assert text(f"<table>{page}</table>").replace("|  |  |\n| --- | --- |\n", "").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        # end tags that HTML lets out, the one of the head too
+        ("<!doctype html><html><head><title>T</title><link rel=x><body><h1>Hi</h1><p>one<p>two", "# Hi\n\none\n\ntwo"),
+        ("<head><title>a <b> c</title><p>text", "text"),
+        # tags within attributes
+        ("<div data-html=\"<p>tip</p>\" title='a > b'>seen</div><p data-x='{\"a\":\"<b>\"}'>more", "seen\n\nmore"),
+        ("<my-element><p>in</p></my-element><p-button>ok</p-button><input-group>x</input-group>", "in\n\nokx"),
+        # an end tag that ends nothing
+        ("<table><tr><td>a</div></span></td><td>b</td></tr></table>", "|  |  |\n| --- | --- |\n| a | b |"),
+        ("<p>if a < b and c <d then", "if a < b and c <d then"),
+        ("<p>2<sup>32</sup> H<sub>2</sub>O a<sup><a href=#n>[1]</a></sup>", "2^32 H2O a[1]"),
+        ("<math><semantics><mi>x</mi><annotation encoding='application/x-tex'>x^2</annotation></semantics></math>", "$x^2$"),
+        ("<h2>A<a class=headerlink href=#a title=Permalink>\u00b6</a></h2><h3>B <a href=#b>#</a></h3>", "## A\n\n### B"),
+        ("<ol start=3><li>c<li>d<ul><li>e</ul></ol>", "3. c\n4. d\n   - e"),
+        # notes in the article are read, what stands beside it is not
+        ("<main><p>x<aside>Careful.</aside></main><aside>advert</aside><div role=navigation>menu</div>", "x\n\nCareful."),
+        # of several articles none is the page
+        ("<h1>Q</h1><article>long answer one</article><article>two</article>", "# Q\n\nlong answer one\n\ntwo"),
+        ("<div>side side</div><div id=content><p>The words of the page.</div>", "The words of the page."),
+        ("<base href='http://[q'><a href='http://[x'>bad</a> <a href=c>good</a>", "bad [good](https://docs.test/a/c)"),
+        ("<base href='//cdn.test/x/'><a href='c d(e)'>l</a>", "[l](https://cdn.test/x/c%20d%28e%29)"),
+        ("<a href=' JavaScript:x'>j</a> <a href='data:text/html,x'>d</a> <a href=mailto:a@b>m</a>", "j d m"),
+        ("<p style='position:absolute;left:-9999px'>off</p><p style='font-size:0.9em'>on</p><p style='opacity:0.0'>no", "on"),
+        ("<title>T</title><meta http-equiv=Refresh content='0; URL=en/'>", "This page leads on to <https://docs.test/a/en/>"),
+        ("<meta name=description content='An app'><script>x</script><noscript>Enable</noscript><div id=root>", "An app\n\n(The"),
+        ("<p>" + "<b>" * 300 + "deep" + "</b>" * 300 + " after", "deep"),
+    ],
+)  # fmt: skip
+def test_pages_as_they_are_written(page: str, said: str) -> None:
+    assert said in text(page).replace("*", "")
+    assert "menu" not in text(page)
+    assert "advert" not in text(page)
+
+
+def test_what_lies_beyond_the_limits_is_not_lost() -> None:
+    found = readable(f"<h1>A</h1>{'<b>x</b> ' * 30_000}<p>the end</p>", ADDRESS)
+    assert found.whole
+    assert found.text.startswith("# A\n")
+    assert found.text.endswith("\nthe end")
+    # scripts do not count
+    assert readable(f"<script>{'x' * 2_000_000}</script><p>words", ADDRESS).text == "words"
+    assert not readable("<p>" + "x" * 1_000_001, ADDRESS).whole
+
+
+def test_text_is_folded_and_otherwise_as_it_is() -> None:
+    code = "a  \n\n\n\tb\x0c\n"
+    assert folded(code) == code.strip("\n")
+    words = "word " * 1000
+    assert folded(words).replace("\n", " ") == words
+    assert max(map(len, folded("x" * 5000).split("\n"))) == LINE
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<script>" + "</script " * 100_000,
+        "<br-a>" * 5_000 + "x",
+        "<div>" * 100_000 + "x",
+        "<a href=/x>y</a>" * 60_000,
+        "<ol>" + "<li>y</li>" * 20_000,
+        "<blockquote>" * 95 + "x\n" * 450_000,
+        "<dl><dd>" * 45 + "x\n" * 450_000,
+        "<table>" + "<tr><td colspan=1000>y" * 9_000,
+        "<table>" + "<tr>" + "<td rowspan=9999 colspan=9999>y" * 900 + "<tr><td>x<td>y" * 9_000,
+        "<table><tr><td>a<td>b" * 30 + "<table><tr><td>x<td>y</table>" * 9_000,
+        "<pre>" * 95 + "x\n" * 400_000,
+        "<ol start=" + "9" * 5000 + "><li>x<table><tr><td colspan=" + "9" * 5000 + ">x<h" + "9" * 5000 + ">y",
+        "&#" + "9" * 900_000 + "; &#x" + "f" * 9_000,
+        "<p>" + " " * 900_000 + "x",
+        '<a x="<a" x="<a" ' * 60_000,
+        "<a x='<a x=\"" * 90_000,
+        "<a " + '="" ' * 200_000,
+        "<title>" * 140_000,
+        "<!--" * 249_999,
+        "<math>" + "<annotation encoding=tex>x</annotation>" * 9_000,
+    ],
+    ids=lambda page: page[:20],
+)
+def test_a_hostile_page_is_bounded(page: str) -> None:
+    # each of these took minutes, gigabytes or raised before there were limits; now seconds
+    found = readable(page, ADDRESS)
+
+    assert len(found.text) < 20_000_000
