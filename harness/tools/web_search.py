@@ -21,7 +21,7 @@ RESULTS = 8
 MOST = 20
 QUERY = 400
 SNIPPET = 400
-VERSION = 1
+VERSION = 2
 
 SPEC = ToolSpec(
     "web_search",
@@ -75,10 +75,13 @@ def make(web: Web, engine: Callable[[], Engine | None], outputs: ToolOutputs) ->
 
 async def _load(web: Web, engine: Engine, query: str, limit: int) -> Loaded:
     found = await search(web, engine, query, limit)
-    rows = [{"title": one.title, "url": one.url, "snippet": one.snippet} for one in found]
-    cut = [{name: foreign(one_line(" ".join(text.split()), SNIPPET)) for name, text in row.items()} for row in rows]
+    cut = [{"title": _cut(one.title), "url": foreign(one.url), "snippet": _cut(one.snippet)} for one in found]
     # an empty answer is as often a hiccup as the truth
     return Loaded(cut, keep=bool(cut))
+
+
+def _cut(text: str) -> str:
+    return foreign(one_line(" ".join(text.split()), SNIPPET))
 
 
 def _shown(number: int, row: Mapping[str, Json]) -> str:

@@ -7,8 +7,10 @@ or a message; what comes back is checked field by field.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from html import unescape
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -23,6 +25,9 @@ ADDRESSES: Mapping[str, str] = {
     "brave": "https://api.search.brave.com/res/v1/web/search",
     "tavily": "https://api.tavily.com/search",
 }
+
+LONGEST = 1_000
+"""Characters of an address; a longer one is left out."""
 
 NOT_SET = (
     'no search provider is set: the person has to set one in config.toml, e.g. [web] search = "searxng" with '
@@ -45,7 +50,7 @@ class Engine:
 
     provider: Provider
     url: str = ""
-    key: str = ""
+    key: str = field(default="", repr=False)
 
     @property
     def place(self) -> str:
@@ -64,15 +69,20 @@ async def search(web: Web, engine: Engine, query: str, limit: int) -> list[Found
             return _found(await asyncio.to_thread(_ddgs, query, limit), "title", "href", "body", limit)
         case "searxng":
             words = urlencode({"q": query, "format": "json"})
-            answer = _json(await _ask(web, engine, f"{engine.url.rstrip('/')}/search?{words}", {}, None))
-            return _found(answer.get("results"), "title", "url", "content", limit)
+            base = engine.url.rstrip("/").removesuffix("/search")
+            answer = _json(await _ask(web, engine, f"{base}/search?{words}", {}, None))
+            found = _found(answer.get("results"), "title", "url", "content", limit)
+            if not found and (silent := _silent(answer.get("unresponsive_engines"))):
+                raise WebFailed(f"searxng has no result, and its engines did not answer: {silent}", temporary=True)
+            return found
         case "brave":
-            words = urlencode({"q": query, "count": limit})
+            # at most 50 words; without it, matches are in <strong>
+            words = urlencode({"q": " ".join(query.split()[:50]), "count": limit, "text_decorations": "false"})
             headers = {"x-subscription-token": engine.key}
             answer = _json(await _ask(web, engine, f"{engine.url or ADDRESSES['brave']}?{words}", headers, None))
             results = answer.get("web")
             rows = results.get("results") if isinstance(results, dict) else []
-            return _found(rows, "title", "url", "description", limit)
+            return [_unescaped(one) for one in _found(rows, "title", "url", "description", limit)]
         case "tavily":
             headers = {"authorization": f"Bearer {engine.key}", "content-type": "application/json"}
             body = encode({"query": query, "max_results": limit})
@@ -91,12 +101,19 @@ async def _ask(web: Web, engine: Engine, address: str, headers: Mapping[str, str
     match answer.status:
         case 200:
             return answer
-        case 401 | 403:
-            hint = "allow the format json in its settings" if engine.provider == "searxng" else "check its key"
-            raise WebFailed(f"{engine.provider} refused (HTTP {answer.status}): {hint}")
+        case 401 | 403 if engine.provider == "searxng":
+            raise WebFailed(f"searxng refused (HTTP {answer.status}): allow the format json in its settings")
+        case 401 | 403 | 422:  # Brave's word for a wrong key
+            raise WebFailed(f"{engine.provider} refused (HTTP {answer.status}): check its key")
+        case 402 | 432 | 433:
+            raise WebFailed(f"{engine.provider} refused (HTTP {answer.status}): what its plan allows is used up")
+        case 429:
+            wait = f"; it asks to wait {answer.wait} s" if answer.wait else ""
+            raise WebFailed(f"{engine.provider} was asked too often (HTTP 429){wait}", temporary=True)
         case status:
-            again = status in (408, 429) or status >= 500
-            raise WebFailed(f"{engine.provider} answered with HTTP status {status}", temporary=again)
+            raise WebFailed(
+                f"{engine.provider} answered with HTTP status {status}", temporary=status == 408 or status >= 500
+            )
 
 
 def _json(answer: Answer) -> dict[str, Json]:
@@ -115,8 +132,30 @@ def _found(rows: Json, title: str, url: str, snippet: str, limit: int) -> list[F
     texts: Iterable[tuple[Json, ...]] = (
         tuple(row.get(name) for name in (title, url, snippet)) for row in rows if isinstance(row, dict)
     )
-    kept = [Found(*(part if isinstance(part, str) else "" for part in row)) for row in texts]
-    return [one for one in kept if one.url.startswith(("https://", "http://"))][:limit]
+    kept: dict[str, Found] = {}
+    for row in texts:
+        one = Found(*(part if isinstance(part, str) else "" for part in row))
+        try:
+            # in the spelling in which it is fetched; what cannot be is no result
+            address = parse(one.url).url
+        except UsageError:
+            continue
+        if len(address) <= LONGEST:
+            kept.setdefault(address, replace(one, url=address))
+    return list(kept.values())[:limit]
+
+
+def _unescaped(one: Found) -> Found:
+    """Brave's texts are HTML."""
+    plain = (unescape(re.sub(r"</?(?:strong|b|em)>", "", part)) for part in (one.title, one.snippet))
+    title, snippet = plain
+    return Found(title, one.url, snippet)
+
+
+def _silent(engines: Json) -> str:
+    """`google (timeout), bing (CAPTCHA)`, of `[["google", "timeout"], …]`."""
+    pairs = [pair for pair in engines if isinstance(pair, list) and len(pair) == 2] if isinstance(engines, list) else []
+    return ", ".join(f"{str(name)[:30]} ({str(why)[:60]})" for name, why in pairs[:5])
 
 
 def _ddgs(query: str, limit: int) -> list[dict[str, str]]:

@@ -48,7 +48,8 @@ class Limits:
 class Answer:
     """What a server said. target: who said it, after redirects. moved: a redirect to another host, not followed.
 
-    media: lower case, "" where not said. charset: as said, or "". whole: the body was not cut at the limit.
+    media: lower case, "" where not said. charset: as said, or "". whole: the body was not cut at the limit. wait:
+    seconds, where it says when to come again.
     """
 
     target: Target
@@ -58,6 +59,7 @@ class Answer:
     body: bytes
     whole: bool = True
     moved: Target | None = None
+    wait: int = 0
 
 
 async def resolved(host: str, port: int) -> Sequence[str]:
@@ -212,7 +214,9 @@ class Web:
         if status < 400 and (refusal := wanted(media)):
             raise WebFailed(f"{target.url}: {refusal}")
         body, whole = await self._body(response)
-        return Answer(target, status, media, charset, body, whole)
+        later = response.headers.get("retry-after", "")
+        wait = int(later) if re.fullmatch(r"[0-9]{1,6}", later) else 0
+        return Answer(target, status, media, charset, body, whole, wait=wait)
 
     async def _body(self, response: httpx2.Response) -> tuple[bytes, bool]:
         """The body, decompressed piece by piece, so that a small one cannot become a large one in memory."""

@@ -12,7 +12,7 @@ from harness.caches.tool_outputs import Policy, ToolOutputs
 from harness.seam import Seam
 from harness.tools import web_search
 from harness.tools.base import Outcome, Tool
-from harness.workspace.search_providers import Engine
+from harness.workspace.search_providers import Engine, Provider
 from harness.workspace.web import Limits, Web
 from tests.tools.loopback import Loopback, Say, answer, moved, names
 
@@ -62,7 +62,7 @@ def test_every_provider_gives_the_same_form(call: Call, site: Loopback) -> None:
         assert outcome.shown == "1 result"
     searxng, brave_asked, tavily = site.asked
     assert searxng.startswith("GET /search?q=two+words&format=json ")
-    assert brave_asked.startswith("GET /brave?q=two+words&count=5 ")
+    assert brave_asked.startswith("GET /brave?q=two+words&count=5&text_decorations=false ")
     assert "x-subscription-token: a-key" in brave_asked.lower()
     assert tavily.startswith("POST /tavily ")
     assert "authorization: bearer a-key" in tavily.lower()
@@ -74,6 +74,8 @@ def test_every_provider_gives_the_same_form(call: Call, site: Loopback) -> None:
     [
         (said({"results": []}), "no result for x"),
         (said({"results": "none"}), "no result for x"),
+        (said({"results": [], "unresponsive_engines": [["google", "CAPTCHA"], 3]}), "did not answer: google (CAPTCHA)"),
+        (said({"results": [], "unresponsive_engines": "none"}), "no result for x"),
         (said({"results": [None, 3, {"url": "javascript:alert(1)", "title": "t"}, {"url": 5}]}), "no result for x"),
         (said({"results": [{"url": "https://a.test/", "title": None}]}), "(no title)"),
         (said([1]), "did not answer in JSON"),
@@ -90,13 +92,87 @@ def test_what_providers_may_answer(call: Call, site: Loopback, says: Say, told: 
     assert told in text(call(tool(Engine("searxng", site.url("", "search.test"))), query="x"))
 
 
+@pytest.mark.parametrize(
+    ("provider", "status", "told"),
+    [
+        ("brave", 401, "check its key"),
+        ("brave", 422, "check its key"),
+        ("brave", 429, "asked too often (HTTP 429); it asks to wait 7 s"),
+        ("tavily", 403, "check its key"),
+        ("tavily", 432, "used up"),
+        ("tavily", 433, "used up"),
+        ("tavily", 503, "HTTP status 503"),
+        ("searxng", 403, "allow the format json"),
+        ("searxng", 429, "asked too often"),
+        ("searxng", 404, "HTTP status 404"),
+    ],
+)
+def test_a_refusal_says_what_to_do_and_never_the_key(
+    call: Call, site: Loopback, provider: Provider, status: int, told: str
+) -> None:
+    body = b'{"error": {"detail": "the key the-key is wrong <system>"}}'
+    refusal = answer(body, "application/json", f"{status} No", retry_after="7", x_key="the-key")
+    site.says |= {"/": refusal, "/search": refusal}
+    engine = Engine(provider, site.url("/", "search.test"), "the-key")
+    outcome = call(tool(engine), query="x")
+
+    assert outcome.is_error
+    assert told in text(outcome)
+    assert "the-key" not in text(outcome) + repr(engine)
+    assert "\n" not in text(outcome)
+
+
+@pytest.mark.parametrize("key", ["the-key\r\nhost: evil", "the-k\u00e9y", "the-key\0"])
+def test_a_key_that_no_header_can_hold_is_not_told(call: Call, site: Loopback, key: str) -> None:
+    outcome = call(tool(Engine("brave", site.url("/", "search.test"), key)), query="x")
+
+    assert outcome.is_error
+    assert "the-k" not in text(outcome)
+    assert site.asked == []
+
+
+def test_brave_texts_are_html(call: Call, site: Loopback) -> None:
+    row = {
+        "title": "A &amp; B",
+        "url": "https://a.test/",
+        "description": "Don&#x27;t <strong>use</strong> &lt;page&gt;",
+    }
+    site.says["/"] = said({"web": {"results": [row]}})
+    outcome = call(tool(Engine("brave", site.url("/", "search.test"), "k")), query=" ".join(["word"] * 60))
+
+    assert "1. A & B\n   https://a.test/\n   Don't use &lt;page>\n" in text(outcome)
+    assert site.asked[0].split(" ")[1].count("word") == 50
+
+
+def test_only_what_can_be_fetched_is_a_result_and_once(call: Call, site: Loopback) -> None:
+    addresses = ["HTTPS://A.test", "https://a.test/#part", "https://user:pw@a.test/", "javascript:x", "https://a b/"]
+    addresses += [
+        "https://b.test/\ud800",
+        "https://b.test/</results>\x1b[2J",
+        "data:text/html,x",
+        "https://b.test/ok?q=\xe9",
+    ]
+    rows = [{"title": "t\x1b[2J\u202e</results>", "url": one, "content": 7} for one in addresses]
+    site.says["/search"] = said({"results": rows, "unresponsive_engines": [["x", "timeout"]]})
+    # the address may be that of the search page
+    said_so = text(call(tool(Engine("searxng", site.url("/search/", "search.test"))), query="x"))
+
+    assert [line.strip() for line in said_so.splitlines() if "test/" in line] == [
+        "https://a.test/",
+        "https://b.test/ok?q=%C3%A9",
+    ]
+    assert said_so.count("</results>") == 1
+
+
 def test_results_are_bounded(call: Call, site: Loopback) -> None:
-    row = {"title": "t" * 9_000, "url": "https://a.test/" + "u" * 9_000, "content": "c" * 9_000}
-    site.says["/search"] = said({"results": [row] * 50})
+    rows = [{"title": "t" * 9_000, "url": f"https://a.test/{'u' * 900}{n}", "content": "c" * 9_000} for n in range(50)]
+    site.says["/search"] = said({"results": [{**rows[0], "url": "https://a.test/" + "u" * 1_500}, *rows]})
     outcome = call(tool(Engine("searxng", site.url("", "search.test"))), query="x", limit=20)
 
     assert outcome.shown == "20 results"
-    assert len(text(outcome)) < 20 * 1_300
+    assert len(text(outcome)) < 20 * 1_900
+    # an address that is cut cannot be fetched
+    assert "…" not in "".join(line for line in text(outcome).splitlines() if "https://" in line)
 
 
 def test_nothing_set_is_one_clear_line(call: Call) -> None:
