@@ -116,7 +116,7 @@ def as_json(report: Report) -> Mapping[str, Json]:
         "blocks": report.blocks,
         "checked_by_digest": report.checked,
         "not_proved": report.unproved,
-        "damage": report.damage,
+        "damage": [*report.damage, *([f"{report.more:,} more places"] if report.more else [])],
         "divergence": None
         if found is None
         else {
@@ -133,7 +133,7 @@ def lines(report: Report) -> Iterator[str]:
     """The text form."""
     also = f", {report.side} of them side requests" if report.side else ""
     made = counted(report.requests, "request")
-    yield f"session {report.session}: {made} made again and equal{also}"
+    yield f"session {one_line(report.session)}: {made} made again and equal{also}"
     yield f"bodies            {report.bodies} by the digest of the very bytes that were sent"
     if report.bodies < report.requests:
         yield "                  the others by their blocks, markers and settings: their journal has no such digest"

@@ -6,7 +6,10 @@ included, after `sync`.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import stat
 from pathlib import Path
 
 from harness.conversation.canonical import digest
@@ -14,6 +17,11 @@ from harness.errors import JournalError, storage_error
 
 BLOB_FROM = 32 * 1024
 """Payloads from this size, in bytes, live beside the journal as content-addressed files."""
+
+LARGEST = 256 * 1024 * 1024
+"""Bytes of the largest payload that is written or read."""
+
+_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class Blobs:
@@ -28,7 +36,10 @@ class Blobs:
 
         Raises:
             StorageFull: no room, or no right to write.
+            JournalError: it is larger than anything that is kept.
         """
+        if len(raw) > LARGEST:
+            raise JournalError(f"data of {len(raw):,} bytes is too large for the session; it is not kept")
         name = digest(raw)
         path = self._folder / name[:2] / name
         # by size too: a power loss can leave a renamed file empty
@@ -61,8 +72,10 @@ class Blobs:
         Raises:
             JournalError: it is missing, or its content is not what its name says.
         """
+        if not _NAME.fullmatch(name):
+            raise JournalError(f"session data is damaged: {name[:12]!r} is no name of any")
         try:
-            raw = (self._folder / name[:2] / name).read_bytes()
+            raw = _read(self._folder / name[:2] / name)
         except OSError as error:
             raise JournalError(f"session data is missing: {name[:12]} ({error.strerror})") from error
         if digest(raw) != name:
@@ -97,6 +110,18 @@ def sync_path(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file, and of nothing that only looks like one: a session may come from anybody."""
+    # a FIFO would be waited for
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        if status.st_size > LARGEST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return file.read(LARGEST + 1)
 
 
 def private(path: str, flags: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.conversation.canonical import Json, digest
@@ -20,6 +20,9 @@ MAX_LINE = 64 * 1024 * 1024
 
 _NUMBERS = 1 << 53
 """Records are numbered below it."""
+
+MOST_TOLD = 20
+"""Lines behind one record that are told one by one where they are no records."""
 
 _TAIL = b',"crc":"00000000"}'
 
@@ -75,7 +78,7 @@ def parse_line(line: bytes) -> tuple[Record, str] | str:
         if not (isinstance(data, dict) and 0 <= seq < _NUMBERS):
             return "it is no record"
         return Record(seq, str(value["kind"]), float(value["at"]), data), str(value["prev"])
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return "it is no record"
 
 
@@ -103,16 +106,22 @@ class Reader:
 
     def __iter__(self) -> Iterator[Record]:
         bad: list[Damage] = []
+        more = 0
         for number, line in enumerate(self._lines(), 1):
             parsed = parse_line(line[:-1]) if line.endswith(b"\n") else "it has no end"
             if isinstance(parsed, str):
                 # in the middle or at the end: only a record that follows can tell
-                bad.append(Damage(number, parsed, self._last))
+                more += len(bad) == MOST_TOLD
+                bad += [Damage(number, parsed, self._last)] if len(bad) < MOST_TOLD else []
                 continue
             record, previous = parsed
             gap = bool(bad)
+            if more:
+                bad[-1] = replace(
+                    bad[-1], reason=f"{bad[-1].reason}, and {more:,} lines behind it are no records either"
+                )
             self.damage += bad
-            bad = []
+            bad, more = [], 0
             self.end = self.size
             self.place = self.end - len(line)
             if record.seq < self.next:

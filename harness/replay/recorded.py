@@ -104,7 +104,7 @@ class Recorded:
                 self.kin = True
                 self.began_it = str(data["call_id"]) if data.get("context") == "fork" and "caller" in data else ""
             case "model":
-                self._models[data["model"]], self.version = data, data["version"]
+                self._models[data["model"]], self.version = data, str(data["version"])
             case "rendering":
                 first = data["messages"][0][0]
                 self._groups.setdefault((data["profile"], first), []).append(record)

@@ -15,7 +15,7 @@ from harness.audit.verdict import deepest_alive, expect
 from harness.conversation.blocks import Message, Text
 from harness.conversation.canonical import Json, digest
 from harness.conversation.history import Entry
-from harness.conversation.journal import Blobs, Record
+from harness.conversation.journal import FORMAT, Blobs, Record
 from harness.conversation.lines import Reader
 from harness.conversation.request import Request
 from harness.errors import HarnessError, JournalError, ReplayFailed
@@ -29,6 +29,11 @@ from harness.replay.divergence import Divergence, block, value
 from harness.replay.recorded import Asked, Recorded
 
 MENDED = "rewind: lost"
+MOST_TOLD = 20
+"""Places of damage that are told one by one."""
+
+SENSELESS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a record raises that no program wrote: another type, another shape, no end of nesting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Report:
 
     requests: proved equal. bodies: of those, with the digest of the very body that was sent; older journals have none.
     checked: renderings of another version, which were checked by digest only. unproved: requests that a damaged journal
-    no longer tells enough of. damage: where it is damaged, one line each.
+    no longer tells enough of. damage: where it is damaged, one line each; more: places that are only counted.
     """
 
     session: str
@@ -58,12 +63,19 @@ class Report:
     checked: int = 0
     unproved: int = 0
     damage: list[str] = field(default_factory=list)
+    more: int = 0
     found: At | None = None
 
     @property
     def equal(self) -> bool:
         """Whether everything was proved."""
         return self.found is None and not self.unproved and not self.damage
+
+    def lose(self, *places: str) -> None:
+        """Note what is damaged."""
+        told = places[: max(0, MOST_TOLD - len(self.damage))]
+        self.damage += told
+        self.more += len(places) - len(told)
 
 
 def verify(folder: Path, catalog: Catalog, *, rerender: bool = False) -> Report:
@@ -86,19 +98,28 @@ def verify(folder: Path, catalog: Catalog, *, rerender: bool = False) -> Report:
         lost = [f"{one.where}: {one.reason}" for one in reader.damage[told:]]
         if not lost and record.seq > last + 1:
             # a fork of a damaged session keeps its numbers
-            lost = [f"records {last + 1} to {record.seq - 1} are missing"]
+            one = record.seq == last + 2
+            lost = [f"record {last + 1} is missing" if one else f"records {last + 1} to {record.seq - 1} are missing"]
         told, last = len(reader.damage), record.seq
         verifier.damaged = verifier.damaged or bool(lost)
-        verifier.report.damage += lost
+        verifier.report.lose(*lost)
         if not verifier.take(record):
             break
+        if record.kind == "session" and not _readable(record):
+            raise ReplayFailed(f"{folder} was written by a newer version; update to replay it")
     if not verifier.recorded.about:
         raise ReplayFailed(f"{path} has no whole beginning of a session, so nothing can be proved")
     report = verifier.report
     report.version = verifier.recorded.version
     if report.found is None and reader.end < reader.size:
-        report.damage.append(f"the last {reader.size - reader.end:,} bytes are no whole record")
+        report.lose(f"the last {reader.size - reader.end:,} bytes are no whole record")
     return report
+
+
+def _readable(session: Record) -> bool:
+    """Whether this program knows the form that a session is written in."""
+    form = session.data.get("format", 0)
+    return not isinstance(form, int | float) or form <= FORMAT
 
 
 class _Verifier:
@@ -120,12 +141,12 @@ class _Verifier:
             found = next(self._check(record), None)
             if found is None:
                 self.recorded.apply(record)
+                self._count(record)
         except HarnessError as error:
             found = Divergence(self._where(record), str(error), "the journal's data cannot be read")
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except SENSELESS as error:
             found = Divergence(f"record {record.seq}", f"{type(error).__name__}: {error}", "the record makes no sense")
         if found is None:
-            self._count(record)
             return True
         if self.damaged:
             return self._go_on(record)
@@ -137,8 +158,8 @@ class _Verifier:
         self.report.unproved += record.kind == "request"
         try:
             self.recorded.apply(record)
-        except (HarnessError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            self.report.damage.append(f"record {record.seq}: {error}")
+        except (HarnessError, *SENSELESS) as error:
+            self.report.lose(f"record {record.seq}: {error}")
         return True
 
     def _count(self, record: Record) -> None:
@@ -188,16 +209,21 @@ class _Verifier:
                 call = data["result"]["call_id"]
                 yield from remake.output(data, blobs, f"{self._calls.get(call, 'tool')} {call}")
             case "response":
-                yield from self._response(data)
+                yield from self._response(record)
             case "request":
                 yield from self._request(record)
             case _:
                 pass
 
-    def _response(self, data: Mapping[str, Json]) -> Iterator[Divergence]:
+    def _response(self, record: Record) -> Iterator[Divergence]:
+        data = record.data
         self._answer = None
         request = self.recorded.requests.get(data["request"])
-        if request is None or not data.get("stream"):
+        if request is None:
+            told = f"it answers request record {data['request']}, which the journal does not have"
+            yield Divergence(f"answer in record {record.seq}", told, "what was asked is lost")
+            return
+        if not data.get("stream"):
             return
         form = offline.form(self.recorded.asked(request["model"]).model)
         answer = remake.Answered.read(self.recorded.blobs.get(data["stream"]), form)

@@ -27,6 +27,8 @@ def lines(report: Report) -> Iterator[str]:
     """What is wrong, a line for each thing."""
     for damage in report.damage:
         yield f"! damaged: {line(damage, 400)}"
+    if report.more:
+        yield f"! damaged: {report.more:,} more places"
     if report.unproved:
         yield f"! {report.unproved} requests cannot be proved, for what they were made of is lost"
     if (found := report.found) is not None:

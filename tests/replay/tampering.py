@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,23 @@ Change = Callable[[Record, dict[str, Any]], None]
 def tampered(session: Path, to: Path, change: Change) -> Path:
     """A copy of a session in which every record went through `change`; checksums and chain are as they must be."""
     shutil.copytree(session, to)
-    path = to / "journal.jsonl"
-    previous, lines = "", []
-    for record in list(read_records(path)):
+    records, before = [], (to / "journal.jsonl").read_bytes()
+    for record in read_records(to / "journal.jsonl"):
         data = json.loads(json.dumps(record.data))
         change(record, data)
-        lines.append(format_line(replace(record, data=data), previous))
-        previous = line_digest(lines[-1][:-1])
-    assert path.read_bytes() != b"".join(lines), "nothing was changed"
-    path.write_bytes(b"".join(lines))
+        records.append(replace(record, data=data))
+    written(to, records)
+    assert (to / "journal.jsonl").read_bytes() != before, "nothing was changed"
     return to
+
+
+def written(session: Path, records: Iterable[Record]) -> None:
+    """Put records in the place of a session's; checksums and chain are as they must be."""
+    previous, lines = "", []
+    for record in records:
+        lines.append(format_line(record, previous))
+        previous = line_digest(lines[-1][:-1])
+    (session / "journal.jsonl").write_bytes(b"".join(lines))
 
 
 def replayed_by(folder: Path, session: Path, file: str, old: str, new: str) -> dict[str, Any]:
