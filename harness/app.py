@@ -30,6 +30,7 @@ from harness.agent.subagents import TURNS, Caller, Delegating, Kit, SubAgents
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
 from harness.agent.web_access import outputs, search_variable, web_tools
+from harness.agent.workspace_tools import workspace_tools
 from harness.audit.book import Book, read_book
 from harness.caches.scopes import KeptAnswers, check_scope
 from harness.config import config_dir, load, state_dir
@@ -51,12 +52,11 @@ from harness.providers.keys import variables_to_hide
 from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
 from harness.sessions.store import Store
-from harness.tools import ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, write
+from harness.tools import ask_user, checkpoint, invoke_skill
 from harness.tools.base import Effect, NothingSeen, Seen, Tool, definition
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Mode, parse_rules
-from harness.workspace.ripgrep import find_rg
 
 DEFAULT_OUTPUT = 32_000
 """Output tokens asked for where nothing else is set: room for a long file, within every current model's limit."""
@@ -371,19 +371,16 @@ class App:
 
     def _tools(self, seen: Seen, spill: Spill, caller: Caller) -> list[Tool]:
         workspace, environment = self._workspace, self._seam.environment()
-        rg = find_rg(environment.get("PATH", ""))
+        timeout = self.config.shell_timeout
+        here = workspace_tools(
+            workspace, environment, seen, spill, secrets=self._secrets, shell_timeout=timeout, vet=self.kept.vet
+        )
         return [
+            *here,
             ask_user.make(self._question(caller.skill)),
             checkpoint.make(workspace, lambda: self.checkpoints),
-            edit.make(workspace, seen, self.kept.vet),
-            glob.make(workspace, rg),
-            grep.make(workspace, rg),
             invoke_skill.make(self._skill, Delegating(lambda: self.sub_agents, caller), self._effect_of),
-            read.make(workspace),
-            shell.make(workspace, environment, spill, self._secrets, round(self.config.shell_timeout)),
-            todo.make(),
             *web_tools(self.config, environment, spill, self._outputs),
-            write.make(workspace, seen, self.kept.vet),
         ]
 
     async def _skill(self, name: str) -> skills.SkillText:

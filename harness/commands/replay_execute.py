@@ -17,18 +17,17 @@ from harness.agent.checkpoints import open_store
 from harness.agent.files_seen import SeenFiles
 from harness.agent.gate import Gate
 from harness.agent.reexecution import Ran, Scratch, calls_of
+from harness.agent.workspace_tools import workspace_tools
 from harness.config import state_dir
 from harness.conversation.canonical import Json
 from harness.conversation.journal import Blobs, read_records
 from harness.errors import ReplayFailed
 from harness.seam import Seam
-from harness.tools import edit, glob, grep, read, shell, todo, write
 from harness.tools.base import Tool
 from harness.tools.output import Spill
 from harness.ui.plain import one_line
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Mode, parse_rules
-from harness.workspace.ripgrep import find_rg
 from harness.workspace.snapshots import Snapshots
 
 
@@ -62,16 +61,7 @@ def scratch_for(folder: Path, root: str, snapshots: Snapshots, seam: Seam, mode:
     environment, home, rules = seam.environment(), seam.home(), parse_rules(allow)
 
     def tools(where: Path, seen: SeenFiles) -> Mapping[str, Tool]:
-        workspace, rg = Workspace(where, home=home), find_rg(environment.get("PATH", ""))
-        made = [
-            edit.make(workspace, seen),
-            glob.make(workspace, rg),
-            grep.make(workspace, rg),
-            read.make(workspace),
-            shell.make(workspace, environment, Spill(folder / "outputs")),
-            todo.make(),
-            write.make(workspace, seen),
-        ]
+        made = workspace_tools(Workspace(where, home=home), environment, seen, Spill(folder / "outputs"))
         return {tool.spec.name: tool for tool in made}
 
     async def permit(where: Path, tool: Tool, arguments: Mapping[str, Json]) -> str:

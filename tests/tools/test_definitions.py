@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jsonschema
 import pytest
 
+from harness.commands.bench_calls import TOOLS
 from harness.conversation.canonical import encode
-from harness.tools import (
-    ask_user,
-    checkpoint,
-    edit,
-    glob,
-    grep,
-    invoke_skill,
-    read,
-    shell,
-    todo,
-    web_fetch,
-    web_search,
-    write,
-)
 from harness.tools.base import definition
 
-TOOLS = [ask_user, checkpoint, edit, glob, grep, invoke_skill, read, shell, todo, web_fetch, web_search, write]
+SENT = Path(__file__).parents[1] / "golden" / "files" / "tools.jsonl"
+
+
+def test_the_tools_that_are_measured_are_those_that_a_session_sends() -> None:
+    sent = [json.loads(line)["name"] for line in SENT.read_text().splitlines()]
+
+    assert sorted(tool.SPEC.name for tool in TOOLS) == sorted(sent)
 
 
 def test_all_together_are_small() -> None:
