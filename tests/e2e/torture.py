@@ -21,9 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.agent.shared_ledger import sub_agents
 from harness.conversation.lines import Reader, Record
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
+from tests.delegating import call as delegated
 from tests.e2e.lab import Forks, Lab, Ran, Remote, call, forks, simulator_process
 
 KILLS_PER_SESSION = 6
@@ -39,7 +41,7 @@ class Scenario:
     """What the model does in a turn, over and over, while the run is killed.
 
     turn: its answers, the last one without calls. delay: seconds between the events of a stream. flags: of the runs.
-    window: tokens that the client believes the model to have; 0: what it has.
+    window: tokens that the client believes the model to have; 0: what it has. of_skill: the answers of a sub-agent.
     """
 
     name: str
@@ -47,14 +49,19 @@ class Scenario:
     delay: float = 0.0
     flags: tuple[str, ...] = ()
     window: int = 0
+    of_skill: tuple[list[Any], ...] = ()
 
-    def script(self) -> dict[str, Any]:
-        """For the simulator: the conversation in which the person names this scenario."""
-        answers = [
+    def scripts(self) -> Iterator[dict[str, Any]]:
+        """For the simulator: the conversations in which the person, or who calls the skill, names this scenario."""
+        if self.of_skill:
+            yield {"match": f"Task: {self.name}\\b", "turns": self._answers(self.of_skill)}
+        yield {"match": f"scenario {self.name}\\b", "turns": self._answers(self.turn) * 60}
+
+    def _answers(self, turn: Sequence[list[Any]]) -> list[dict[str, Any]]:
+        return [
             {"answer": [{"text": item} if isinstance(item, str) else item for item in answer], "delay": self.delay}
-            for answer in self.turn
+            for answer in turn
         ]
-        return {"match": f"scenario {self.name}\\b", "turns": answers * 60}
 
 
 SCENARIOS = (
@@ -102,7 +109,21 @@ SCENARIOS = (
         delay=0.002,
         window=24_000,
     ),
+    Scenario(
+        "delegation",  # killed with its caller, each goes on where it was
+        (
+            [delegated("look", "delegation"), call("read", path="1.txt")],
+            ["It was found. " * 5],
+        ),
+        delay=0.001,
+        of_skill=(
+            [call("read", path="2.txt"), call("grep", pattern="line 3")],
+            [call("shell", command="echo ran >> log; sleep 0.02")],
+            ["Found. " * 20],
+        ),
+    ),
 )
+SKILL = "---\nname: look\ndescription: Looks.\ncontext: fresh\n---\nLook.\n"
 _CATALOG = Catalog.load(None)
 SUMMARY = "# Task\nRead the large files, one after the other.\n# Next\nGo on. " * 4
 
@@ -208,6 +229,9 @@ class Torture:
             (lab.project / f"large-{number}").write_text(
                 "".join(f"{number} {line} {'x' * 60}\n" for line in range(400))
             )
+        skill = lab.project / ".harness" / "skills" / "look" / "SKILL.md"
+        skill.parent.mkdir(parents=True)
+        skill.write_text(SKILL)
         return lab
 
     def start(self, lab: Lab, scenario: Scenario, *flags: str, words: str | None = None) -> Any:
@@ -330,8 +354,9 @@ class _Session:
 
     def _acknowledged(self, records: Sequence[Record]) -> None:
         """Everything that somebody was told is in the journal."""
-        kinds = Counter(record.kind for record in records)
-        done = {record.data["result"]["call_id"] for record in records if record.kind == "tool_done"}
+        everywhere = [*records, *self._of_sub_agents()]
+        kinds = Counter(record.kind for record in everywhere)
+        done = {record.data["result"]["call_id"] for record in everywhere if record.kind == "tool_done"}
         said = sum(record.kind == "message" and record.data["tag"] == "person" for record in records)
         log = self._lab.project / "log"
         told = {
@@ -347,10 +372,19 @@ class _Session:
         if missing := self._finished_calls - done:
             self._say(self._report.lost, f"results of {sorted(missing)}")
 
+    def _of_sub_agents(self) -> list[Record]:
+        """The records of their own journals."""
+        folders = sub_agents(journal.parent) if (journal := self._journal()) else []
+        return [record for folder in folders for record in Reader(folder / "journal.jsonl")]
+
     def _replay(self) -> None:
-        """Every request of the session can be made again from its journal."""
-        if (journal := self._journal()) is not None and not (report := verify(journal.parent, _CATALOG)).equal:
-            self._say(self._report.unproved, f"{report.found or report.damage}, {report.unproved} requests")
+        """Every request of the session, and of its sub-agents, can be made again from its journal."""
+        if (journal := self._journal()) is None:
+            return
+        born = [folder for folder in sub_agents(journal.parent) if "born" in (folder / "journal.jsonl").read_text()]
+        for folder in (journal.parent, *born):
+            if not (report := verify(folder, _CATALOG)).equal:
+                self._say(self._report.unproved, f"{report.found or report.damage}, {report.unproved} requests")
 
     def _vendor(self) -> None:
         """Nothing was refused, and every request extended the one before it."""
@@ -362,7 +396,9 @@ class _Session:
         records = self._look("resume") or []
         epochs = sum(record.kind == "epoch" and "messages" in record.data for record in records)
         self._report.compactions += epochs
-        if len(moved) > epochs:
+        # a sub-agent begins anew beside its caller, and each goes on behind the other
+        beside = 2 * sum(record.kind == "subagent" for record in records)
+        if len(moved) > epochs + beside:
             self._say(self._report.moved, f"requests {moved}, with {epochs} compactions")
 
     def _say(self, where: list[str], text: str) -> None:
@@ -371,7 +407,7 @@ class _Session:
 
 def torture(folder: Path, forked: Forks, kills: int, seed: int) -> Iterator[Report]:
     """Kill that many runs in a folder of their own; gives the report after each session."""
-    scenario = {"conversations": [one.script() for one in SCENARIOS], "side": [{"text": SUMMARY}]}
+    scenario = {"conversations": [script for one in SCENARIOS for script in one.scripts()], "side": [{"text": SUMMARY}]}
     with simulator_process(folder, scenario, "minimum=1") as remote:
         yield from Torture(folder, remote, forked, seed).run(kills)
 
