@@ -18,6 +18,7 @@ from harness.agent.archive import Archive, Section, write_archive
 from harness.agent.compaction_rules import SUMMARY
 from harness.agent.compaction_tail import AFTER_SYSTEM, clean, cut, size
 from harness.agent.loop import Agent
+from harness.agent.settings import on_its_line
 from harness.agent.turn import ModelCall
 from harness.conversation import canonical
 from harness.conversation.blocks import Message, Text
@@ -70,6 +71,8 @@ class Compactor:
             CompactionFailed, ProviderError: nothing was changed.
         """
         session = self._agent.session
+        # an effort that was changed since the last request is another line, and the first request settles which
+        self._agent.channel = on_its_line(session, self._agent.channel)
         session.heal()
         conversation = [entry.message for entry in session.history.entries]
         first = self._first_kept(conversation)

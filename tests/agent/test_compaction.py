@@ -16,6 +16,8 @@ from harness.agent.compaction_tail import AFTER_SYSTEM
 from harness.conversation.blocks import Thinking, ToolResult
 from harness.conversation.events import Event, Notice, TurnEnded
 from harness.errors import CompactionFailed
+from harness.providers.catalog import Catalog
+from harness.replay.verify import verify
 from harness.simulator import Fault, said
 from tests.speaker import Speaker
 
@@ -391,6 +393,22 @@ def test_a_compaction_that_left_no_turn_is_undone_and_redone(speaker: Begin, bac
     assert rewind.turns(person.app.session) == (turn,)
     person.say("Go on.")
     assert HEAD in str(person.mainline[-1].json)
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["works", "fails"])
+def test_a_compaction_right_after_another_effort_asks_on_the_line_of_that_effort(speaker: Begin, works: bool) -> None:
+    person = working(speaker, "claude-opus-4-6", 4, Worker(*[] if works else ["no", "no"]))
+    person._runner.run(person.app.change_effort("max"))
+    if works:
+        compact(person)
+    else:
+        with pytest.raises(CompactionFailed, match="gave no summary"):
+            compact(person)
+    person.say("Please work, harder.")
+
+    assert side(person)[-1].json["output_config"] == {"effort": "max"}
+    assert person.mainline[-1].json["output_config"] == {"effort": "max"}
+    assert verify(person.folder, Catalog.load()).equal
 
 
 def test_idle_compaction_begins_before_the_ttl_ends_and_only_once(speaker: Begin) -> None:
