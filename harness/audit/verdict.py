@@ -14,6 +14,9 @@ from typing import Literal
 from harness.conversation.blocks import Usage
 from harness.conversation.request import SYSTEM_BLOCKS, CacheRules, LedgerEntry, Request
 
+_BYTES_PER_TOKEN = 4
+"""Of English and code, about: it decides a word of a verdict, never a byte or a price."""
+
 Kind = Literal[
     "hit",
     "first",
@@ -50,14 +53,15 @@ class Expectation:
     """Before a request is sent: the position it should read, or why there is none.
 
     reason: "unmarked" where the position is alive and no marker of ours lets the vendor find it. tokens: of that
-    position; None where no bill covered it alone. left: of those, what can be read all the same. block, where, diff:
-    where our bytes moved, for "ours".
+    position; None where no bill covered it alone. left: of those, what can be read all the same. size: bytes up to that
+    position, where no bill tells its tokens. block, where, diff: where our bytes moved, for "ours".
     """
 
     reason: Literal["alive", "first", "expired", "too short", "declared", "unmarked", "ours"]
     tokens: int | None = None
     cause: str = ""
     left: int = 0
+    size: int = 0
     block: int = -1
     where: str = ""
     diff: str = ""
@@ -140,7 +144,8 @@ def expect(
     if previous is not None and straight and (unmarked := _unmarked(request, previous, alive, deepest, lookback)):
         return unmarked
     if deepest is not None:
-        return Expectation("alive", deepest.tokens)
+        size = _size_to(request, deepest.digest) if deepest.tokens is None else 0
+        return Expectation("alive", deepest.tokens, size=size)
     if straight and previous is not None and not previous.cached:
         return Expectation("too short", cause="the vendor cached nothing of the request before it")
     if straight:
@@ -153,6 +158,18 @@ def expect(
     if declared:
         return Expectation("declared", tokens, declared)
     return Expectation("first", tokens)
+
+
+def _size_to(request: Request, digest: str) -> int:
+    """Bytes of the blocks up to a marked position, or the end of a message; of the system blocks where it is theirs."""
+    size = sum(map(len, (*request.prefix.tools, request.prefix.static, request.prefix.session)))
+    if digest in (request.prefix.static_digest, request.prefix.session_digest):
+        return size
+    for message in request.messages:
+        size += len(message.wire)
+        if digest in message.digests:
+            break
+    return size
 
 
 def _unmarked(
@@ -207,8 +224,13 @@ def judge(
     match expectation.reason:
         case "first" if billed and usage.read + usage.written == 0 and usage.prompt < rules.minimum:
             return Verdict("too short", 0, usage.read, lost, expectation.cause)
-        # an attempt began whose bill was never told: its entry is taken to be there, and nothing marked is cached
-        case "alive" if billed and not expected + usage.read + usage.written:
+        # a place that no bill told of alone is taken to be cached, and the vendor may have found it too short for that
+        case "alive" if (
+            billed
+            and expectation.tokens is None
+            and not usage.read
+            and (not usage.written or expectation.size < _BYTES_PER_TOKEN * rules.minimum)
+        ):
             return Verdict("too short", 0, usage.read, lost, expectation.cause)
         case "alive" | "unmarked":
             pass

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.agent.rewind import undo
 from tests.speaker import Script, Speaker
 
 Begin = Callable[..., Speaker]
@@ -47,6 +48,20 @@ def test_evicted_by_the_vendor_before_its_time(speaker: Begin) -> None:
     person.say("Three?")
 
     assert person.verdicts() == ["first", "evicted", "hit"]
+
+
+@pytest.mark.moves_prefix(reason="an undo is an epoch", times=1)
+def test_a_beginning_that_is_too_short_alone_was_never_let_go(speaker: Begin) -> None:
+    person = speaker(Script("One.", "Two.", "Another two."), model="claude-opus-4-6")
+    person.say("One?")
+    person.say("word " * 4000)
+    undo(person.app.session)
+    person.say("other " * 4000)
+
+    # the end of the first turn was marked in a prompt that was cached, and no bill ever told of it alone
+    assert [record.data["usage"]["read"] for record in person.records("response")] == [0, 0, 0]
+    assert person.verdicts() == ["too short", "too short", "too short"]
+    assert last_verdict(person)["lost"] == 0
 
 
 def test_too_short_until_the_minimum_is_reached(speaker: Begin) -> None:
