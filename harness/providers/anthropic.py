@@ -16,6 +16,7 @@ from anthropic.lib.credentials import WorkloadIdentityError
 from harness import errors
 from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
+from harness.providers import adapter
 from harness.providers import anthropic_wire as wire
 from harness.providers.base import NOBODY, Origin, Part, Recorder
 from harness.providers.facts import Change
@@ -79,7 +80,7 @@ class Anthropic:
 
     def identity(self, body: bytes) -> Mapping[str, str]:
         """See `Provider`."""
-        return {"adapter": f"anthropic {wire.ADAPTER}", "betas": self._betas(body)}
+        return {"adapter": f"anthropic {adapter.version()}", "betas": self._betas(body)}
 
     def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
         """See `Provider`."""

@@ -19,9 +19,6 @@ from harness.providers.calls import parse_call
 from harness.providers.handoff import ANTHROPIC_ID, NO_ANSWER, for_model, wire_id
 from harness.providers.splice import FIRST, body_of, placed
 
-ADAPTER = 1
-"""Counted up by hand when the same message is rendered, or the same stream decoded, in another way than before."""
-
 SETTING = b'{"content":[],"output_config":'
 """How a message begins that is nothing but a setting."""
 

@@ -16,6 +16,7 @@ from openai._streaming import SSEDecoder
 from harness import errors
 from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
+from harness.providers import adapter
 from harness.providers import openai_chat_wire as wire
 from harness.providers.base import NOBODY, Access, Origin, Part, Recorder
 from harness.providers.facts import Model, Profile
@@ -91,7 +92,10 @@ class OpenAIChat:
     def identity(self, body: bytes) -> Mapping[str, str]:
         """See `Provider`: the same for every body."""
         del body
-        return {"adapter": f"openai-chat {wire.ADAPTER}", "betas": str(self._client.default_headers.get(BETAS) or "")}
+        return {
+            "adapter": f"openai-chat {adapter.version()}",
+            "betas": str(self._client.default_headers.get(BETAS) or ""),
+        }
 
     def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
         """See `Provider`."""

@@ -17,9 +17,6 @@ from harness.providers.facts import Profile
 from harness.providers.handoff import CHAT_ID, LONGEST_NAME, NO_ANSWER, RESPONSES_ID, for_model, wire_id
 from harness.providers.splice import body_of, joined, key_place, last_part, placed
 
-ADAPTER = 1
-"""Counted up by hand when the same message is rendered, or the same stream decoded, in another way than before."""
-
 NO_IMAGES = "[an image is left out: this model takes none]"
 
 CACHE_CONTROL, BREAKPOINT = b'"cache_control":', b'"prompt_cache_breakpoint":{"mode":"explicit"},'

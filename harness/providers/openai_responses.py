@@ -16,6 +16,7 @@ from openai._streaming import SSEDecoder
 from harness import errors
 from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
+from harness.providers import adapter
 from harness.providers import openai_responses_wire as wire
 from harness.providers.base import NOBODY, Origin, Part, Recorder
 from harness.providers.splice import joined
@@ -83,7 +84,7 @@ class OpenAIResponses:
         """See `Provider`: the same for every body."""
         del body
         return {
-            "adapter": f"openai-responses {wire.ADAPTER}",
+            "adapter": f"openai-responses {adapter.version()}",
             "betas": str(self._client.default_headers.get(BETAS) or ""),
         }
 

@@ -20,9 +20,6 @@ from harness.providers.calls import parse_call
 from harness.providers.handoff import LONGEST_NAME, RESPONSES_ID, for_model, wire_id
 from harness.providers.splice import body_of, joined, key_place, last_part, placed
 
-ADAPTER = 1
-"""Counted up by hand when the same message is rendered, or the same stream decoded, in another way than before."""
-
 BREAKPOINT = b'"prompt_cache_breakpoint":{"mode":"explicit"},'
 
 
