@@ -29,10 +29,10 @@ from harness.agent.skill_calls import SkillCalls, SkilledAgent
 from harness.agent.subagents import TURNS, Caller, Delegating, Kit, SubAgents
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.turn import Channel
-from harness.agent.web_access import outputs, search_variable, web_tools
+from harness.agent.web_access import search_variable, web_tools
 from harness.agent.workspace_tools import workspace_tools
 from harness.audit.book import Book, read_book
-from harness.caches.scopes import KeptAnswers, check_scope
+from harness.caches.run import Caches
 from harness.config import config_dir, load, state_dir
 from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json, digest
@@ -132,19 +132,16 @@ class App:
         self.ask = ask
         self._person = ask_permission is not None
         # what needs no session first: a wrong model or a missing key leaves no trace
-        check_scope(self.config)
+        self._caches = Caches(self.config, seam, self.state, lambda: self.session.journal.folder, fresh=options.fresh)
         self._catalog = Catalog.load(self._config_dir)
         self.model = self._catalog.find(self.config.model)
         self._secrets: set[str] = set(self._key_variables())
         self._fallback_model = self._catalog.find(self.config.fallback_model) if self.config.fallback_model else None
-        self._outputs = outputs(self.config, seam, lambda: self.session, fresh=options.fresh)
         self.session = self._open()
-        self.checkpoints = Checkpoints(self.session, self._snapshots())
+        self.checkpoints = Checkpoints(self.session, self._snapshots(), self._caches.outputs.drop)
         self._caller = Caller(self.checkpoints.guard(self._gate.permit))
         self._asking = asyncio.Lock()
         try:
-            folder = self.session.journal.folder
-            self._kept_answers = KeptAnswers(self.config, seam, folder, self.state, fresh=options.fresh)
             self.agent = self._caller.agent = self._agent()
             self.sub_agents = SubAgents(self._kit(), self.session)
             self._fallback = Fallback(self.agent, self._fallback_model.id if self._fallback_model else "", self._use)
@@ -296,7 +293,7 @@ class App:
         ttl = connect.ttl_for(model, cache["ttl"])
         born_with = connect.settings(model, self.session.efforts.of_line(model.id), cache_key, ttl)
         return Channel(
-            provider=self._kept_answers.around(provider, model),
+            provider=self._caches.around(provider, model),
             model=model,
             line=Line(model.wire, provider.base_url, model.name, born_with),
             max_tokens=min(model.max_output, config.max_output_tokens or DEFAULT_OUTPUT),
@@ -370,17 +367,16 @@ class App:
         return policies
 
     def _tools(self, seen: Seen, spill: Spill, caller: Caller) -> list[Tool]:
-        workspace, environment = self._workspace, self._seam.environment()
-        timeout = self.config.shell_timeout
-        here = workspace_tools(
-            workspace, environment, seen, spill, secrets=self._secrets, shell_timeout=timeout, vet=self.kept.vet
-        )
+        workspace, environment, outputs = self._workspace, self._seam.environment(), self._caches.outputs
+        timeout, vet = self.config.shell_timeout, self.kept.vet
+        given = (workspace, environment, seen, spill)
+        here = workspace_tools(*given, secrets=self._secrets, shell_timeout=timeout, vet=vet, outputs=outputs)
         return [
             *here,
             ask_user.make(self._question(caller.skill)),
             checkpoint.make(workspace, lambda: self.checkpoints),
             invoke_skill.make(self._skill, Delegating(lambda: self.sub_agents, caller), self._effect_of),
-            *web_tools(self.config, environment, spill, self._outputs),
+            *web_tools(self.config, environment, spill, outputs),
         ]
 
     async def _skill(self, name: str) -> skills.SkillText:
@@ -438,10 +434,10 @@ class App:
                 await channel.provider.close()
             await self.session.sync()
         finally:
-            self._kept_answers.close()
             self._let_go()
 
     def _let_go(self) -> None:
+        self._caches.close()
         self.session.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)

@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--response-cache",
         choices=("run", "session", "user", "global", "off"),
-        help="give a kept answer where the very same request was answered before (for evaluations; default off)",
+        help="serve a cached response where the very same request was answered before (for evaluations; default off)",
     )
     flags.add_argument("--fresh", action="store_true", help="take no answer from a cache; what comes replaces it there")
     flags.add_argument("--strict-prefix", action="store_true", help="refuse a request that would not extend its line")

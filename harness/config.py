@@ -26,6 +26,7 @@ from harness.errors import ConfigError
 PERMISSION_MODES = ("plan", "ask", "edit", "yolo")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 CACHE_TTLS = ("5m", "1h")
+CACHE_SCOPES = ("run", "session", "user", "global", "off")
 PROVIDERS = ("anthropic", "openai", "openai-chat")
 
 _MAX_FILE_BYTES = 32 * 1024
@@ -76,14 +77,14 @@ class Config:
     compaction_returns: float = 0.25
     caches_responses: str = "off"
     caches_responses_ttl: float = 30 * 86_400.0
+    caches_tool_outputs: str = "user"
+    caches_tiers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    caches_stale: float = 86_400.0
     caches_folder: str | None = None
     web_search: str | None = None
     web_search_url: str | None = None
     web_search_key_env: str | None = None
     web_search_key_file: str | None = None
-    caches_tools: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    caches_scope: str = "user"
-    caches_stale: float = 86_400.0
     providers: Mapping[str, ProviderConfig] = field(default_factory=lambda: MappingProxyType({}))
     sources: tuple[str, ...] = ()
 
@@ -174,16 +175,16 @@ _SETTINGS: Mapping[str, tuple[str, Check]] = {
     "compaction.idle_from": ("compaction_idle_from", look.whole(0, 10_000_000)),
     "compaction.margin": ("compaction_margin", look.seconds),
     "compaction.returns": ("compaction_returns", look.share(0.0, 1.0)),
-    "caches.responses": ("caches_responses", look.one_of("run", "session", "user", "global", "off")),
+    "caches.responses": ("caches_responses", look.one_of(*CACHE_SCOPES)),
     "caches.responses_ttl": ("caches_responses_ttl", look.lifetime),
+    "caches.tool_outputs": ("caches_tool_outputs", look.one_of(*CACHE_SCOPES)),
+    "caches.tools": ("caches_tiers", look.lifetimes),
+    "caches.stale_if_error": ("caches_stale", look.lifetime),
     "caches.folder": ("caches_folder", look.text),
     "web.search": ("web_search", look.one_of("searxng", "brave", "tavily", "ddgs")),
     "web.search_url": ("web_search_url", look.url),
     "web.search_key_env": ("web_search_key_env", look.variable),
     "web.search_key_file": ("web_search_key_file", look.text),
-    "caches.tools": ("caches_tools", look.lifetimes),
-    "caches.scope": ("caches_scope", look.one_of("run", "session", "user", "global")),
-    "caches.stale_if_error": ("caches_stale", look.lifetime),
 }
 _PROVIDER_SETTINGS: Mapping[str, Check] = {
     "base_url": look.url,

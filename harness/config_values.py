@@ -87,7 +87,8 @@ def seconds(value: object) -> float:
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_TIMED = ("web_fetch", "web_search")
+_OF_HOSTS = ("web_fetch", "web_search")
+_OF_FILES = ("read", "grep")
 
 
 def lifetime(value: object) -> float:
@@ -105,8 +106,9 @@ def lifetimes(value: object) -> Mapping[str, float]:
     if not isinstance(value, dict):
         raise ValueError('a table such as "web_fetch:docs.python.org" = "1d"')  # noqa: TRY004 - as flag
     for name, time in value.items():
-        if name.partition(":")[0] not in _TIMED:
-            raise ValueError(f"a table of {' and '.join(_TIMED)} (only what looks something up outside is kept)")
+        if name.partition(":")[0] not in _OF_HOSTS and name not in _OF_FILES:
+            tools = ", ".join(_OF_HOSTS + _OF_FILES)
+            raise ValueError(f'a table of {tools} (what only looks), or with a host as "web_fetch:docs.python.org"')
         try:
             lifetime(time)
         except ValueError as wrong:

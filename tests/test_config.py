@@ -256,6 +256,7 @@ PROJECT_MAY_NOT = {
     "search address": ('[web]\nsearch_url = "https://evil.test"', 2, "web.search_url"),
     "search key": ('[web]\n\nsearch_key_env = "ANTHROPIC_API_KEY"', 3, "web.search_key_env"),
     "what is kept": ('[caches.tools]\nweb_fetch = "9999d"', 1, "caches.tools"),
+    "how far it is shared": ('[caches]\ntool_outputs = "global"', 2, "caches.tool_outputs"),
     "where it is kept": ('[caches]\nfolder = "/tmp/x"', 2, "caches.folder"),
 }
 
@@ -364,20 +365,28 @@ def test_folders(tmp_path: Path) -> None:
 
 def test_web_and_caches(places: Places) -> None:
     places.user.write_text(
-        '[web]\nsearch = "brave"\nsearch_key_file = "key"\n[caches]\nscope = "session"\nstale_if_error = "off"\n'
-        '[caches.tools]\n"web_fetch:docs.python.org" = "1d"\nweb_fetch = "30m"\nweb_search = "off"\n'
+        '[web]\nsearch = "brave"\nsearch_key_file = "key"\n[caches]\ntool_outputs = "session"\nstale_if_error = "off"\n'
+        '[caches.tools]\n"web_fetch:docs.python.org" = "1d"\nweb_fetch = "30m"\nweb_search = "off"\ngrep = "1h"\n'
     )
     config = places.load()
 
     assert config.web_search_key_file == str(places.user.parent / "key")
-    assert (config.caches_scope, config.caches_stale) == ("session", 0.0)
-    assert config.caches_tools == {"web_fetch:docs.python.org": 86_400.0, "web_fetch": 1_800.0, "web_search": 0.0}
+    assert (config.caches_tool_outputs, config.caches_stale) == ("session", 0.0)
+    assert config.caches_tiers == {
+        "web_fetch:docs.python.org": 86_400.0,
+        "web_fetch": 1_800.0,
+        "web_search": 0.0,
+        "grep": 3_600.0,
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('[caches.tools]\nshell = "1h"', "only what looks something up outside is kept"),
+        ('[caches.tools]\nshell = "1h"', "a table of web_fetch, web_search, read, grep"),
+        ('[caches.tools]\n"read:x" = "1h"', "a table of web_fetch, web_search, read, grep"),
+        ('[caches]\ntool_outputs = "everywhere"', "one of run, session, user, global, off"),
+        ('[caches]\nscope = "user"', "unknown setting `caches.scope`"),
         ('[caches.tools]\nweb_fetch = "1w"', "`web_fetch` is a time such as"),
         ("[caches.tools]\nweb_fetch = 3600", "`web_fetch` is a time such as"),
         ("[caches]\ntools = 1", "a table such as"),

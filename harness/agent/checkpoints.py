@@ -22,6 +22,7 @@ from harness.agent.tool_runner import Permit
 from harness.conversation.canonical import digest
 from harness.conversation.events import Event, Notice, TurnEnded
 from harness.errors import SnapshotFailed, UsageError
+from harness.tools.base import Wrote, nobody
 from harness.tools.checkpoint import Changed, Report
 from harness.workspace.listing import LeftOut, told
 from harness.workspace.permissions import Subject
@@ -68,10 +69,11 @@ class _Turn:
 
 @dataclass(slots=True)
 class Checkpoints:
-    """The snapshots of one session."""
+    """The snapshots of one session. wrote: is told of the files that were put back."""
 
     session: Session
     store: SnapshotStore
+    wrote: Wrote = nobody
     _turn: _Turn | None = None
     _notices: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)
@@ -217,6 +219,8 @@ class Checkpoints:
         if self.store.snapshots is None:
             raise SnapshotFailed(f"no file was put back: {self.store.off}")
         restored = await self.store.snapshots.restore(steps, self._day)
+        root = self.store.snapshots.root
+        await asyncio.to_thread(self.wrote, [root / os.fsdecode(path) for path in restored.changed])
         trees = {"before": restored.before.tree, "after": restored.after.tree}
         what = {"kind": kind, "by": by, "turns": sorted(set(about)), "changed": len(restored.changed)}
         self.session.record("restored", {**what, **trees})

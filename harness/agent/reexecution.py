@@ -81,7 +81,10 @@ def calls_of(records: Sequence[Record], blobs: Blobs) -> list[Called]:
 def _whole(data: Mapping[str, Json], blobs: Blobs) -> str:
     """The output before it was cut, its texts."""
     parts = data.get("given") or data["result"]["content"]
-    return "".join(part.text for one in parts if isinstance(part := read_block(one, blobs), Text))
+    text = "".join(part.text for one in parts if isinstance(part := read_block(one, blobs), Text))
+    used = (data.get("facts") or {}).get("cache") or {}
+    # of a served output the first line is the cache's
+    return text.partition("\n")[2] if used.get("how") in ("hit", "stale") else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from harness.agent.session import Session
-from harness.caches.tool_outputs import CALL
+from harness.caches.tool_outputs import CALLER
 from harness.conversation.blocks import Image, Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import Json, clean
 from harness.conversation.events import Event, Notice, Tell, ToolFinished, ToolStarted
@@ -136,7 +136,8 @@ class ToolRunner:
             await self._session.sync()
         begun = self._session.seam.monotonic()
         happened: asyncio.Queue[Event | asyncio.Task[Outcome]] = asyncio.Queue()
-        tasks = {asyncio.ensure_future(_run(item, happened.put_nowait)): item for item in group}
+        me = self._session.journal.id
+        tasks = {asyncio.ensure_future(_run(item, me, happened.put_nowait)): item for item in group}
         for task in tasks:
             task.add_done_callback(happened.put_nowait)
         try:
@@ -218,10 +219,10 @@ def _bytes_of_images(messages: Iterable[Message]) -> int:
     return sum(len(part.data) for part in parts if isinstance(part, Image))
 
 
-async def _run(item: Checked, tell: Tell) -> Outcome:
+async def _run(item: Checked, session: str, tell: Tell) -> Outcome:
     if item.refusal or item.tool is None:
         return error(item.refusal)
-    CALL.set(item.call.id)
+    CALLER.set((session, item.call.id))
     if item.tool.run_call is not None:
         return await item.tool.run_call(item.call.id, item.call.arguments, tell)
     return await item.tool.run(item.call.arguments)

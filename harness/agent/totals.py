@@ -23,7 +23,7 @@ class Totals:
     delegated: int = 0
     """Of the requests, those of sub-agents."""
     served: int = 0
-    """Of the requests, those that a kept answer met."""
+    """Of the requests, those that a cached response met."""
 
     @property
     def own(self) -> int:

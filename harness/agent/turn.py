@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from harness.agent.cached_answer import said_of, told, verdict_of
+from harness.agent.cached_response import said_of, told, verdict_of
 from harness.agent.firewall import comparable, expected, warning
 from harness.agent.model_facts import note
 from harness.agent.session import Session

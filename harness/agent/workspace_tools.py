@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from harness.caches.tool_outputs import ToolOutputs
 from harness.tools import edit, glob, grep, read, shell, todo, write
-from harness.tools.base import Seen, Tool, Vet, any_content
+from harness.tools.base import Seen, Tool, Vet, any_content, nobody
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace
 from harness.workspace.ripgrep import find_rg
@@ -23,6 +24,7 @@ def workspace_tools(
     secrets: Collection[str] = (),
     shell_timeout: float = 120,
     vet: Vet = any_content,
+    outputs: ToolOutputs | None = None,
 ) -> list[Tool]:
     """The tools.
 
@@ -33,14 +35,15 @@ def workspace_tools(
         secrets: variables that no command gets.
         shell_timeout: seconds, where the model gives none.
         vet: what a file may hold.
+        outputs: the cache of what tools gave; a replay has none.
     """
-    rg = find_rg(environment.get("PATH", ""))
+    rg, wrote = find_rg(environment.get("PATH", "")), nobody if outputs is None else outputs.drop
     return [
-        edit.make(workspace, seen, vet),
+        edit.make(workspace, seen, vet, wrote),
         glob.make(workspace, rg),
-        grep.make(workspace, rg),
-        read.make(workspace),
+        grep.make(workspace, rg, outputs),
+        read.make(workspace, outputs),
         shell.make(workspace, environment, spill, secrets, round(shell_timeout)),
         todo.make(),
-        write.make(workspace, seen, vet),
+        write.make(workspace, seen, vet, wrote),
     ]

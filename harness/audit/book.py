@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness.audit.cost import price_of_miss, prompt_cost, uncached_cost
-from harness.audit.kept_answer import KeptAnswer
 from harness.audit.perfect import PerfectCache
+from harness.audit.served_response import ServedResponse
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import SubAgentDone
@@ -30,8 +30,8 @@ class Row:
     at: its start, seconds since the epoch. epoch: how many began before it. usage: None where the bill was not told.
     cost: USD as journaled. verdict: "" where the answer broke off before there was one. lost, lost_usd: tokens that
     were paid as new though they had been cached, and what that cost. perfect: tokens that a perfect cache would have
-    read. served: whose kept answer it was, so that no vendor was called. unserved: why none was, where they are kept.
-    bill, perfect_bill, uncached_bill: USD of the prompt as it was, with a perfect cache, and with none.
+    read. served: whose cached response it was, so that no vendor was called. unserved: why none was, where there is
+    a cache. bill, perfect_bill, uncached_bill: USD of the prompt as it was, with a perfect cache, and with none.
     """
 
     number: int
@@ -54,7 +54,7 @@ class Row:
     bill: float | None = None
     perfect_bill: float | None = None
     uncached_bill: float | None = None
-    served: KeptAnswer | None = None
+    served: ServedResponse | None = None
     unserved: str = ""
 
     @property
@@ -223,7 +223,7 @@ class _Fold:
         model_id = str(request["model"]) if request else ""
         model = self._model(model_id)
         perfect = usage.read if usage else 0
-        served = KeptAnswer.of(data)
+        served = ServedResponse.of(data)
         if request is not None and served is None:
             perfect = self._perfect.read(request, data, usage, kind) if usage else 0
             self._perfect.billed(request, data, usage)

@@ -74,7 +74,7 @@ def clock(at: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The totals of a run or of a session. served: how many of the requests a kept answer met."""
+    """The totals of a run or of a session. served: how many of the requests a cached response met."""
 
     requests: int
     usage: Usage

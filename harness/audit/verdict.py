@@ -29,7 +29,7 @@ Kind = Literal[
     "ours",
     "response cache",
 ]
-"""Not told: the server does not say what it read. Response cache: no server was asked, a kept answer was given."""
+"""Not told: the server does not say what it read. Response cache: no server was asked, a cached response was given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The caches beside a vendor's own: what was answered is kept and given again."""
+"""The caches beside a vendor's own: of responses and of tool outputs."""

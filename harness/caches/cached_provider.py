@@ -1,6 +1,6 @@
-"""A provider whose complete answers are kept, and given again where the same request is made once more.
+"""A provider whose complete responses are cached, and served where the same request is made once more.
 
-Invariant: the same contract as the provider within. On a hit nothing is sent, and the kept stream goes through that
+Invariant: the same contract as the provider within. On a hit nothing is sent, and the cached stream goes through that
 wire's own decoder, so that events, calls and thinking come as they came. Only an answer that came whole and ended well
 is kept: never a refusal, an error, one that was cut short, or one with a part that could not be read.
 """
@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.caches.response_key import Components, components
-from harness.caches.responses import COMPLETE, Entry, Responses
+from harness.caches.responses import COMPLETE, CachedResponse, Responses
 from harness.conversation.blocks import Message, Tag, ToolCall
 from harness.conversation.canonical import digest
 from harness.conversation.request import Fragment, FrozenPrefix, Request
-from harness.errors import ProviderError, StorageFull
+from harness.errors import ProviderError
 from harness.providers.base import (
     NOBODY,
     Began,
@@ -37,11 +37,12 @@ _REMEMBERED = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
-    """Where answers are kept. fresh: ask the vendor, and keep what it says."""
+class ResponseCache:
+    """The response cache of one run. scope: as set. fresh: serve nothing, and keep what is said now."""
 
     responses: Responses
     seam: Seam
+    scope: str
     fresh: bool = False
 
 
@@ -72,18 +73,18 @@ class CachedProvider:
     """See the module.
 
     Args:
-        model: "provider/name", for who lists what is kept.
+        model: "provider/name", for who lists what is cached.
         left_out: fields of a body that only steer the vendor's cache.
     """
 
-    def __init__(self, inner: Provider, keeping: Keeping, model: str, left_out: frozenset[str]) -> None:
+    def __init__(self, inner: Provider, cache: ResponseCache, model: str, left_out: frozenset[str]) -> None:
         self._inner = inner
-        self._keeping = keeping
+        self._cache = cache
         self._model = model
         self._left_out = left_out
         self._made: dict[str, Components] = {}
         self._told: set[str] = set()
-        """Messages whose texts are kept with an earlier answer, by digest."""
+        """Messages whose texts are kept with an earlier response, by digest."""
         self.base_url = inner.base_url
 
     def prefix(self, frozen: FrozenPrefix) -> FrozenPrefix:
@@ -119,26 +120,27 @@ class CachedProvider:
         await self._inner.close()
 
     async def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
-        """See `Provider`. The first part of a kept answer is `FromCache`, the last of any other `NotFromCache`."""
+        """See `Provider`. The first part of a cached response is `FromCache`, the last of any other `NotFromCache`."""
         parts = self._made.get(digest(body))
         if parts is None:
             # not made here, or long ago: nothing is known of it
             async for part in self._inner.stream(body, record, origin):
                 yield part
             return
-        found: Entry | str = "a fresh answer was asked for"
-        if not self._keeping.fresh:
-            found = await asyncio.to_thread(self._keeping.responses.find, parts)
-        if isinstance(found, Entry):
+        found: CachedResponse | str = "a fresh answer was asked for"
+        if not self._cache.fresh:
+            found = await asyncio.to_thread(self._cache.responses.find, parts)
+        if isinstance(found, CachedResponse):
             found = await self._problem(found) or found
-        answer = (
-            self._kept(found, record) if isinstance(found, Entry) else self._live(body, record, origin, parts, found)
-        )
+        if isinstance(found, CachedResponse):
+            answer = self._served(found, record)
+        else:
+            answer = self._live(body, record, origin, parts, found)
         async for part in answer:
             yield part
 
-    async def _problem(self, entry: Entry) -> str:
-        """Why a kept stream cannot be given; "" where it can: all of it is decoded before any of it is shown."""
+    async def _problem(self, entry: CachedResponse) -> str:
+        """Why a cached stream cannot be served; "" where it can: all of it is decoded before any of it is shown."""
         answer = _Answer()
         try:
             async for part in self._replayed(entry, lambda _: None):
@@ -149,18 +151,18 @@ class CachedProvider:
             return f"the entry {entry.key[:12]} is damaged: it is no complete answer"
         return ""
 
-    def _replayed(self, entry: Entry, record: Recorder) -> AsyncIterator[Part]:
+    def _replayed(self, entry: CachedResponse, record: Recorder) -> AsyncIterator[Part]:
         return self._inner.replay([chunk for _, chunk in entry.chunks], entry.request_id, record)
 
-    async def _kept(self, entry: Entry, record: Recorder) -> AsyncIterator[Part]:
-        yield FromCache(entry.key, entry.session, entry.request, entry.at, entry.usage)
+    async def _served(self, entry: CachedResponse, record: Recorder) -> AsyncIterator[Part]:
+        yield FromCache(entry.key, self._cache.scope, entry.session, entry.request, entry.at, entry.usage)
         async for part in self._replayed(entry, record):
             yield part
 
     async def _live(
         self, body: bytes, record: Recorder, origin: Origin, parts: Components, cause: str
     ) -> AsyncIterator[Part]:
-        answer, seam = _Answer(), self._keeping.seam
+        answer, seam = _Answer(), self._cache.seam
         begun, at = seam.monotonic(), seam.now()
 
         def both(chunk: bytes) -> None:
@@ -171,7 +173,7 @@ class CachedProvider:
             answer.take(part)
             yield part
         unkept = await self._keep(answer, parts, at, origin)
-        yield NotFromCache(parts.key, cause, unkept)
+        yield NotFromCache(parts.key, self._cache.scope, cause, unkept)
 
     async def _keep(self, answer: _Answer, parts: Components, at: float, origin: Origin) -> str:
         """Keep an answer; why it was not, or ""."""
@@ -181,7 +183,7 @@ class CachedProvider:
         if answer.broken:
             return "a part of it could not be read"
         session, request = origin
-        entry = Entry(
+        entry = CachedResponse(
             key=parts.key,
             parts=parts,
             chunks=tuple(answer.chunks),
@@ -193,10 +195,8 @@ class CachedProvider:
             request=request,
             at=at,
         )
-        try:
-            await asyncio.to_thread(self._keeping.responses.keep, entry)
-        except StorageFull as error:
-            # the answer is whole all the same: said with it, not instead of it
-            return str(error)
-        self._told.update(parts.texts)
-        return ""
+        # where it cannot, the answer is whole all the same: said with it, not instead of it
+        unkept = await asyncio.to_thread(self._cache.responses.keep, entry)
+        if not unkept:
+            self._told.update(parts.texts)
+        return unkept

@@ -17,7 +17,7 @@ from harness.conversation.request import FrozenPrefix, Rendered, Request
 from harness.providers.base import Provider
 
 FORMAT = 1
-"""Of keys and entries. One more makes every kept answer another's."""
+"""Of keys and entries. One more makes every cached response another's."""
 
 _EMPTY = b'{"text":"","type":"text"}'
 _NO_PREFIX = FrozenPrefix.chained((), _EMPTY, _EMPTY)
@@ -31,7 +31,7 @@ class Components:
     """All that the key is made of.
 
     about: wire, address, model, each field of the body, as [name, value]. tools: [name, digest], as sent. system:
-    [name, digest]. messages: [what it is, digest]. texts: by digest, messages that are not kept with another request.
+    [name, digest]. messages: [what it is, digest]. texts: by digest, messages that are not stored with another request.
     """
 
     about: tuple[tuple[str, str], ...]
@@ -41,7 +41,7 @@ class Components:
     texts: Mapping[str, str]
 
     def to_json(self) -> dict[str, Json]:
-        """The form that is hashed and kept."""
+        """The form that is hashed and stored."""
         parts = {"about": self.about, "messages": self.messages, "system": self.system, "tools": self.tools}
         return {name: [list(pair) for pair in pairs] for name, pairs in parts.items()}
 
@@ -52,7 +52,7 @@ class Components:
 
 
 def read_components(value: Json, texts: Json) -> Components:
-    """The components of a kept entry.
+    """The components of a cached entry.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: they are none.
@@ -66,7 +66,7 @@ def read_components(value: Json, texts: Json) -> Components:
 def _pair(pair: Json) -> tuple[str, str]:
     name, value = pair
     if not isinstance(name, str) or not isinstance(value, str):
-        raise ValueError("a component is no pair of strings")  # noqa: TRY004 - a kept file that is damaged
+        raise ValueError("a component is no pair of strings")  # noqa: TRY004 - an entry that is damaged
     return name, value
 
 
@@ -78,7 +78,7 @@ def components(
     Args:
         body: as it is sent: what the provider tells of itself may depend on it.
         left_out: fields of the body that only steer a vendor's cache.
-        known: digests of messages whose texts are kept already.
+        known: digests of messages whose texts are stored already.
     """
     line, prefix = request.line, request.prefix
     # the body with nothing in it: every field besides the blocks, by the very code that sends them
@@ -124,52 +124,52 @@ def _kind(message: Rendered) -> str:
 # -------------------------------------------------------------------------------------------------- differences
 
 
-def likeness(mine: Components, kept: Components) -> tuple[int, bool, int, int]:
-    """How near a kept entry is: messages that begin alike; does it say what differs; all else; messages anywhere."""
-    alike = _alike(mine, kept)
+def likeness(mine: Components, cached: Components) -> tuple[int, bool, int, int]:
+    """How near a cached one is: messages that begin alike; does it say what differs; all else; messages anywhere."""
+    alike = _alike(mine, cached)
     here = set(mine.about) | set(mine.tools) | set(mine.system)
-    there = set(kept.about) | set(kept.tools) | set(kept.system)
-    both = set(mine.messages) & set(kept.messages)
-    return alike, len(kept.messages) > alike, -len(here ^ there), len(both)
+    there = set(cached.about) | set(cached.tools) | set(cached.system)
+    both = set(mine.messages) & set(cached.messages)
+    return alike, len(cached.messages) > alike, -len(here ^ there), len(both)
 
 
-def _alike(mine: Components, kept: Components) -> int:
-    return _first_difference(mine.messages, kept.messages)
+def _alike(mine: Components, cached: Components) -> int:
+    return _first_difference(mine.messages, cached.messages)
 
 
-def _first_difference(mine: Sequence[object], kept: Sequence[object]) -> int:
+def _first_difference(mine: Sequence[object], cached: Sequence[object]) -> int:
     """The index at which two sequences part; the length of the shorter one where they do not."""
-    pairs = zip(mine, kept, strict=False)
-    return next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(mine), len(kept)))
+    pairs = zip(mine, cached, strict=False)
+    return next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(mine), len(cached)))
 
 
-def difference(mine: Components, kept: Components, text_of: Mapping[str, str]) -> str:
-    """Where a request differs from a kept one, one line; "" where nowhere.
+def difference(mine: Components, cached: Components, text_of: Mapping[str, str]) -> str:
+    """Where a request differs from a cached one, one line; "" where nowhere.
 
     Args:
-        text_of: messages by digest, as far as they are kept.
+        text_of: messages by digest, as far as they are known.
     """
-    found = [*_changed(mine.about, kept.about, told=True)]
-    if tools := [*_changed(mine.tools, kept.tools, told=False)]:
+    found = [*_changed(mine.about, cached.about, told=True)]
+    if tools := [*_changed(mine.tools, cached.tools, told=False)]:
         found.append("tools: " + ", ".join(tools))
-    elif mine.tools != kept.tools:
+    elif mine.tools != cached.tools:
         found.append("tools: in another order")
-    found += [name for (name, value), (_, other) in zip(mine.system, kept.system, strict=False) if value != other]
-    alike = _alike(mine, kept)
-    if len(mine.messages) > alike < len(kept.messages):
+    found += [name for (name, value), (_, other) in zip(mine.system, cached.system, strict=False) if value != other]
+    alike = _alike(mine, cached)
+    if len(mine.messages) > alike < len(cached.messages):
         kind, text = mine.messages[alike]
-        shown = _excerpts(text_of.get(text), text_of.get(kept.messages[alike][1]))
+        shown = _excerpts(text_of.get(text), text_of.get(cached.messages[alike][1]))
         found.append(f"message {alike + 1} ({kind})" + (f": {shown}" if shown else ""))
     elif len(mine.messages) > alike:
-        found.append(f"message {alike + 1} ({mine.messages[alike][0]}): the nearest kept request ends before it")
-    elif len(kept.messages) > alike:
-        found.append(f"message {alike + 1}: the nearest kept request goes on with one ({kept.messages[alike][0]})")
+        found.append(f"message {alike + 1} ({mine.messages[alike][0]}): the nearest cached request ends before it")
+    elif len(cached.messages) > alike:
+        found.append(f"message {alike + 1}: the nearest cached request goes on with one ({cached.messages[alike][0]})")
     return "; ".join(found)
 
 
-def _changed(mine: Sequence[tuple[str, str]], kept: Sequence[tuple[str, str]], *, told: bool) -> Iterator[str]:
+def _changed(mine: Sequence[tuple[str, str]], cached: Sequence[tuple[str, str]], *, told: bool) -> Iterator[str]:
     """What changed, came or went. told: with both values."""
-    here, there = dict(mine), dict(kept)
+    here, there = dict(mine), dict(cached)
     for name in [*here, *(name for name in there if name not in here)]:
         if name not in there:
             yield f"{name} added"
@@ -179,10 +179,10 @@ def _changed(mine: Sequence[tuple[str, str]], kept: Sequence[tuple[str, str]], *
             yield f"{name}: {here[name]:.{_WIDTH}}, was {there[name]:.{_WIDTH}}" if told else f"{name} changed"
 
 
-def _excerpts(mine: str | None, kept: str | None) -> str:
+def _excerpts(mine: str | None, cached: str | None) -> str:
     """Two messages around the first character in which they differ; "" where one of them is not there."""
-    if mine is None or kept is None:
+    if mine is None or cached is None:
         return ""
-    at = _first_difference(mine, kept)
+    at = _first_difference(mine, cached)
     begin = max(0, at - _WIDTH // 3)
-    return f"…{mine[begin : begin + _WIDTH]}… was …{kept[begin : begin + _WIDTH]}…"
+    return f"…{mine[begin : begin + _WIDTH]}… was …{cached[begin : begin + _WIDTH]}…"

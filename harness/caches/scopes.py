@@ -1,4 +1,4 @@
-"""Where kept answers are, by how far they are shared.
+"""Where the entries of a cache of ours are, by how far they are shared; for both caches.
 
 Invariant: `run` leaves nothing behind; `session` lives and dies with its session; only `global` leaves the person's own
 folders, and only to the folder that they named.
@@ -8,87 +8,71 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
-from harness.caches.cached_provider import CachedProvider, Keeping
-from harness.caches.responses import Responses
-from harness.config import Config
 from harness.errors import StorageFull, UsageError
-from harness.providers.base import Provider
-from harness.providers.connect import cache_fields
-from harness.providers.facts import Model
-from harness.seam import Seam
 
-_PART = "responses"
+Cache = Literal["responses", "tool_outputs"]
+"""A cache, as its setting, its folder and the command line call it."""
 
+Scope = Literal["run", "session", "user", "global", "off"]
 
-def user_folder(state: Path) -> Path:
-    """The person's own, for all their sessions."""
-    return state / "caches" / _PART
+CACHES: tuple[Cache, ...] = ("responses", "tool_outputs")
 
 
-def global_folder(folder: str | None) -> Path:
-    """The one that is shared.
-
-    Raises:
-        UsageError: none is named.
-    """
-    if folder is None:
-        raise UsageError('the scope "global" needs a folder: set folder under [caches] in your config.toml')
-    return Path(folder) / _PART
-
-
-def check_scope(config: Config) -> None:
-    """Before there is a session: see that answers can be kept as the settings say.
-
-    Raises:
-        UsageError: "global" without a folder.
-    """
-    if config.caches_responses == "global":
-        global_folder(config.caches_folder)
-
-
-class KeptAnswers:
-    """The kept answers of one run, around all of its providers. `close` it.
+class Scopes:
+    """The folders of one run. `close` it.
 
     Args:
-        session: folder of the session that runs. state: the person's folder.
-        fresh: ask the vendors, and keep what they say.
-
-    Raises:
-        StorageFull: no folder for a run can be made.
+        state: the person's folder. shared: the one that they named for `global`, if any.
+        session: gives the folder of the session; asked when it is needed.
     """
 
-    def __init__(self, config: Config, seam: Seam, session: Path, state: Path, *, fresh: bool) -> None:
+    def __init__(self, state: Path, shared: str | None, session: Callable[[], Path]) -> None:
+        self._state = state
+        self._shared = shared
+        self._session = session
         self._temporary: Path | None = None
-        self._keeping: Keeping | None = None
-        scope = config.caches_responses
-        if (folder := self._folder(scope, session, state, config.caches_folder)) is not None:
-            kept = Responses(folder, seam, config.caches_responses_ttl, shared=scope == "global")
-            self._keeping = Keeping(kept, seam, fresh)
+        self._making = threading.Lock()
 
-    def _folder(self, scope: str, session: Path, state: Path, shared: str | None) -> Path | None:
+    def check(self, scope: Scope) -> None:
+        """Before there is a session: see that the scope can be had.
+
+        Raises:
+            UsageError: "global", and no folder is named.
+        """
+        if scope == "global" and self._shared is None:
+            raise UsageError('the scope "global" needs a folder: set folder under [caches] in your config.toml')
+
+    def folder(self, cache: Cache, scope: Scope) -> Path:
+        """The folder of a cache, which need not exist yet.
+
+        Raises:
+            UsageError: see `check`.
+            StorageFull: no temporary folder can be made.
+        """
+        self.check(scope)
         match scope:
-            case "run":
+            case "global":
+                return Path(self._shared or "") / cache
+            case "session":
+                return self._session() / "caches" / cache
+            case "user":
+                return self._state / "caches" / cache
+            case _:
+                return self._of_run() / cache
+
+    def _of_run(self) -> Path:
+        with self._making:  # calls that run at once look things up in threads
+            if self._temporary is None:
                 try:
-                    self._temporary = Path(tempfile.mkdtemp(prefix="harness-responses-"))
+                    self._temporary = Path(tempfile.mkdtemp(prefix="harness-caches-"))
                 except OSError as error:
                     raise StorageFull(f"cannot make a temporary folder: {error.strerror}; set TMPDIR") from error
-                return self._temporary
-            case "session":
-                return session / _PART
-            case "user":
-                return user_folder(state)
-            case "global":
-                return global_folder(shared)
-            case _:
-                return None
-
-    def around(self, provider: Provider, model: Model) -> Provider:
-        """The provider of a model, its answers kept; as it is where the cache is off."""
-        if self._keeping is None:
-            return provider
-        return CachedProvider(provider, self._keeping, model.id, cache_fields(model))
+            return self._temporary
 
     def close(self) -> None:
         """What was kept for the run alone is removed."""

@@ -102,7 +102,7 @@ TITLES = {
     "compaction": "Compaction, and idle compaction beside none (simulated vendor)",
     "subagents": "Sub-agents (simulated vendor)",
     "replay": "Proving a session from its journal, offline",
-    "responses": "An evaluation of 30 tasks, run twice with kept answers (simulated vendor)",
+    "responses": "An evaluation of 30 tasks, run twice with cached responses (simulated vendor)",
     "snapshots": "Saving the files of a workspace",
 }
 

@@ -1,4 +1,4 @@
-"""Bench: an evaluation of scripted tasks, run twice with kept answers: what the second run asks, costs and gives.
+"""Bench: an evaluation of scripted tasks, run twice with cached responses: what the second run asks, costs and gives.
 
 Invariant: the loop, the tools, the files, the HTTP and the accounting are real; only the model's words are scripted.
 Both runs begin with the same files in the same folder; what differs between them is counted, not assumed.
@@ -77,7 +77,7 @@ async def _run(folder: Path, seam: Seam, simulator: Simulator, tasks: int) -> di
     shown = {
         "model calls": calls,
         "of them vendor calls": len(simulator.requests) - before,
-        "of them kept answers": served,
+        "of them cached responses": served,
         "USD": cost,
         "seconds": seam.monotonic() - begun,
     }

@@ -38,14 +38,14 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
     if arguments and (part := _PARTS.get(arguments[0])) is not None:
         # only now: some know the tools, and so their HTTP client, which takes its time
-        code: int = importlib.import_module(f"harness.commands.{part}").main(arguments[1:], seam)
+        code: int = importlib.import_module(f"harness.commands.{part}").main(arguments, seam)
         return code
     parser = Parser(
         prog="harness cache",
         description="What a session read from cache, why not more, and what that cost.",
         epilog="The time is this machine's. A perfect cache reads all that was still alive; its bill is that of the "
-        "prompts alone, as is ours beside it. `harness cache audit`: what was served from which cache. "
-        "`harness cache responses`: the kept answers. `harness cache prune`: remove what tools gave, past its time.",
+        "prompts alone, as is ours beside it. The caches of our own: `harness cache audit` tells what was served from "
+        "which, `harness cache list`, `prune` and `clear` what is in them.",
         allow_abbrev=False,
     )
     parser.add_argument("id", nargs="?", metavar="ID", help="default: the session last used in this workspace")
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     return 0
 
 
-_PARTS = {"audit": "cache_audit", "responses": "cache_responses", "prune": "cache_tools"}
+_PARTS = {"audit": "cache_audit", "list": "cache_entries", "prune": "cache_entries", "clear": "cache_entries"}
 """What is no id of a session."""
 
 

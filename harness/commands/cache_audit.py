@@ -1,4 +1,4 @@
-"""`harness cache audit`: what was served from which cache of our own, over all sessions.
+"""`harness cache audit`: every use of a cache of our own, over all sessions.
 
 Invariant: looks only; sessions may be damaged, or open in other processes, and stay as they are.
 """
@@ -13,110 +13,104 @@ from pathlib import Path
 from typing import Any
 
 from harness.audit.book import total
+from harness.audit.cache_uses import HOWS, CacheUse, CacheUses
 from harness.audit.report import clock, money, tokens
-from harness.audit.served import Served, Tally
-from harness.commands import cache_tools
+from harness.caches.scopes import CACHES
+from harness.caches.store import spoken
 from harness.commands.arguments import Parser
-from harness.config import state_dir
+from harness.config import cache_dir, state_dir
 from harness.conversation.lines import Reader
+from harness.documents import cache as documents
 from harness.seam import Seam
 from harness.sessions.store import Store
+from harness.ui.columns import aligned
 from harness.ui.plain import one_line
-from harness.ui.tables import print_table
 
 FORMAT = 1
 """Version of the JSON form."""
 
-COLUMNS = ("time", "cache", "what", "tokens", "USD", "age", "key", "from", "in session")
+COLUMNS = ("time", "cache", "scope", "how", "age", "tokens", "USD", "key", "from", "in session", "what")
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
     parser = Parser(
         prog="harness cache audit",
-        description="What was served from which cache of our own, over all sessions: answers that no vendor was asked "
-        "for again, whose they were, and what they had cost.",
+        description="What was served from which cache of our own, whose it was and how old, and what was asked for and "
+        "why: responses, outputs of tools, texts of documents.",
         allow_abbrev=False,
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="sessions; default: all, of every workspace")
     parser.add_argument("--json", action="store_true", help="print it as JSON (docs/caches.md)")
-    flags = parser.parse_args(arguments)
+    flags = parser.parse_args(arguments[1:])
     store = Store(state_dir(seam.environment()))
-    folders = [store.looked_at(name) for name in flags.ids] or list(store.all())
-    tallies = [tally for folder in folders for tally in _tallies(folder)]
-    used = sorted(
-        (row for folder in folders for row in cache_tools.rows(folder)), key=lambda row: (row.at, row.session)
-    )
+    journals = list(_journals([store.looked_at(name) for name in flags.ids] or store.all()))
+    found = [use for journal in journals for use in journal.found]
+    if not flags.ids:
+        # a conversion belongs to no session
+        found += documents.uses(cache_dir(seam.environment()) / "documents")
+    found.sort(key=lambda use: (use.at, use.session))
+    unreadable = sum(journal.unreadable for journal in journals)
     if flags.json:
-        told = _as_json(tallies) | {"tools": [asdict(row) for row in used]}
+        told = {"type": "cache_audit", "format": FORMAT, "uses": [asdict(use) for use in found]}
+        told |= {"totals": totals(found), "unreadable": unreadable}
         sys.stdout.write(json.dumps(told, ensure_ascii=True) + "\n")
-        return 0
-    sys.stdout.write("".join(f"{line}\n" for line in _table(tallies)))
-    if used:
-        served = sum(row.age is not None for row in used)
-        heading = f"tools: {served} served from a cache, {len(used) - served} put there"
-        print_table(heading, cache_tools.COLUMNS, [cache_tools.cells(row) for row in used])
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in _lines(found, unreadable)))
     return 0
 
 
-def _tallies(folder: Path) -> Iterator[Tally]:
-    """Of a session and of its sub-agents."""
-    for path in sorted(folder.rglob("journal.jsonl")):
-        yield Tally(path.parent.name).take(Reader(path))
+def _journals(folders: Sequence[Path]) -> Iterator[CacheUses]:
+    """Of sessions and their sub-agents."""
+    for folder in folders:
+        for path in sorted(folder.rglob("journal.jsonl")):
+            yield CacheUses(path.parent.name).take(Reader(path))
 
 
-def _all(tallies: Sequence[Tally]) -> list[Served]:
-    return sorted((one for tally in tallies for one in tally.served), key=lambda one: (one.at, one.session, one.record))
+def totals(found: Sequence[CacheUse]) -> dict[str, dict[str, Any]]:
+    """By cache: how often in each way, and of what was served the tokens and USD that it was billed the first time."""
+    told: dict[str, dict[str, Any]] = {}
+    for cache in dict.fromkeys((*CACHES, documents.NAME)):
+        uses = [use for use in found if use.cache == cache]
+        billed = [use for use in uses if use.tokens is not None]
+        told[cache] = {
+            **{how: sum(use.how == how for use in uses) for how in HOWS},
+            "tokens": sum(use.tokens or 0 for use in billed),
+            "usd": total(use.usd for use in billed),
+        }
+    return told
 
 
-def _table(tallies: Sequence[Tally]) -> Iterator[str]:
-    served = _all(tallies)
-    rows = [_cells(one) for one in served]
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-    for row in (COLUMNS, *rows) if rows else ():
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    for name, about in _totals(tallies).items():
-        yield (
-            f"{name}: {about['hits']} served ({tokens(about['tokens'])} tokens, {money(about['usd'])} the first time), "
-            f"{about['misses']} asked for"
-        )
-    if unreadable := sum(tally.unreadable for tally in tallies):
+def _lines(found: Sequence[CacheUse], unreadable: int) -> Iterator[str]:
+    yield from aligned(COLUMNS, [_cells(use) for use in found])
+    for cache, about in totals(found).items():
+        served, asked = about["hit"] + about["stale"], about["stored"] + about["unkept"]
+        parts = [f"{served} served", f"{asked} asked for"]
+        parts += [f"{about['stale']} past their time"] if about["stale"] else []
+        parts += [f"{about['unkept']} not kept"] if about["unkept"] else []
+        if about["tokens"]:
+            parts.append(f"{tokens(about['tokens'])} tokens and {money(about['usd'])} the first time")
+        yield f"{cache}: {', '.join(parts)}"
+    if unreadable:
         yield f"! {unreadable} records cannot be read; what they held is missing here"
 
 
-def _cells(one: Served) -> tuple[str, ...]:
+def _cells(use: CacheUse) -> tuple[str, ...]:
+    why = "; ".join(filter(None, (use.cause, use.problem and f"not kept: {use.problem}")))
     return (
-        clock(one.at),
-        one.cache,
-        one_line(one.what, 40),
-        tokens(one.tokens),
-        "unknown" if one.usd is None else f"{one.usd:.4f}",
-        f"{one.age:,.0f} s",
-        one_line(one.key[:12]),
-        f"{one_line(one.source, 40)}:{one.source_record}",
-        f"{one_line(one.session, 40)}:{one.record}",
+        clock(use.at),
+        one_line(use.cache),
+        one_line(use.scope) or "-",
+        use.how,
+        "-" if use.age is None else spoken(use.age),
+        "-" if use.tokens is None else tokens(use.tokens),
+        "-" if use.tokens is None else "unknown" if use.usd is None else f"{use.usd:.4f}",
+        one_line(use.key[:12]),
+        _whose(use.origin_session, use.origin_call),
+        _whose(use.session, use.call),
+        one_line(f"{use.what} ({why})" if why else use.what, 200),
     )
 
 
-def _totals(tallies: Sequence[Tally]) -> dict[str, dict[str, Any]]:
-    served = _all(tallies)
-    return {
-        "responses": {
-            "hits": len(served),
-            "misses": sum(len(tally.missed) for tally in tallies),
-            "unkept": sum(tally.unkept for tally in tallies),
-            "tokens": sum(one.tokens for one in served),
-            "usd": total(one.usd for one in served),
-        }
-    }
-
-
-def _as_json(tallies: Sequence[Tally]) -> dict[str, Any]:
-    return {
-        "type": "cache_audit",
-        "format": FORMAT,
-        "served": [asdict(one) for one in _all(tallies)],
-        "missed": [{"session": t.session, "cache": "responses", "cause": cause} for t in tallies for cause in t.missed],
-        "totals": _totals(tallies),
-        "unreadable": sum(tally.unreadable for tally in tallies),
-    }
+def _whose(session: str, call: str) -> str:
+    return one_line(f"{session}:{call}", 80) if session else "-"

@@ -41,7 +41,7 @@ class ResponseDone:
     """A model call ended. `cost` in USD, None where the price is unknown; `verdict` as in audit.verdict.
 
     lost, lost_usd: tokens that were paid as new though they had been cached, and what that cost in USD.
-    response_cache: whether it was a kept answer ("hit"), whose, or why not; empty where that cache is off.
+    response_cache: whether it was a cached response ("hit"), whose, or why not; empty where that cache is off.
     """
 
     number: int

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.audit.cache_uses import CacheUse, How
 from harness.documents.folders import locked, replace
 from harness.documents.outline import Section
 from harness.workspace import files
@@ -30,9 +31,13 @@ class Bounds:
     size: int = 256 * 1024 * 1024
 
 
+NAME = "documents"
+"""This cache, for who lists its uses."""
+
 WORK = "work-"
 """What the folders of running conversions begin with."""
 
+_TIME = "%Y-%m-%d %H:%M:%S UTC"
 _LOG_BYTES = 1024 * 1024
 _LARGEST = 64 * 1024 * 1024
 _ABANDONED = 3600.0
@@ -59,7 +64,7 @@ class Entry:
 
 def stamp(now: float) -> str:
     """A time as the log and the entries have it: "2026-11-25 19:04:05 UTC"."""
-    return f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return dt.datetime.fromtimestamp(now, dt.UTC).strftime(_TIME)
 
 
 def text_path(cache: Path, key: str) -> Path:
@@ -170,6 +175,22 @@ def log(cache: Path, event: Mapping[str, Any]) -> None:
             os.close(handle)
         if size > _LOG_BYTES:
             replace(path, path.read_bytes()[-_LOG_BYTES // 2 :].partition(b"\n")[2])
+
+
+def uses(cache: Path) -> Iterator[CacheUse]:
+    """The lines of the log as uses of a cache, oldest first; the log knows no sessions."""
+    hows: Mapping[str, How] = {"hit": "hit", "converted": "stored", "failed": "unkept"}
+    made: dict[str, float] = {}
+    for line in logged(cache):
+        try:
+            at = dt.datetime.strptime(line["time"], _TIME).replace(tzinfo=dt.UTC).timestamp()
+            how, key, what = hows[line["event"]], str(line["key"]), f"{line['kind']} {line['source']}"
+        except (KeyError, TypeError, ValueError):
+            continue
+        age = at - made[key] if how == "hit" and key in made else None
+        if how == "stored":
+            made[key] = at
+        yield CacheUse(at, NAME, what, how, key, scope="user", age=age, problem=str(line.get("problem", "")))
 
 
 def logged(cache: Path) -> list[dict[str, Any]]:

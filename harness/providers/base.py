@@ -76,13 +76,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class FromCache:
-    """What follows was kept, so no vendor is asked and nothing is billed.
+    """What follows is a cached response, so no vendor is asked and nothing is billed.
 
-    session, request: whose answer it was: id, record number; at: when, seconds since the epoch. usage: what it was
-    billed then.
+    scope: of the cache, as set. session, request: whose answer it was: id, record number; at: when, seconds since the
+    epoch. usage: what it was billed then.
     """
 
     key: str
+    scope: str
     session: str
     request: int
     at: float
@@ -91,13 +92,14 @@ class FromCache:
 
 @dataclass(frozen=True, slots=True)
 class NotFromCache:
-    """The answer came from the vendor although kept ones were looked at.
+    """The answer came from the vendor although there is a cache of responses.
 
-    cause: what of the request differed from the nearest kept one, or why none was taken. unkept: why the answer was not
-    kept either; "" where it was.
+    cause: what of the request differed from the nearest cached one, or why none was served. unkept: why the answer is
+    not kept either; "" where it is.
     """
 
     key: str
+    scope: str
     cause: str
     unkept: str
 
@@ -157,12 +159,12 @@ class Provider(Protocol):
     def identity(self, body: bytes) -> Mapping[str, str]:
         """What besides the request decides how it is answered and how the answer is read, by name.
 
-        The version of the wire's own rendering and decoding, counted by hand; the beta headers sent with this body.
+        The code that renders and decodes (`adapter.version`); the beta headers sent with this body.
         """
         ...
 
     def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
-        """The parts of an answer whose raw chunks were kept, through the same decoder. Sends nothing.
+        """The parts of an answer whose raw chunks are cached, through the same decoder. Sends nothing.
 
         Raises:
             ProviderError: they are not a whole answer.

@@ -215,7 +215,7 @@ class Answered:
         return cls(tuple(blocks), "".join(rest), usage, decoder.finished)
 
     def billed(self, data: Mapping[str, Json]) -> Iterator[Divergence]:
-        """The usage of a `response` record is what the stream says; of a kept answer, what it was billed at first."""
+        """The usage of a `response` record is what the stream says; of a cached one, what it was billed at first."""
         data = data.get("cached") or data
         if self.usage is not None:
             why = "the recorded stream of the answer bills something else"

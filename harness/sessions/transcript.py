@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.audit.kept_answer import KeptAnswer
+from harness.audit.served_response import ServedResponse
 from harness.conversation.blocks import Block, Message, Text, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import SubAgentDone
@@ -38,7 +38,7 @@ class Said:
 class Billed:
     """A model call that was answered. side: it left nothing in the conversation. lost: tokens, price: USD.
 
-    served: whose kept answer it was given, so that no vendor was called.
+    served: whose cached response it was served, so that no vendor was called.
     """
 
     seq: int
@@ -52,7 +52,7 @@ class Billed:
     price: float | None
     stop: str
     side: bool
-    served: KeptAnswer | None = None
+    served: ServedResponse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,5 +204,5 @@ class Transcript:
             verdict.get("price"),
             str(data["stop"]),
             request.get("kind") == "side",
-            KeptAnswer.of(data),
+            ServedResponse.of(data),
         )

@@ -62,7 +62,7 @@ def billed(item: Billed) -> str:
     """What a model call read and cost, and why it did not read more, one line."""
     parts = ["side request"] if item.side else []
     if item.served is not None:
-        given = f"given again from the response cache: {item.served.origin}"
+        given = f"served from the response cache: {item.served.origin}"
         return " · ".join([*parts, given, f"would have cost {item.served.price}"])
     parts.append(f"read {percent(hit_rate(item.usage))} of {tokens(item.usage.prompt)} tokens")
     parts += [f"out {tokens(item.usage.output)}", money(item.cost), item.verdict]

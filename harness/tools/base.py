@@ -7,7 +7,7 @@ needs it got as an argument of its factory.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -117,6 +117,14 @@ class NothingSeen:
 
 Vet = Callable[[Path, bytes], str]
 """Why these bytes may not become the content of this file (its real path), in one line; "" where they may."""
+
+
+Wrote = Callable[[Iterable[Path]], None]
+"""Told the paths of files that were written. May block."""
+
+
+def nobody(_paths: Iterable[Path]) -> None:
+    """The `Wrote` that nobody listens to."""
 
 
 def any_content(_path: Path, _data: bytes) -> str:

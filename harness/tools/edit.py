@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.conversation.blocks import Text
 from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
-from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, any_content, error
+from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, Wrote, any_content, error, nobody
 from harness.tools.output import line as one_line
 from harness.tools.output import plain, signed
 from harness.workspace import files, replacing, text
@@ -51,17 +51,22 @@ class _Refused(Exception):
     """The edit cannot be made; the message is for the model."""
 
 
-def make(workspace: Workspace, seen: Seen, vet: Vet = any_content) -> Tool:
-    """The tool; `seen` knows which contents this session has read or written, `vet` what a file may hold."""
+def make(workspace: Workspace, seen: Seen, vet: Vet = any_content, wrote: Wrote = nobody) -> Tool:
+    """The tool; `seen` knows which contents this session has read or written, `vet` what a file may hold.
+
+    wrote: is told of what was written.
+    """
 
     async def run(args: Mapping[str, Json]) -> Outcome:
         old, new = (clean(args[name]).replace("\r\n", "\n") for name in ("old", "new"))
         try:
             path = workspace.resolve(args["path"])
             every = bool(args.get("all", False))
-            return await asyncio.to_thread(_edit, (workspace, seen, vet), path, old, new, every=every)
+            outcome = await asyncio.to_thread(_edit, (workspace, seen, vet), path, old, new, every=every)
         except (UsageError, _Refused) as problem:
             return error(str(problem))
+        await asyncio.to_thread(wrote, [path])
+        return outcome
 
     def subject(args: Mapping[str, Json]) -> Subject:
         preview = signed("-", args["old"]) + "\n" + signed("+", args["new"])

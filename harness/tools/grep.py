@@ -7,16 +7,20 @@ grouped by file, so that no file name or content can pass for another.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.caches.file_state import FileState, name_of, state_of
+from harness.caches.tool_outputs import Lookup, ToolOutputs
 from harness.conversation.canonical import Json
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
 from harness.tools.output import line as one_line
 from harness.tools.output import plain
+from harness.tools.unchanged import unchanged
 from harness.workspace import files, globs, ripgrep
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import path_subject
@@ -24,6 +28,10 @@ from harness.workspace.permissions import path_subject
 MATCHES = 100
 BYTES = 16_000
 COLUMNS = 400
+VERSION = 1
+"""Of what is made of matches: one more, and what is cached of them is made anew."""
+
+_SEARCHED = ("a directory", "a regular file")
 
 SPEC = ToolSpec(
     "grep",
@@ -50,29 +58,67 @@ SPEC = ToolSpec(
 )
 
 
-def make(workspace: Workspace, rg: str | None) -> Tool:
-    """The tool; `rg` is ripgrep's absolute path, None where there is none."""
+def make(workspace: Workspace, rg: str | None, outputs: ToolOutputs | None = None) -> Tool:
+    """The tool; `rg` is ripgrep's absolute path, None where there is none. outputs: the cache."""
 
     async def run(args: Mapping[str, Json]) -> Outcome:
         if rg is None:
             return error(ripgrep.MISSING)
         try:
-            return await _grep(workspace, rg, args, workspace.resolve(args.get("path", ".")))
+            path = workspace.resolve(args.get("path", "."))
+            if outputs is None or not outputs.keeps_files("grep"):
+                return (await _grep(workspace, rg, args, path))[0]
+            # names are shown as seen from the working folder
+            asked = {**args, "path": name_of(path), "cwd": name_of(workspace.cwd)}
+            shown = f"{one_line(args['pattern'])} in {one_line(workspace.shown(path))}"
+            lookup = Lookup("grep", VERSION, asked, covers=workspace.key(path), shown=shown)
+            return await unchanged(
+                outputs, lookup, lambda: _state(rg, args, path), lambda: _grep(workspace, rg, args, path)
+            )
         except UsageError as problem:
             return error(str(problem))
 
     return Tool(SPEC, run, lambda args: path_subject(workspace, "read", args.get("path", ".")))
 
 
-async def _grep(workspace: Workspace, rg: str, args: Mapping[str, Json], path: Path) -> Outcome:
+async def _state(rg: str, args: Mapping[str, Json], path: Path) -> FileState | None:
+    """What tells the content of all files that the search looks into, and which these are."""
+    kind = await asyncio.to_thread(files.kind, path)
+    if kind not in _SEARCHED:
+        return None
+    folder, target = _place(path, kind)
+    wanted = args.get("glob", "")
+    found: list[bytes] = []
+
+    def take(name: bytes) -> bool:
+        text = name.decode("utf-8", "surrogateescape").removeprefix("./")
+        if not wanted or globs.matches(wanted, text):
+            found.append(os.path.join(os.fsencode(folder), name))  # noqa: PTH118 - bytes: a name need not be text
+        return True
+
+    argv = [rg, *ripgrep.COMMON, "--files", "--null", "--", target]
+    ended = await ripgrep.search(argv, cwd=folder, end=b"\0", take=take)
+    if ended.code not in (0, 1):
+        return None
+    # another ripgrep may find another way
+    return await asyncio.to_thread(state_of, [os.fsencode(rg), *found])
+
+
+def _place(path: Path, kind: str) -> tuple[Path, str]:
+    """The folder in which ripgrep runs, and what it looks into."""
+    return (path, ".") if kind == "a directory" else (path.parent, f"./{path.name}")
+
+
+async def _grep(workspace: Workspace, rg: str, args: Mapping[str, Json], path: Path) -> tuple[Outcome, bool]:
+    """The result, and whether the search came to its end."""
     shown = one_line(workspace.shown(path))
     kind = await asyncio.to_thread(files.kind, path)
-    if kind not in ("a directory", "a regular file"):
-        return error(f"{shown} {'does not exist' if not kind else f'is {kind}'}")
+    if kind not in _SEARCHED:
+        return error(f"{shown} {'does not exist' if not kind else f'is {kind}'}"), False
     pattern = args["pattern"]
     if "\0" in pattern:
-        return error("the pattern contains a NUL character; write \\x00")
-    folder, target = (path, ".") if kind == "a directory" else (path.parent, f"./{path.name}")
+        return error("the pattern contains a NUL character; write \\x00"), False
+    folder, target = _place(path, kind)
     found = _Found(workspace, folder, args.get("glob", ""), bool(args.get("files_only")), bool(args.get("context")))
     argv = [
         rg,
@@ -81,11 +127,11 @@ async def _grep(workspace: Workspace, rg: str, args: Mapping[str, Json], path: P
         "-e",
         pattern,
         "--",
-        f"./{target}" if target != "." else ".",
+        target,
     ]
     ended = await ripgrep.search(argv, cwd=folder, end=b"\0" if found.names_only else b"\n", take=found.take)
     if ended.code == 2 and not found.count:
-        return error(f"ripgrep: {one_line(ended.message, 300)}")
+        return error(f"ripgrep: {one_line(ended.message, 300)}"), False
     notes = []
     if found.full:
         notes.append("[there may be more; use a narrower pattern, glob or path]")
@@ -93,11 +139,12 @@ async def _grep(workspace: Workspace, rg: str, args: Mapping[str, Json], path: P
         notes.append("[stopped after 60 s; use a narrower path]")
     elif ended.code == 2:
         notes.append(f"[not everything could be read: {one_line(ended.message)}]")
+    whole = not ended.timed_out and ended.code != 2
     one, several = ("file", "files") if found.names_only else ("match", "matches")
     count = f"{found.count}{'+' if found.full else ''} {one if found.count == 1 else several}"
     if not found.lines:
-        return ok("\n".join([f"no match for {one_line(pattern)} in {shown}", *notes]), shown="0 matches")
-    return ok("\n".join([*found.lines, *notes]), shown=count)
+        return ok("\n".join([f"no match for {one_line(pattern)} in {shown}", *notes]), shown="0 matches"), whole
+    return ok("\n".join([*found.lines, *notes]), shown=count), whole
 
 
 def _options(args: Mapping[str, Json]) -> list[str]:

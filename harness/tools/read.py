@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import heapq
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.caches.file_state import FileState, state_of
+from harness.caches.tool_outputs import Lookup, ToolOutputs
 from harness.conversation.blocks import Image, Text
 from harness.conversation.canonical import Json, digest
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Tool, ToolSpec, error
 from harness.tools.output import line as one_line
 from harness.tools.output import plain
+from harness.tools.unchanged import unchanged
 from harness.workspace import files, images, text
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import path_subject
@@ -30,6 +34,8 @@ LONGEST = 2000
 IMAGE_BYTES = 3_500_000
 IMAGE_PIXELS = 8000
 ENTRIES = 50
+VERSION = 1
+"""Of what is made of a file: one more, and what is cached of it is made anew."""
 
 _SCANNED = 256 * 1024 * 1024
 """Bytes from the start within which a range is looked for."""
@@ -52,17 +58,25 @@ SPEC = ToolSpec(
 )
 
 
-def make(workspace: Workspace) -> Tool:
-    """The tool, for one workspace."""
+def make(workspace: Workspace, outputs: ToolOutputs | None = None) -> Tool:
+    """The tool, for one workspace. outputs: the cache; of large files, whose content is not kept beside the journal."""
 
     async def run(args: Mapping[str, Json]) -> Outcome:
         try:
             path = workspace.resolve(args["path"])
-            return await asyncio.to_thread(
-                _read, workspace, path, args.get("offset", 1), min(args.get("limit", LINES), LINES)
-            )
         except UsageError as problem:
             return error(str(problem))
+        offset, limit = args.get("offset", 1), min(args.get("limit", LINES), LINES)
+
+        async def look() -> tuple[Outcome, bool]:
+            return await asyncio.to_thread(_read, workspace, path, offset, limit), True
+
+        if outputs is None or not outputs.keeps_files("read"):
+            return (await look())[0]
+        real, shown = workspace.key(path), one_line(workspace.shown(path))
+        asked = {"path": shown, "offset": offset, "limit": limit}
+        lookup = Lookup("read", VERSION, asked, covers=real, shown=f"{shown} from line {offset}")
+        return await unchanged(outputs, lookup, lambda: asyncio.to_thread(_state, workspace.real(path)), look)
 
     return Tool(SPEC, run, lambda args: path_subject(workspace, "read", args["path"]))
 
@@ -80,6 +94,14 @@ def _read(workspace: Workspace, path: Path, offset: int, limit: int) -> Outcome:
         return error(f"{shown} {files.reason(problem)}; only regular files can be read")
     except (OSError, ValueError) as problem:
         return error(f"cannot read {shown}: {files.reason(problem) if isinstance(problem, OSError) else problem}")
+
+
+def _state(path: Path) -> FileState | None:
+    """What tells the content of a file that is too large to be kept; None of any other."""
+    try:
+        return state_of([os.fsencode(path)]) if path.stat().st_size > files.KEPT else None
+    except (OSError, ValueError):
+        return None
 
 
 def _near(path: Path) -> str:

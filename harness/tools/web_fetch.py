@@ -29,6 +29,8 @@ TEXT = 5_000_000
 VERSION = 2
 """Of what is made of a page: one more, and what is cached of it is made anew."""
 
+_FORM = {"url": "", "title": "", "media": "", "text": "", "cut": False}
+
 SPEC = ToolSpec(
     "web_fetch",
     "Get a public web page as Markdown, or text, JSON or XML as it is. Gives up to 16,000 bytes and the path of a file "
@@ -63,6 +65,7 @@ def make(web: Web, spill: Spill, outputs: ToolOutputs) -> Tool:
                 arguments={"url": target.url},
                 identity={"accept": ACCEPT, "user-agent": USER_AGENT},
                 host=target.place,
+                form=_FORM,
                 shown=target.url,
             )
             served = await outputs.through(lookup, lambda: _load(web, target), fresh=bool(args.get("fresh")))
@@ -95,7 +98,7 @@ def _refusal(media: str) -> str:
 async def _load(web: Web, target: Target) -> Loaded:
     answer = await web.get(target, _refusal)
     if answer.moved is not None:
-        return Loaded({"moved": answer.moved.url, "url": target.url}, keep=False)
+        return Loaded({"moved": answer.moved.url, "url": target.url}, unkept="it leads to another host")
     if answer.status >= 400:
         again = answer.status in (408, 425, 429) or answer.status >= 500
         raise WebFailed(f"{answer.target.url} answered with HTTP status {answer.status}", temporary=again)

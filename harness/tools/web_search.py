@@ -23,12 +23,15 @@ QUERY = 400
 SNIPPET = 400
 VERSION = 2
 
+_FORM = [{"title": "", "url": "", "snippet": ""}]
+
 SPEC = ToolSpec(
     "web_search",
     "Search the web: titles, addresses, snippets. Read a result with web_fetch. Put nothing private into a query.",
     {
         "additionalProperties": False,
         "properties": {
+            "fresh": {"description": "do not take it from the cache", "type": "boolean"},
             "limit": {"description": "results, default 8", "maximum": MOST, "minimum": 1, "type": "integer"},
             "query": {"type": "string"},
         },
@@ -54,10 +57,13 @@ def make(web: Web, engine: Callable[[], Engine | None], outputs: ToolOutputs) ->
                 version=VERSION,
                 arguments={"query": query, "limit": limit},
                 identity={"provider": found.place},
+                form=_FORM,
                 host=found.provider,
                 shown=query,
             )
-            served = await outputs.through(lookup, lambda: _load(web, found, query, limit))
+            served = await outputs.through(
+                lookup, lambda: _load(web, found, query, limit), fresh=bool(args.get("fresh"))
+            )
         except HarnessError as problem:
             return error(foreign(one_line(str(problem), 600)))
         rows = served.value
@@ -77,7 +83,7 @@ async def _load(web: Web, engine: Engine, query: str, limit: int) -> Loaded:
     found = await search(web, engine, query, limit)
     cut = [{"title": _cut(one.title), "url": foreign(one.url), "snippet": _cut(one.snippet)} for one in found]
     # an empty answer is as often a hiccup as the truth
-    return Loaded(cut, keep=bool(cut))
+    return Loaded(cut, "" if cut else "it has no results")
 
 
 def _cut(text: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.conversation.blocks import Text
 from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
-from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, any_content, error
+from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, Wrote, any_content, error, nobody
 from harness.tools.output import line as one_line
 from harness.tools.output import signed
 from harness.workspace import files, text
@@ -33,15 +33,20 @@ SPEC = ToolSpec(
 )
 
 
-def make(workspace: Workspace, seen: Seen, vet: Vet = any_content) -> Tool:
-    """The tool; `seen` knows which contents this session has read or written, `vet` what a file may hold."""
+def make(workspace: Workspace, seen: Seen, vet: Vet = any_content, wrote: Wrote = nobody) -> Tool:
+    """The tool; `seen` knows which contents this session has read or written, `vet` what a file may hold.
+
+    wrote: is told of what was written.
+    """
 
     async def run(args: Mapping[str, Json]) -> Outcome:
         try:
             path = workspace.resolve(args["path"])
         except UsageError as problem:
             return error(str(problem))
-        return await asyncio.to_thread(_write, workspace, seen, vet, path, clean(args["content"]))
+        outcome = await asyncio.to_thread(_write, workspace, seen, vet, path, clean(args["content"]))
+        await asyncio.to_thread(wrote, [path])
+        return outcome
 
     return Tool(
         SPEC, run, lambda args: path_subject(workspace, "write", args["path"], signed("+", args["content"])), "files"

@@ -116,7 +116,7 @@ def _overview(book: Book) -> Iterator[str]:
             yield f'<line x1="{epoch.before - 1}" x2="{epoch.before - 1}" y1="0" y2="{_HEIGHT:g}"/>'
     yield "</svg>"
     keys = [("read", "read from cache"), ("written", "written"), ("uncached", "neither"), ("could", "could be read")]
-    keys += [("again", "given again, nothing asked")] if any(row.served for row in book.rows) else []
+    keys += [("again", "served from the response cache")] if any(row.served for row in book.rows) else []
     legend = "".join(f'<span><i class="{key}"></i>{words}</span>' for key, words in keys)
     yield f'<figcaption class="legend quiet">{legend}<span>widest: {tokens(highest)} tokens</span></figcaption>'
     yield "</figure>"
@@ -133,7 +133,7 @@ def _levels(row: Row) -> tuple[int, int, int, int]:
 
 
 def _prompt(row: Row) -> int:
-    """Tokens of its prompt; of one that was given a kept answer, those of the request that was asked first."""
+    """Tokens of its prompt; of one that was served a cached response, those of the request that was asked first."""
     usage = row.served.usage if row.served else row.usage
     return usage.prompt if usage else 0
 
@@ -218,8 +218,8 @@ def _facts(row: Row) -> Iterator[tuple[str, str]]:
     usage = row.usage
     yield "time", clock(row.at)
     if row.served is not None:
-        yield "tokens", "none: a kept answer was given again, and no vendor was asked"
-        yield "given again", row.served.origin
+        yield "tokens", "none: a cached response was served, and no vendor was asked"
+        yield "response cache", row.served.origin
         yield "would have cost", row.served.price
     elif usage is None:
         yield "tokens", "the bill was not told"

@@ -83,6 +83,7 @@ class Snapshots:
     def __init__(self, git: str, folder: Path, root: Path) -> None:
         self._shadow = Shadow(git, folder, Path(os.path.realpath(root)))
         self._root = os.fsencode(self._shadow.root)
+        self.root = self._shadow.root
         self._named: dict[tuple[str, bytes], str] = {}
 
     async def take(self, day: str) -> Snapshot:

@@ -1,4 +1,4 @@
-"""The key of a kept answer: everything that the answer depends on changes it, and nothing else does."""
+"""The key of a cached response: everything that the answer depends on changes it, and nothing else does."""
 
 from __future__ import annotations
 
@@ -212,13 +212,13 @@ def test_an_effort_in_the_conversation_is_part_of_the_key() -> None:
         ("a date", "message 1 (session context): …"),
         ("a word of the person", "message 2 (person): …"),
         ("a result", "message 4 (results): …"),
-        ("a message more", "message 5 (person): the nearest kept request ends before it"),
-        ("a message less", "message 2: the nearest kept request goes on with one (person)"),
+        ("a message more", "message 5 (person): the nearest cached request ends before it"),
+        ("a message less", "message 2: the nearest cached request goes on with one (person)"),
     ],
 )
 def test_a_difference_names_its_component(change: str, said: str, made: Made) -> None:
     before, after = made.components, CHANGES[change](made).components
-    # as it is for who has kept the requests before, too
+    # as it is for who has cached the requests before, too
     texts = {**before.texts, **after.texts}
     for one in (made, CHANGES[change](made)):
         for count in range(1, len(one.messages)):

@@ -1,21 +1,19 @@
-"""The cache of tool outputs: what makes a key, how long, in which scope, and that two processes are safe."""
+"""Cached tool outputs: what makes a key, for how long, and what the model and the journal are told."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import stat
-import subprocess
-import sys
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.caches.entries import Entries, Entry
-from harness.caches.tool_outputs import CALL, Loaded, Lookup, Policy, Served, ToolOutputs, spoken
-from harness.conversation.canonical import Json
+from harness.caches.store import About, Store
+from harness.caches.tool_outputs import BOUNDS, CALLER, Loaded, Lookup, Policy, Served, ToolOutputs, about
+from harness.conversation.canonical import Json, decode, encode
 from harness.errors import WebFailed
 from harness.seam import Seam
 
@@ -34,16 +32,24 @@ class Source:
     def __init__(self) -> None:
         self.count = 0
         self.failure: WebFailed | None = None
-        self.keep = True
+        self.unkept = ""
 
     async def __call__(self) -> Loaded:
         if self.failure is not None:
             raise self.failure
         self.count += 1
-        return Loaded({"number": self.count}, self.keep)
+        return Loaded({"number": self.count}, self.unkept)
 
 
-LOOKUP = Lookup("web_fetch", 1, {"url": "https://a.test/"}, {"accept": "x"}, "a.test", "https://a.test/")
+LOOKUP = Lookup(
+    tool="web_fetch",
+    version=1,
+    arguments={"url": "https://a.test/"},
+    identity={"accept": "x"},
+    form={"number": 0},
+    host="a.test",
+    shown="https://a.test/",
+)
 
 
 @pytest.fixture
@@ -56,15 +62,21 @@ def source() -> Source:
     return Source()
 
 
-def cache(folder: Path | None, clock: Seam, session: str = "s1", **policy: Any) -> ToolOutputs:
-    return ToolOutputs(Policy(**policy), lambda: folder, clock, lambda: session)
+def cache(folder: Path, clock: Seam, **policy: Any) -> ToolOutputs:
+    store = Store(folder, clock, BOUNDS)
+    return ToolOutputs(Policy(**policy), lambda: store, clock)
 
 
 def ask(
-    outputs: ToolOutputs, source: Source, lookup: Lookup = LOOKUP, call: str = "c1", *, fresh: bool = False
+    outputs: ToolOutputs,
+    source: Source,
+    lookup: Lookup = LOOKUP,
+    caller: tuple[str, str] = ("s1", "c1"),
+    *,
+    fresh: bool = False,
 ) -> Served:
     async def once() -> Served:
-        CALL.set(call)
+        CALLER.set(caller)
         return await outputs.through(lookup, source, fresh=fresh)
 
     return asyncio.run(once())
@@ -78,9 +90,10 @@ def facts(served: Served) -> dict[str, Json]:
 def test_a_hit_says_its_age_and_where_it_came_from(tmp_path: Path, clock: Clock, source: Source) -> None:
     first = ask(cache(tmp_path, clock), source)
     clock.time += 600
-    second = ask(cache(tmp_path, clock, "s2"), source, call="c9")
+    second = ask(cache(tmp_path, clock), source, caller=("s2", "c9"))
 
-    assert (first.value, first.note, facts(first)["how"]) == ({"number": 1}, "", "stored")
+    assert (first.value, first.note) == ({"number": 1}, "")
+    assert (facts(first)["how"], facts(first)["cause"]) == ("stored", "nothing is cached of it")
     assert second.value == {"number": 1}
     assert second.note == "from the cache: 10 min old; fresh: true asks again"
     assert facts(second) == {
@@ -122,23 +135,39 @@ def test_tiers_by_tool_and_host(tmp_path: Path, clock: Clock, source: Source) ->
     assert not ask(outputs, source, replace(LOOKUP, tool="shell")).facts
 
 
-def test_an_entry_ends_with_its_time_and_a_clock_that_went_back_harms_nothing(
-    tmp_path: Path, clock: Clock, source: Source
-) -> None:
+def test_off_and_a_scope_that_others_read(tmp_path: Path, clock: Clock, source: Source) -> None:
+    for outputs in (cache(tmp_path, clock, scope="off"), cache(tmp_path, clock, tiers={"web_fetch": 0.0})):
+        assert not ask(outputs, source).facts
+    tiers = {"read": 60.0}
+    assert cache(tmp_path, clock, tiers=tiers).keeps_files("read")
+    # what is in a person's files is not for others
+    assert not cache(tmp_path, clock, tiers=tiers, scope="global").keeps_files("read")
+    assert not cache(tmp_path, clock).keeps_files("read")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_entry_ends_with_its_time_and_none_is_from_the_future(tmp_path: Path, clock: Clock, source: Source) -> None:
     outputs = cache(tmp_path, clock)
     ask(outputs, source)
+    clock.time += 3_600
+    assert ask(outputs, source).note
+    clock.time += 1
+    late = ask(outputs, source)
+    assert late.value == {"number": 2}
+    assert facts(late)["cause"] == f"the entry {LOOKUP.key[:12]} is too old (1 h)"
     clock.time -= 5_000
-    assert facts(ask(outputs, source))["age"] == 0.0
-    clock.time += 5_000 + 3_600
-    assert ask(outputs, source).value == {"number": 2}
+    early = ask(outputs, source)
+    assert early.value == {"number": 3}
+    assert "is from the future (1 h)" in facts(early)["cause"]
 
 
 def test_fresh_from_the_model_and_from_the_person(tmp_path: Path, clock: Clock, source: Source) -> None:
     ask(cache(tmp_path, clock), source)
     assert ask(cache(tmp_path, clock), source, fresh=True).value == {"number": 2}
     assert ask(cache(tmp_path, clock, fresh=True), source).value == {"number": 3}
+    assert facts(ask(cache(tmp_path, clock, fresh=True), source))["cause"] == "a fresh answer was asked for"
     # what was asked anew is what is kept
-    assert ask(cache(tmp_path, clock), source).value == {"number": 3}
+    assert ask(cache(tmp_path, clock), source).value == {"number": 4}
 
 
 def test_the_last_good_answer_stands_in_and_says_so(tmp_path: Path, clock: Clock, source: Source) -> None:
@@ -153,6 +182,7 @@ def test_the_last_good_answer_stands_in_and_says_so(tmp_path: Path, clock: Clock
     assert facts(served)["how"] == "stale"
     # asked for anew, too: an old answer that says so is better than none
     assert facts(ask(outputs, source, fresh=True))["how"] == "stale"
+    assert facts(served)["age"] == 7_200.0
     source.failure = WebFailed("HTTP status 404")
     with pytest.raises(WebFailed, match="404"):
         ask(outputs, source)
@@ -163,30 +193,55 @@ def test_the_last_good_answer_stands_in_and_says_so(tmp_path: Path, clock: Clock
 
 
 def test_what_is_not_to_be_kept_is_not(tmp_path: Path, clock: Clock, source: Source) -> None:
-    source.keep = False
+    source.unkept = "it has no results"
     for number in (1, 2):
-        assert ask(cache(tmp_path, clock), source).value == {"number": number}
-    assert list(Entries(tmp_path).all()) == []
+        served = ask(cache(tmp_path, clock), source)
+        assert served.value == {"number": number}
+        assert (facts(served)["how"], facts(served)["problem"]) == ("unkept", "it has no results")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_memory_lasts_for_a_run(clock: Clock, source: Source) -> None:
-    outputs = cache(None, clock, scope="run")
-    ask(outputs, source)
+@pytest.mark.parametrize(("changed", "kept"), [(0.0, True), (2.0, True), (1.9, False), (-5.0, False)])
+def test_what_changed_a_moment_before_is_not_kept(
+    changed: float, kept: bool, tmp_path: Path, clock: Clock, source: Source
+) -> None:
+    """Nor what changed in the future: a clock that is off tells nothing."""
+    at = clock.time - changed if changed else 0.0
+    served = ask(cache(tmp_path, clock), source, replace(LOOKUP, changed=at))
+    assert facts(served)["how"] == ("stored" if kept else "unkept")
 
-    assert ask(outputs, source).note
-    assert not ask(cache(None, clock, scope="run"), source).note
+
+def covering(path: Path, version: int = 1) -> Lookup:
+    return replace(LOOKUP, tool="grep", version=version, covers=str(path), host="")
 
 
-def test_files_are_private_json_and_whole(tmp_path: Path, clock: Clock, source: Source) -> None:
-    folder = tmp_path / "state" / "outputs"
-    ask(cache(folder, clock), source)
-    (path,) = folder.rglob("*.json")
+def test_writing_drops_what_covers_the_path_and_nothing_else(tmp_path: Path, clock: Clock, source: Source) -> None:
+    work = (tmp_path / "work").resolve()
+    outputs = cache(tmp_path / "kept", clock, tiers={"grep": 600.0})
+    lookups = [covering(path) for path in (work / "a.py", work, work / "sub", work / "b.py", work / "a.pyc")]
+    lookups += [covering(work, 2), LOOKUP]
+    for lookup in lookups:
+        ask(outputs, source, lookup)
+    # by another spelling, and by another run
+    cache(tmp_path / "kept", clock, tiers={"grep": 600.0}).drop([work / "sub" / ".." / "a.py"])
 
-    assert json.loads(path.read_bytes())["value"] == {"number": 1}
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert [one.name for one in folder.rglob("*.part")] == []
+    assert [bool(ask(outputs, source, lookup).note) for lookup in lookups] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_what_covers_a_path_has_a_key_that_begins_with_it() -> None:
+    keys = {covering(Path("/a"), version).key for version in range(3)}
+    assert len(keys) == 3
+    assert len({key[:16] for key in keys}) == 1
+    assert {len(key) for key in keys} == {64}
+    assert covering(Path("/b")).key[:16] not in {key[:16] for key in keys}
 
 
 @pytest.mark.parametrize(
@@ -198,8 +253,56 @@ def test_a_broken_entry_is_none(tmp_path: Path, clock: Clock, source: Source, ra
     (path,) = tmp_path.rglob("*.json")
     path.write_bytes(raw)
 
+    served = ask(cache(tmp_path, clock), source)
+    assert served.value == {"number": 2}
+    assert f"the entry {LOOKUP.key[:12]} is damaged: " in facts(served)["cause"]
     assert ask(cache(tmp_path, clock), source).value == {"number": 2}
-    assert ask(cache(tmp_path, clock), source).value == {"number": 2}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value": {"number": "1"}},
+        {"value": {"number": 1, "more": 2}},
+        {"value": [1]},
+        {"value": None},
+        {"at": "now"},
+        {"session": None},
+        {"key": "0" * 64},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_an_entry_of_other_types_is_none(change: dict[str, Json], tmp_path: Path, clock: Clock, source: Source) -> None:
+    """Well-formed JSON that somebody put there: it must not reach the tool."""
+    ask(cache(tmp_path, clock), source)
+    (path,) = tmp_path.rglob("*.json")
+    path.write_bytes(encode(decode(path.read_bytes()) | change))
+
+    served = ask(cache(tmp_path, clock), source)
+    assert served.value == {"number": 2}
+    assert "is damaged: " in facts(served)["cause"]
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "folder", "too large"])
+def test_what_is_no_file_of_ours_costs_time_only(what: str, tmp_path: Path, clock: Clock, source: Source) -> None:
+    ask(cache(tmp_path, clock), source)
+    (path,) = tmp_path.rglob("*.json")
+    path.rename(tmp_path / "elsewhere")
+    match what:
+        case "pipe":
+            os.mkfifo(path)
+        case "link":
+            path.symlink_to(tmp_path / "elsewhere")
+        case "folder":
+            path.mkdir()
+        case _:
+            with path.open("wb") as file:
+                file.truncate(BOUNDS.entry + 1)
+
+    served = ask(cache(tmp_path, clock), source)
+    assert served.value == {"number": 2}
+    assert f"the entry {LOOKUP.key[:12]} " in facts(served)["cause"]
 
 
 def test_an_entry_under_another_key_is_none(tmp_path: Path, clock: Clock, source: Source) -> None:
@@ -219,67 +322,12 @@ def test_a_folder_that_cannot_be_written_costs_time_only(tmp_path: Path, clock: 
     served = ask(cache(blocked / "cache", clock), source)
 
     assert served.value == {"number": 1}
-    assert "could not be kept" in facts(served)["problem"]
+    assert facts(served)["how"] == "unkept"
+    assert "cannot write" in facts(served)["problem"]
 
 
-def entry(number: int, size: int = 10, at: float = 0.0) -> Entry:
-    key = replace(LOOKUP, version=number).key
-    return Entry(key, "web_fetch", "x", at, 100.0, "s", "c", "v" * size)
-
-
-def test_the_oldest_go_when_there_is_too_much(tmp_path: Path) -> None:
-    entries = Entries(tmp_path, total=100_000)
-    for number in range(30):
-        assert entries.put(entry(number, 10_000)) == ""
-    kept = list(entries.all())
-
-    assert 5 <= len(kept) <= 10
-    assert entries.get(entry(29).key) is not None
-    assert "too large" in entries.put(entry(99, 9_000_000))
-
-
-def test_prune(tmp_path: Path) -> None:
-    entries = Entries(tmp_path)
-    for number in range(4):
-        entries.put(entry(number, at=number * 1_000.0))
-    (tmp_path / entry(0).key[:2] / ".7.part").write_bytes(b"left")
-    path = tmp_path / "ab" / f"ab{'0' * 62}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"broken")
-
-    assert entries.prune(None, now=3_050.0, grace=0.0) == (4, 1)
-    assert entries.prune(9_999.0, now=3_050.0, grace=0.0) == (1, 0)
-    assert [one for one in tmp_path.rglob("*") if one.is_file()] == []
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from harness.caches.entries import Entries, Entry
-entries = Entries(Path(sys.argv[1]))
-for number in range(150):
-    for key in ("a" * 64, "b" * 64):
-        problem = entries.put(Entry(key, "web_fetch", "x", 0.0, 9.0, sys.argv[2], "c", sys.argv[2] * 20_000))
-        found = entries.get(key)
-        assert not problem and found is not None and found.value == found.session * 20_000, (problem, found)
-"""
-
-
-def test_two_processes_at_once(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", WRITER, str(tmp_path)]
-    writers = [subprocess.Popen([*words, name], stderr=subprocess.PIPE) for name in ("one", "two")]
-    for writer in writers:
-        assert writer.communicate(timeout=120)[1] == b""
-        assert writer.returncode == 0
-    assert len(list(Entries(tmp_path).all())) == 2
-
-
-def test_ages_in_words() -> None:
-    assert [spoken(age) for age in (0, 59, 60, 5_400, 90_000, 864_000)] == [
-        "0 s",
-        "59 s",
-        "1 min",
-        "2 h",
-        "1 d",
-        "10 d",
-    ]
+def test_what_a_person_is_told_of_an_entry(tmp_path: Path, clock: Clock, source: Source) -> None:
+    ask(cache(tmp_path, clock), source)
+    (path,) = tmp_path.rglob("*.json")
+    assert json.loads(path.read_bytes())["value"] == {"number": 1}
+    assert about(LOOKUP.key, path.read_bytes()) == About("web_fetch https://a.test/", 1_000_000.0, "s1", "c1")

@@ -13,7 +13,7 @@ def test_the_second_run_of_an_evaluation_asks_nobody(tmp_path: Path) -> None:
 
     assert rows["model calls"] == (20, 20)
     assert rows["of them vendor calls"] == (20, 0)
-    assert rows["of them kept answers"] == (0, 20)
+    assert rows["of them cached responses"] == (0, 20)
     assert rows["USD"][0] > rows["USD"][1] == 0.0
     assert rows["answers: tasks, identical in the second run"] == (4, 4)
     assert rows["final files: tasks, identical in the second run"] == (4, 4)

@@ -1,4 +1,4 @@
-"""Kept answers from the command line: two runs, what they say of themselves, and what is listed and removed."""
+"""Cached responses from the command line: two runs, what they say of themselves, and what is listed and removed."""
 
 from __future__ import annotations
 
@@ -58,19 +58,19 @@ def test_two_runs_and_what_they_say(noted: Lab, vendor: Start) -> None:
     table = noted.run("cache").out
     assert table.count("response cache") == 3
     assert f"of session {first.session}" in table
-    assert "2 answers given again, $" in table
+    assert "2 responses served, $" in table
     rows = json.loads(noted.run("cache", "--json").out)["requests"]
     assert [row["response_cache"]["session"] for row in rows] == [first.session] * 2
     misses = json.loads(noted.run("cache", first.session, "--json").out)["requests"]
-    assert misses[0]["response_cache_miss"] == "nothing is kept yet"
-    assert "message 3 (answer): the nearest kept request ends before it" in misses[1]["response_cache_miss"]
+    assert misses[0]["response_cache_miss"] == "nothing is cached yet"
+    assert "message 3 (answer): the nearest cached request ends before it" in misses[1]["response_cache_miss"]
 
 
 def test_what_was_served_is_proved_like_everything_else(noted: Lab, vendor: Start) -> None:
     vendor(SCRIPT)
     for _ in range(2):
         assert noted.run(*TASK).code == 0
-    # one more turn, asked live, behind kept answers
+    # one more turn, asked live, behind cached responses
     assert noted.run("-c", "-p", "and now?").code == 0
     reports = [verify(folder, Catalog.load()) for folder in noted.sessions()]
     assert [(report.found, report.damage) for report in reports if not report.equal] == []
@@ -82,18 +82,35 @@ def test_what_was_served_is_listed(noted: Lab, vendor: Start) -> None:
     first, second = noted.run(*TASK), noted.run(*TASK)
 
     audit = json.loads(noted.run("cache", "audit", "--json").out)
-    assert [(one["session"], one["source"], one["what"]) for one in audit["served"]] == [
-        (second.session, first.session, "anthropic/claude-sonnet-5-5")
+    stored, served = audit["uses"][:2], audit["uses"][2:]
+    assert {(one["cache"], one["scope"], one["what"]) for one in audit["uses"]} == {
+        ("responses", "user", "anthropic/claude-sonnet-5-5")
+    }
+    assert [(one["how"], one["session"], one["origin_session"]) for one in stored] == [
+        ("stored", first.session, "")
     ] * 2
-    assert all(one["age"] >= 0 and one["tokens"] > 0 and one["usd"] > 0 for one in audit["served"])
-    assert [one["session"] for one in audit["missed"]] == [first.session] * 2
+    assert [(one["how"], one["session"], one["origin_session"], one["origin_call"]) for one in served] == [
+        ("hit", second.session, first.session, one["call"]) for one in stored
+    ]
+    assert [one["key"] for one in served] == [one["key"] for one in stored]
+    assert stored[0]["cause"] == "nothing is cached yet"
+    assert all(one["age"] >= 0 and one["tokens"] > 0 and one["usd"] > 0 for one in served)
     totals = audit["totals"]["responses"]
-    assert (totals["hits"], totals["misses"], totals["unkept"]) == (2, 2, 0)
-    assert totals["usd"] == pytest.approx(sum(one["usd"] for one in audit["served"]))
+    assert [totals[how] for how in ("hit", "stale", "stored", "unkept")] == [2, 0, 2, 0]
+    assert totals["usd"] == pytest.approx(sum(one["usd"] for one in served))
     table = noted.run("cache", "audit").out
     assert f"{first.session}:" in table
-    assert "responses: 2 served" in table
-    assert "responses: 0 served" in noted.run("cache", "audit", first.session).out
+    assert "responses: 2 served, 2 asked for, " in table
+    assert "responses: 0 served, 2 asked for" in noted.run("cache", "audit", first.session).out
+
+
+def test_a_fork_is_not_told_its_parents_uses(noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT, branches=True)
+    first = noted.run(*TASK).session
+    fork = noted.run("-c", "--fork", "-p", "and?", "--response-cache", "user").session
+
+    uses = json.loads(noted.run("cache", "audit", "--json").out)["uses"]
+    assert [use["session"] for use in uses] == [first, first, fork]
 
 
 def test_nothing_is_listed_where_nothing_was_kept(noted: Lab, vendor: Start) -> None:
@@ -101,25 +118,37 @@ def test_nothing_is_listed_where_nothing_was_kept(noted: Lab, vendor: Start) -> 
     assert noted.run("-p", "look").code == 0
 
     assert files(noted) == []
-    assert noted.run("cache", "audit").out == "responses: 0 served (0 tokens, $0.0000 the first time), 0 asked for\n"
-    assert noted.run("cache", "responses").out == "0 answers, 0 bytes\n"
+    assert noted.run("cache", "audit").out == (
+        "responses: 0 served, 0 asked for\ntool_outputs: 0 served, 0 asked for\ndocuments: 0 served, 0 asked for\n"
+    )
+    assert noted.run("cache", "list").out == "0 entries, 0 bytes\n"
 
 
-def test_kept_answers_are_listed_and_removed(noted: Lab, vendor: Start) -> None:
+def test_entries_are_listed_and_removed(noted: Lab, vendor: Start) -> None:
     vendor(SCRIPT, branches=True)
     first = noted.run(*TASK)
     files(noted)[0].write_text("{}")
 
-    listed = noted.run("cache", "responses").out
+    listed = noted.run("cache", "list").out
     assert f"{first.session}:" in listed
-    assert "is damaged: " in listed
-    assert "2 answers, " in listed
-    entries = json.loads(noted.run("cache", "responses", "--json").out)["entries"]
+    assert "damaged: " in listed
+    assert "2 entries, " in listed
+    entries = json.loads(noted.run("cache", "list", "--json").out)["entries"]
     assert sorted(bool(entry["problem"]) for entry in entries) == [False, True]
-    assert noted.run("cache", "responses", "prune", offset=3600).out.startswith("0 files removed")
-    assert noted.run("cache", "responses", "prune", offset=31 * 86_400).out.startswith("2 files removed")
+    assert {(entry["cache"], entry["scope"]) for entry in entries} == {("responses", "user")}
+    assert json.loads(noted.run("cache", "list", "--json", "--cache", "tool_outputs").out)["entries"] == []
+    assert noted.run("cache", "prune", offset=3600).out.startswith("responses: 0 files removed, 0 bytes; 2 left\n")
+    assert noted.run("cache", "prune", offset=31 * 86_400).out.startswith("responses: 2 files removed")
     assert noted.run(*TASK).code == 0
-    assert noted.run("cache", "responses", "clear").out.startswith("2 files removed")
+    assert noted.run("cache", "prune", "--older-than", "1h", offset=60).out.startswith("responses: 0 files removed")
+    assert noted.run("cache", "prune", "--older-than", "1h", offset=7200).out.startswith("responses: 2 files removed")
+    assert noted.run("cache", "prune", "--older-than", "soon").code == 2
+    assert noted.run(*TASK).code == 0
+    assert (
+        noted.run("cache", "clear", "--cache", "tool_outputs").out == "tool_outputs: 0 files removed, 0 bytes; 0 left\n"
+    )
+    assert noted.run("cache", "clear", "--scope", "session").out.startswith("responses: 0 files removed")
+    assert noted.run("cache", "clear").out.startswith("responses: 2 files removed")
     assert files(noted) == []
 
 
@@ -141,6 +170,20 @@ def test_an_entry_that_is_no_answer_is_asked_again(noted: Lab, vendor: Start) ->
     assert all("is damaged: the kept stream ends before its answer does" in cause for cause in causes)
 
 
+def test_a_folder_that_cannot_be_written_is_said_and_stops_nothing(noted: Lab, vendor: Start) -> None:
+    sim = vendor(SCRIPT)
+    (noted.state / "harness").mkdir(parents=True)
+    (noted.state / "harness" / "caches").write_text("in the way")
+    ran = noted.run(*TASK, "--output-format", "stream-json")
+
+    assert ran.code == 0
+    assert len(sim.requests) == 2
+    caches = [event["response_cache"] for event in said(ran) if event["type"] == "response"]
+    assert all("cannot write" in about["unkept"] for about in caches)
+    uses = json.loads(noted.run("cache", "audit", "--json").out)["uses"]
+    assert [(use["how"], "cannot write" in use["problem"]) for use in uses] == [("unkept", True)] * 2
+
+
 def test_the_setting_and_the_shared_folder(noted: Lab, vendor: Start) -> None:
     sim = vendor(SCRIPT, branches=True)
     shared = noted.folder / "shared"
@@ -150,7 +193,10 @@ def test_the_setting_and_the_shared_folder(noted: Lab, vendor: Start) -> None:
 
     assert len(sim.requests) == 2
     assert len(list(shared.glob("responses/??/*.json"))) == 2
-    assert "2 answers, " in noted.run("cache", "responses", "--scope", "global").out
+    assert "2 entries, " in noted.run("cache", "list", "--scope", "global").out
+    # what others share goes only where it is named
+    assert noted.run("cache", "clear").code == 0
+    assert "2 entries, " in noted.run("cache", "list", "--scope", "global").out
     assert noted.run("-p", "look", "--response-cache", "off").code == 0
     assert len(sim.requests) == 4
 
@@ -164,7 +210,7 @@ def test_global_without_a_folder_is_said_before_anything_is_there(noted: Lab, ve
     assert noted.sessions() == []
 
 
-@pytest.mark.parametrize("line", ['responses = "user"', 'responses_ttl = "9d"', 'folder = "."'])
+@pytest.mark.parametrize("line", ['responses = "user"', 'responses_ttl = "9d"', 'folder = "."', 'tool_outputs = "off"'])
 def test_a_project_cannot_say_what_answers(line: str, noted: Lab, vendor: Start) -> None:
     vendor(SCRIPT)
     (noted.project / ".harness").mkdir()
@@ -204,5 +250,5 @@ def test_runs_that_are_killed_leave_whole_entries_or_none(noted: Lab) -> None:
             time.sleep(0.02 * number)
             run.send_signal(signal.SIGKILL)
             run.communicate()
-    listed = json.loads(noted.run("cache", "responses", "--json").out)["entries"]
+    listed = json.loads(noted.run("cache", "list", "--json").out)["entries"]
     assert [entry["problem"] for entry in listed if entry["problem"]] == []

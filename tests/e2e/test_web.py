@@ -68,7 +68,7 @@ def test_what_one_session_asked_another_is_served(
     second, served = result(person)
 
     assert facts["cache"]["how"] == "stored"
-    assert second == f"[from the cache: 10 min old]\n{first}"
+    assert second == f"[from the cache: 10 min old; fresh: true asks again]\n{first}"
     assert served["cache"]["how"] == "hit"
     assert served["cache"]["origin"]["session"] == origin
     assert served["cache"]["origin"]["call"] == origin_call
@@ -84,17 +84,14 @@ def test_what_one_session_asked_another_is_served(
     capsys.readouterr()
     assert cli.run(["cache", "audit", "--json"], person.seam) == 0
     audit = json.loads(capsys.readouterr().out)
-    assert sorted(row["how"] for row in audit["tools"]) == ["hit", "stored", "stored"]
-    hit = next(row for row in audit["tools"] if row["how"] == "hit")
-    assert (hit["origin_session"], hit["origin_call"], hit["tool"]) == (origin, origin_call, "web_search")
-    assert hit["cache"] == "tool outputs"
+    assert sorted(row["how"] for row in audit["uses"]) == ["hit", "stored", "stored"]
+    hit = next(row for row in audit["uses"] if row["how"] == "hit")
+    assert (hit["origin_session"], hit["origin_call"], hit["what"]) == (origin, origin_call, "web_search how")
+    assert (hit["cache"], hit["scope"]) == ("tool_outputs", "user")
     assert cli.run(["cache", "audit"], person.seam) == 0
-    assert "tools: 1 served from a cache, 2 put there" in capsys.readouterr().out
-    assert cli.run(["cache", "prune"], person.seam) == 0
-    assert capsys.readouterr().out == "0 removed, 1 left\n"
-    assert cli.run(["cache", "prune", "--all"], person.seam) == 0
-    assert capsys.readouterr().out == "1 removed, 0 left\n"
-    assert cli.run(["cache", "prune", "--older-than", "soon"], person.seam) == 2
+    assert "tool_outputs: 1 served, 2 asked for\n" in capsys.readouterr().out
+    assert cli.run(["cache", "clear", "--cache", "tool_outputs"], person.seam) == 0
+    assert capsys.readouterr().out.endswith("bytes; 0 left\n")
 
 
 def test_no_provider_is_one_line_for_the_person(speaker: Callable[..., Speaker]) -> None:

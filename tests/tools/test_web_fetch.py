@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.caches.tool_outputs import Policy, ToolOutputs
+from harness.caches.store import Store
+from harness.caches.tool_outputs import BOUNDS, Policy, ToolOutputs
 from harness.seam import Seam
 from harness.tools import web_fetch
 from harness.tools.base import Outcome, Tool
@@ -31,7 +32,7 @@ def site() -> Iterator[Loopback]:
 
 
 def tool(client: Web, tmp_path: Path) -> Tool:
-    outputs = ToolOutputs(Policy(tiers={"web_fetch": 0.0}), lambda: None, Seam(), lambda: "s")
+    outputs = ToolOutputs(Policy(scope="off"), lambda: Store(Path("unused"), Seam(), BOUNDS), Seam())
     return web_fetch.make(client, Spill(tmp_path / "outputs"), outputs)
 
 
@@ -395,6 +396,23 @@ def test_what_a_header_says_is_data(site: Loopback, fetch: Call) -> None:
     assert "<system" not in text(fetch("/to"))
     assert "malformed" in text(fetch("/odd-to"))
     assert "arrived" in text(fetch("/blank"))
+
+
+def test_a_page_is_served_from_the_cache_as_it_was_made(site: Loopback, call: Call, tmp_path: Path) -> None:
+    site.says |= {
+        "/page": answer(b"<title>T</title><p>one <b>two</b></p>"),
+        "/data": answer(b'{"a": [1, 2]}', "application/json"),
+    }
+    store = Store(tmp_path / "cache", Seam(), BOUNDS)
+    cached = ToolOutputs(Policy(), lambda: store, Seam())
+    fetching = web_fetch.make(web(), Spill(tmp_path / "outputs"), cached)
+    for path in ("/page", "/data"):
+        first, second = (call(fetching, url=site.url(path)) for _ in range(2))
+        assert (first.facts["cache"]["how"], second.facts["cache"]["how"]) == ("stored", "hit")
+        assert text(second) == f"[from the cache: 0 s old; fresh: true asks again]\n{text(first)}"
+    assert len(site.asked) == 2
+    assert call(fetching, url=site.url("/page"), fresh=True).facts["cache"]["cause"] == "a fresh answer was asked for"
+    assert len(site.asked) == 3
 
 
 def test_a_gzip_body_of_several_members_is_read_to_its_end(site: Loopback, fetch: Call) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
-from harness.caches.tool_outputs import Policy, ToolOutputs
+from harness.caches.store import Store
+from harness.caches.tool_outputs import BOUNDS, Policy, ToolOutputs
 from harness.seam import Seam
 from harness.tools import web_search
 from harness.tools.base import Outcome, Tool
@@ -28,7 +30,7 @@ def site() -> Iterator[Loopback]:
 def tool(engine: Engine | None) -> Tool:
     # a server that the person named may be on this machine: no address is opened here
     client = Web({}, names(search_test="127.0.0.1"), limits=Limits(seconds=5, idle=2))
-    outputs = ToolOutputs(Policy(tiers={"web_search": 0.0}), lambda: None, Seam(), lambda: "s")
+    outputs = ToolOutputs(Policy(scope="off"), lambda: Store(Path("unused"), Seam(), BOUNDS), Seam())
     return web_search.make(client, lambda: engine, outputs)
 
 

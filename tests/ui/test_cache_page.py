@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.audit.book import Book, Epoch, Row
-from harness.audit.kept_answer import KeptAnswer
+from harness.audit.served_response import ServedResponse
 from harness.conversation.blocks import Usage
 from harness.ui.cache_page import page, said
 from tests.ui.chromium import Browser, program
@@ -111,10 +111,10 @@ def test_a_session_without_figures_has_a_page(empty: Book) -> None:
 
 
 def given_again() -> Book:
-    """A session whose first two requests were given kept answers."""
+    """A session whose first two requests were served cached responses."""
     rows = []
     for number, prompt in enumerate((9_000, 9_400, 9_900, 10_300), 1):
-        served = KeptAnswer("k" * 64, f"s{HOSTILE}", 7 * number, 1.8e9, Usage(3, prompt - 300, 297, 0, 40), 0.0123)
+        served = ServedResponse("k" * 64, f"s{HOSTILE}", 7 * number, 1.8e9, Usage(3, prompt - 300, 297, 0, 40), 0.0123)
         more = {"usage": Usage(), "cost": 0.0, "bill": 0.0, "perfect_bill": 0.0, "perfect": 0, "served": served}
         kind = ("response cache", more) if number < 3 else ("hit", {})
         rows.append(row(number, prompt, prompt - 300, kind[0], **kind[1]))
@@ -128,8 +128,8 @@ def test_what_was_given_again_is_told_with_its_origin_and_price() -> None:
     assert text.count('<i class="again" style="width:100.000%"></i>') == 2
     assert "record 7, of " in text
     assert "9,000 tokens in, 40 out, $0.0123" in text
-    assert "given again, nothing asked" in text
-    assert "given again" not in page("s1", book(3), 0)
+    assert "served from the response cache" in text
+    assert "served from" not in page("s1", book(3), 0)
 
 
 # ------------------------------------------------------------------------------------------------ with a browser
@@ -194,7 +194,7 @@ def test_it_asks_the_network_for_nothing_and_nothing_complains(browser: Browser,
 
 @system
 @needs_browser
-def test_a_kept_answer_is_as_wide_as_the_prompt_it_met_first(browser: Browser, tmp_path: Path) -> None:
+def test_a_cached_response_is_as_wide_as_the_prompt_it_met_first(browser: Browser, tmp_path: Path) -> None:
     shown(browser, tmp_path / "page.html", given_again())
 
     widths = browser.js("[1, 4].map(n => document.querySelector(`#r${n} .bar`).getBoundingClientRect().width)")

@@ -1,4 +1,4 @@
-"""Kept answers, on each wire, over real HTTP: what is given again is what came, and no vendor is asked for it."""
+"""Cached responses, on each wire, over real HTTP: what is served is what came, and no vendor is asked for it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_second_run_asks_no_vendor_and_is_the_same(keep: Begin) -> None:
         assert kept["usage"]["output"] > 0
 
 
-def test_what_follows_kept_answers_is_billed_as_what_it_is(keep: Begin) -> None:
+def test_what_follows_cached_responses_is_billed_as_what_it_is(keep: Begin) -> None:
     """A vendor that saw nothing of the turns before has cached nothing of them, and nothing else is expected."""
     person = keep(Script(*ANSWERS))
     person.say("One?")

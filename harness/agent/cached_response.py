@@ -1,4 +1,4 @@
-"""What a kept answer means for the books: no vendor was called, so nothing was read, written or paid.
+"""What a cached response means for the books: no vendor was called, so nothing was read, written or paid.
 
 Invariant: what it was billed when it was given first stands beside the empty bill, for all that asks how long the
 conversation is.
@@ -17,19 +17,20 @@ from harness.providers.catalog import Model
 
 
 def verdict_of(served: FromCache) -> Verdict:
-    """The verdict of a kept answer."""
-    cause = f"kept answer {served.key[:12]}, of request {served.request} of session {served.session}"
+    """The verdict of a cached response."""
+    cause = f"cached response {served.key[:12]}, of request {served.request} of session {served.session}"
     return Verdict("response cache", 0, 0, cause=cause)
 
 
 def said_of(found: FromCache | NotFromCache | None, model: Model) -> dict[str, Json]:
     """What the record of a response says of the response cache; nothing where it is off."""
     match found:
-        case FromCache(key, session, request, at, usage):
+        case FromCache(key, scope, session, request, at, usage):
             first = {"usage": write_usage(usage), "cost": cost(model, usage)}
-            return {"cached": {"key": key, "session": session, "request": request, "at": at, **first}}
-        case NotFromCache(key, cause, unkept):
-            return {"uncached": {"key": key, "cause": cause, "unkept": unkept}}
+            about = {"key": key, "scope": scope, "session": session, "request": request, "at": at}
+            return {"cached": about | first}
+        case NotFromCache(key, scope, cause, unkept):
+            return {"uncached": {"key": key, "scope": scope, "cause": cause, "unkept": unkept}}
         case None:
             return {}
 

@@ -1,4 +1,4 @@
-"""Kept answers in what a person looks at afterwards: the conversation, its exports, and the page of its cache."""
+"""Cached responses in what a person looks at afterwards: the conversation, its exports, and the page of its cache."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ def test_it_is_told_whose_answer_it_was_and_what_it_would_have_cost(lab: Lab, ve
         (first.name, request.seq, cost) for request, cost in zip(asked, paid, strict=True)
     ]
     assert "missed" not in pages[1].partition("</style>")[2]
-    assert "given again" not in lab.process("sessions", "show", first.name).out
+    assert "served from" not in lab.process("sessions", "show", first.name).out

@@ -1,4 +1,4 @@
-"""A kept answer that met a request, as its response record names it: whose it was, and what it cost the first time.
+"""A cached response that met a request, as its response record names it: whose it was, and what it cost the first time.
 
 Invariant: what was billed then is never added to what is billed now.
 """
@@ -16,7 +16,7 @@ from harness.conversation.stored import read_usage
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class ServedResponse:
     """key: of the answer. session, request, at: who asked first, in which record, and when (seconds since the epoch).
 
     usage, cost: as billed then; the cost (USD) is None where it was unknown.
@@ -30,7 +30,7 @@ class KeptAnswer:
     cost: float | None
 
     @classmethod
-    def of(cls, response: Mapping[str, Json]) -> KeptAnswer | None:
+    def of(cls, response: Mapping[str, Json]) -> ServedResponse | None:
         """That of a response record; None where a vendor was asked.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Kept answers behind everything that calls a model: sub-agents, compaction, a model that stands in."""
+"""Cached responses behind everything that calls a model: sub-agents, compaction, a model that stands in."""
 
 from __future__ import annotations
 

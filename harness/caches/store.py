@@ -1,0 +1,230 @@
+"""Bytes under a key in a folder: what both caches of our own are built on.
+
+Invariant: an entry is whole or absent, whoever reads, writes, prunes or dies at the same time: a file is written beside
+its name, synced, and renamed. Nothing but a regular file of bounded size is read. What is in a file is its cache's to
+judge; one that is no entry is damaged, and said to be so.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.conversation.blobs import sync_path
+from harness.errors import StorageFull, storage_error
+from harness.seam import Seam
+
+KEY = 64
+"""Characters of a key: SHA-256 in hex."""
+ORPHAN = 3600.0
+"""Seconds after which a file that was being written is known to be a killed process's."""
+
+DAY = 86_400.0
+
+
+class Damaged(ValueError):
+    """A file that is no entry; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Bytes of one entry; bytes and number of all; seconds that one stays without being used."""
+
+    entry: int
+    total: int
+    count: int
+    unused: float
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The file of an entry. size: bytes. used: last read or written, seconds since the epoch."""
+
+    path: Path
+    size: int
+    used: float
+
+    @property
+    def key(self) -> str:
+        """Of its entry."""
+        return self.path.stem
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a person is told of an entry.
+
+    what: was asked, one line. at: when, seconds since the epoch. session, call: whose it was: id of the session; id of
+    the call, or number of the request's record.
+    """
+
+    what: str
+    at: float
+    session: str
+    call: str
+
+
+class Store:
+    """The entries of one folder, which is made when the first one comes.
+
+    Args:
+        shared: for everyone who may read the folder: rights are those of the person's umask, else theirs alone.
+    """
+
+    def __init__(self, folder: Path, seam: Seam, bounds: Bounds, *, shared: bool = False) -> None:
+        self.folder = folder
+        self._seam = seam
+        self._bounds = bounds
+        self._modes = (0o777, 0o666) if shared else (0o700, 0o600)
+        self._unchecked: int | None = None
+        """Bytes written since the bounds were looked at; None: they never were."""
+
+    def get(self, key: str) -> bytes:
+        """The bytes under a key. Blocks.
+
+        Raises:
+            FileNotFoundError: there are none. OSError: they cannot be read. Damaged: they can be no entry.
+        """
+        # a pipe must not be waited for, nor a link be followed out of the folder
+        handle = os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode):
+                raise Damaged("it is not a regular file")
+            if about.st_size > self._bounds.entry:
+                raise Damaged(f"it is larger than {self._bounds.entry:,} bytes")
+            return file.read(self._bounds.entry)
+
+    def used(self, key: str) -> None:
+        """The entry is of use: it is pruned last. A folder that can only be read is used all the same."""
+        with suppress(OSError):
+            os.utime(self._path(key))
+
+    def put(self, key: str, raw: bytes) -> str:
+        """Keep bytes in place of what was there; why they could not be kept, or "". Blocks until they are on disk."""
+        if len(raw) > self._bounds.entry:
+            return f"it is larger than {self._bounds.entry:,} bytes"
+        path = self._path(key)
+        temporary = path.with_name(f".{self._seam.new_id()}.part")
+        folder_mode, file_mode = self._modes
+        try:
+            # `parents` makes those above with the rights of the umask
+            self.folder.mkdir(mode=folder_mode, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=folder_mode, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with open(temporary, "wb", opener=lambda name, _: os.open(name, flags, file_mode)) as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_path(path.parent)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            return str(storage_error(error, path))
+        self._bound(len(raw))
+        return ""
+
+    def files(self) -> list[File]:
+        """Those that have the name of an entry, the last used first."""
+        found = []
+        for path in self._glob("??/*.json"):
+            with suppress(OSError):
+                about = path.lstat()
+                if len(path.stem) == KEY:
+                    found.append(File(path, about.st_size, about.st_mtime))
+        return sorted(found, key=lambda one: (-one.used, one.key))
+
+    def told(self, about: Callable[[str, bytes], About]) -> Iterator[tuple[File, About | str]]:
+        """Each file with what is known of its entry, or why it is none; one that vanishes meanwhile is left out.
+
+        Args:
+            about: tells an entry by key and bytes; raises Damaged.
+        """
+        for file in self.files():
+            try:
+                yield file, about(file.key, self.get(file.key))
+            except FileNotFoundError:
+                continue
+            except Damaged as problem:
+                yield file, str(problem)
+            except OSError as problem:
+                yield file, problem.strerror or str(problem)
+
+    def prune(self, unused: float | None = None) -> tuple[int, int]:
+        """Remove what was not used for that many seconds, and of the rest what was used longest ago, to the bounds.
+
+        By the time of last use, so nothing is opened. Gives files and bytes removed. Blocks.
+
+        Raises:
+            StorageFull: a file cannot be removed.
+        """
+        bounds, now = self._bounds, self._seam.now()
+        longest = bounds.unused if unused is None else unused
+        kept = left = removed = freed = 0
+        for file in self.files():
+            if now - file.used <= longest and kept < bounds.count and left + file.size <= bounds.total:
+                kept, left = kept + 1, left + file.size
+            else:
+                removed, freed = removed + _remove(file.path), freed + file.size
+        for path in self._glob("??/.*.part"):
+            with suppress(FileNotFoundError):
+                if now - path.lstat().st_mtime > ORPHAN:
+                    removed += _remove(path)
+        return removed, freed
+
+    def clear(self, prefix: str = "") -> tuple[int, int]:
+        """Remove every entry, or those whose keys begin so (with two characters or more); as `prune`."""
+        files = self.files() if not prefix else [File(path, 0, 0.0) for path in self._beginning(prefix)]
+        return sum(_remove(file.path) for file in files), sum(file.size for file in files)
+
+    def _beginning(self, prefix: str) -> list[Path]:
+        return list(self._glob(f"{prefix[:2]}/{prefix}*.json"))
+
+    def _bound(self, size: int) -> None:
+        """Look at the bounds with the first entry, and whenever a tenth of what they allow was written."""
+        # a small one counts as what its share of the number would be
+        weight = max(size, self._bounds.total // self._bounds.count)
+        if self._unchecked is not None and self._unchecked + weight <= self._bounds.total // 10:
+            self._unchecked += weight
+            return
+        self._unchecked = 0
+        with suppress(StorageFull):  # what cannot be removed now is found by the next, or by `harness cache prune`
+            self.prune()
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"
+
+    def _glob(self, pattern: str) -> Iterator[Path]:
+        with suppress(OSError):
+            yield from self.folder.glob(pattern)
+
+
+def too_old(at: float, now: float, lives: float) -> str:
+    """Why an entry of that time is not served, or "". One from the future is as little to be believed as an old one."""
+    age = now - at
+    if 0 <= age <= lives:
+        return ""
+    return f"is {'too old' if age > 0 else 'from the future'} ({spoken(abs(age))})"
+
+
+def spoken(seconds: float) -> str:
+    """An age in words: "40 s", "5 min", "3 h", "2 d"."""
+    for unit, size in (("d", DAY), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}" if seconds < 100 * size else f"{seconds // size:,.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _remove(path: Path) -> int:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return 0  # another process did
+    except OSError as error:
+        raise storage_error(error, path) from error
+    return 1
