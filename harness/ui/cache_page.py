@@ -28,7 +28,15 @@ def page(session: str, book: Book, damage: int) -> str:
     style = resources.files("harness.ui").joinpath("cache_page.css").read_text("utf-8")
     name = said(session)
     body = "\n".join(
-        (*_head(name, book, damage), *_losses(book), *_overview(book), *_misses(book), *_rows(book), "</main>")
+        (
+            *_head(name, book, damage),
+            *_losses(book),
+            *_overview(book),
+            *_sub_agents(book),
+            *_misses(book),
+            *_rows(book),
+            "</main>",
+        )
     )
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -58,8 +66,9 @@ def _head(name: str, book: Book, damage: int) -> Iterator[str]:
         ("hit rate", percent(hit_rate(usage)), f"{tokens(usage.read)} read"),
         ("a perfect cache", percent(perfect), f"{tokens(book.perfect)} read"),
         ("input bill", money(book.bill), f"with a perfect cache: {money(book.perfect_bill)}"),
-        ("than without caching", money(None if saved is None else abs(saved)), _saved(saved)),
+        (_saved(saved), money(None if saved is None else abs(saved)), "against no caching at all"),
         ("whole cost", money(book.cost), "answers too"),
+        *_with_sub_agents(book),
         *_given_again(book),
     )
     yield '<dl class="figures">'
@@ -69,7 +78,12 @@ def _head(name: str, book: Book, damage: int) -> Iterator[str]:
 
 
 def _saved(saved: float | None) -> str:
-    return "" if saved is None else "less" if saved >= 0 else "more"
+    return "saved by caching" if saved is None or saved >= 0 else "lost by caching"
+
+
+def _with_sub_agents(book: Book) -> Iterator[tuple[str, str, str]]:
+    if book.sub_agents:
+        yield "with sub-agents", money(book.all_cost), counted(len(book.sub_agents), "sub-agent")
 
 
 def _given_again(book: Book) -> Iterator[tuple[str, str, str]]:
@@ -88,6 +102,28 @@ def _losses(book: Book) -> Iterator[str]:
         yield (
             f'<tr><td class="text">{said(lost.cause)}</td>'
             + "".join(f'<td class="n">{one}</td>' for one in counts)
+            + "</tr>"
+        )
+    yield "</table>"
+
+
+def _sub_agents(book: Book) -> Iterator[str]:
+    """What each was billed, with all of its own; none of it is in the rows."""
+    if not book.sub_agents:
+        return
+    titles = ("after", "requests", "tokens in", "read", "first request read", "money")
+    yield "<h2>Sub-agents</h2>\n<table>\n<tr><th>skill</th><th>model</th><th>session</th>"
+    yield "".join(f'<th class="n">{title}</th>' for title in titles) + "</tr>"
+    for one in book.sub_agents:
+        done = one.ended
+        first = "" if done.first_read is None else tokens(done.first_read)
+        first += "" if done.expected is None else f" of {tokens(done.expected)}"
+        texts = (f"{done.skill} ({done.context}), {done.end}", done.model, done.session)
+        counts = (f"{one.after:,}", f"{done.requests:,}", tokens(done.usage.prompt), percent(hit_rate(done.usage)))
+        yield (
+            "<tr>"
+            + "".join(f'<td class="text">{said(text)}</td>' for text in texts)
+            + "".join(f'<td class="n">{count}</td>' for count in (*counts, first, money(done.cost)))
             + "</tr>"
         )
     yield "</table>"

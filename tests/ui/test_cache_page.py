@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.audit.book import Book, Epoch, Row
+from harness.audit.book import Book, Epoch, Row, SubAgent
 from harness.audit.served_response import ServedResponse
 from harness.conversation.blocks import Usage
+from harness.conversation.events import SubAgentDone
 from harness.ui.cache_page import page, said
 from tests.ui.chromium import Browser, program
 
@@ -108,6 +109,23 @@ def test_any_text_is_one_line_and_bounded() -> None:
 @pytest.mark.parametrize("empty", [Book((), ()), Book((row(1, 0, 0),), ())])
 def test_a_session_without_figures_has_a_page(empty: Book) -> None:
     assert "</html>" in page("s1", empty, 0)
+
+
+def test_sub_agents_have_their_bills_and_are_part_of_the_whole_cost() -> None:
+    about = (HOSTILE, "fresh", f"m{HOSTILE}", "done", 3)
+    usage = Usage(0, 1_200, 300, 0, 40)
+    told = SubAgent(1.8e9, 1, SubAgentDone("c", "20261125-1-a", *about, usage, 0.03, 900, 1_000))
+    unknown = SubAgent(1.8e9, 1, SubAgentDone("d", "20261125-2-b", *about, Usage(), None, None, None))
+
+    text = page("s1", Book((row(1, 100, 50),), (), sub_agents=(told,)), 0)
+
+    assert "<dt>with sub-agents</dt><dd>$0.0500<small>1 sub-agent</small></dd>" in text
+    assert "900 of 1,000" in text
+    assert "20261125-1-a" in text
+    assert "<script>" not in text
+    both = page("s1", Book((row(1, 100, 50),), (), sub_agents=(told, unknown)), 0)
+    assert "<dt>with sub-agents</dt><dd>unknown<small>2 sub-agents</small></dd>" in both
+    assert "with sub-agents" not in page("s1", book(3), 0)
 
 
 def given_again() -> Book:
