@@ -5,7 +5,9 @@ Invariant: without --execute nothing runs, and without --from nothing is sent: a
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ from harness.replay.verify import Report, verify
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.plain import one_line
+from harness.workspace.permissions import Mode
 
 FORMAT = 1
 """Version of the JSON form."""
@@ -36,14 +39,19 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     flags = parser.parse_args(arguments)
     if flags.step is None and (unused := [name for name in _LIVE if getattr(flags, name) is not None]):
         raise UsageError(f"--{unused[0]} needs --from K: the request to go on from")
-    folder = folder_of(flags.id, seam)
+    if flags.step is not None and flags.execute:
+        raise UsageError("--execute and --from exclude each other: run the tools again, or go another way")
+    if flags.step is None and not flags.execute and (flags.allow or flags.permission_mode):
+        raise UsageError("--allow and --permission-mode need --execute or --from K: nothing runs without")
+    folder = folder_of(flags.id, seam, to_go_on=flags.step is not None or flags.execute)
+    mode: Mode = flags.permission_mode or "edit"
     if flags.step is not None:
         way = replay_from.Way(
             flags.step,
             flags.edit,
             flags.model,
             flags.effort,
-            flags.permission_mode,
+            mode,
             tuple(flags.allow),
             flags.verify,
         )
@@ -54,7 +62,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
         sys.stdout.write("".join(f"{line}\n" for line in made))
         return 0 if result["end"]["reason"] == "done" else 1
     report = verify(folder, Catalog.load(config_dir(seam.environment())), rerender=flags.rerender)
-    ran = replay_execute.execute(folder, seam, flags.permission_mode, flags.allow) if flags.execute else []
+    ran = replay_execute.execute(folder, seam, mode, flags.allow) if flags.execute else []
     if flags.json:
         again = {"calls": replay_execute.as_json(ran)} if flags.execute else {}
         sys.stdout.write(json.dumps({**as_json(report), **again}, ensure_ascii=True) + "\n")
@@ -79,14 +87,12 @@ def _parser() -> Parser:
     parser.add_argument(
         "--execute", action="store_true", help="run its tools again, in scratch copies of its files, and compare"
     )
+    parser.add_argument("--permission-mode", choices=("plan", "edit"), help="with --execute or --from; edit by default")
     parser.add_argument(
-        "--permission-mode", choices=("plan", "edit"), default="edit", help="with --execute; edit by default"
-    )
-    parser.add_argument(
-        "--allow", metavar="RULE", action="append", default=[], help="with --execute, e.g. 'shell(pytest *)'"
+        "--allow", metavar="RULE", action="append", default=[], help="with --execute or --from, e.g. 'shell(pytest *)'"
     )
     live = parser.add_argument_group("another way, live", "in a fork and in scratch copies of the files of that time")
-    live.add_argument("--from", dest="step", type=int, metavar="K", help="go on from request K")
+    live.add_argument("--from", dest="step", type=_number, metavar="K", help="go on from request K")
     live.add_argument("--edit", metavar="TEXT", help="what the model is told there instead: words, or a tool's result")
     live.add_argument("--model", metavar="NAME", help="with another model")
     live.add_argument("--effort", choices=("low", "medium", "high", "xhigh", "max"), help="with another effort")
@@ -94,12 +100,26 @@ def _parser() -> Parser:
     return parser
 
 
-def folder_of(name: str, seam: Seam) -> Path:
-    """The session's folder: one that is named by its path, or one of the kept ones."""
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"must be the number of a request, from 1 on, not {text!r:.80}")
+    return int(text)
+
+
+def folder_of(name: str, seam: Seam, *, to_go_on: bool) -> Path:
+    """The session's folder: one that is named by its path, or one of the kept ones.
+
+    Args:
+        to_go_on: what a sub-agent's is not for; it may be looked at.
+    """
     path = seam.cwd() / name
-    if "/" in name or (path / "journal.jsonl").is_file():
+    # os.path: a name that is too long, or holds a NUL, is no folder and no failure
+    if os.path.isfile(path):  # noqa: PTH113 - see above
+        raise UsageError(f"{name:.200} is a file: name the folder that it is in, or a session's id")
+    if "/" in name or os.path.isfile(path / "journal.jsonl"):  # noqa: PTH113 - see above
         return path
-    return Store(state_dir(seam.environment())).to_go_on(name)
+    store = Store(state_dir(seam.environment()))
+    return store.to_go_on(name) if to_go_on else store.looked_at(name)
 
 
 def as_json(report: Report) -> Mapping[str, Json]:

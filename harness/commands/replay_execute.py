@@ -41,12 +41,17 @@ def execute(session: Path, seam: Seam, mode: Mode, allow: Sequence[str]) -> list
     records = list(read_records(session / "journal.jsonl"))
     if not records or records[0].kind != "session":
         raise ReplayFailed(f"{session} has no whole beginning of a session, so nothing can be run again")
-    root = Path(records[0].data["root"])
+    root = Path(str(records[0].data.get("root")))
     environment = seam.environment()
     store = open_store(root, seam.home(), state_dir(environment), environment.get("PATH", ""))
     if store.snapshots is None:
         raise ReplayFailed(f"the files of {root} cannot be had: {store.off}")
-    calls = calls_of(records, Blobs(session / "blobs"))
+    try:
+        calls = calls_of(records, Blobs(session / "blobs"))
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ReplayFailed(
+            f"a record of it makes no sense ({type(error).__name__}), so nothing is run again"
+        ) from error
     with tempfile.TemporaryDirectory(prefix="harness-replay-") as folder:
         scratch = scratch_for(Path(folder).resolve(), str(root), store.snapshots, seam, mode, allow)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from harness.app import App, Options
 from harness.audit.report import counted, counts
 from harness.commands.replay_execute import scratch_for
 from harness.config import state_dir
-from harness.conversation.blocks import Message, Text, ToolResult
+from harness.conversation.blocks import Message, Text, ToolResult, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import Question, TurnEnded
 from harness.conversation.journal import Blobs, Record, read_records
@@ -37,6 +38,10 @@ from harness.workspace.environment import child_environment
 from harness.workspace.permissions import Mode
 
 GO_ON = "Go on."
+BILLS = ("response", "retry", "failed", "subagent")
+"""Kinds of records that may tell what was billed."""
+LAST = 64 * 1024
+"""Bytes of a check's output that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,12 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
         ReplayFailed, UsageError: there is no such request, or the files of that time are not to be had.
     """
     records = list(read_records(source / "journal.jsonl"))
-    step = _step(records, source, way.step)
+    try:
+        step = _step(records, source, way.step)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ReplayFailed(
+            f"a record of it makes no sense ({type(error).__name__}); prove it: harness replay"
+        ) from error
     about = records[0].data
     root, environment = Path(about["root"]), seam.environment()
     store = open_store(root, seam.home(), state_dir(environment), environment.get("PATH", ""))
@@ -79,14 +89,39 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
         raise ReplayFailed(f"the files of that time are not to be had: {store.off or 'the session saved none'}")
     folder = Path(tempfile.mkdtemp(prefix="harness-replay-")).resolve()
     there, recorded = folder / "other", folder / "recorded"
-    for place in (there, recorded):
-        place.mkdir(mode=0o700)
-    asyncio.run(store.snapshots.export(step.tree, there))
-    asyncio.run(store.snapshots.export(step.after, recorded))
-    scratch = scratch_for(folder, str(root), store.snapshots, seam, way.mode, way.allow)
-    missing = [one for one in asyncio.run(scratch.within(there, step.calls)) if one.state in ("refused", "left out")]
     folder_of_fork = Store(state_dir(environment)).folder(seam.new_id())
-    words, tag_is_person = _prepare(source, folder_of_fork, seam, step, way.edit)
+    with _told(folder, folder_of_fork):
+        for place, tree in ((there, step.tree), (recorded, step.after)):
+            place.mkdir(mode=0o700)
+            asyncio.run(store.snapshots.export(tree, place))
+        scratch = scratch_for(folder, str(root), store.snapshots, seam, way.mode, way.allow)
+        ran = asyncio.run(scratch.within(there, step.calls))
+        missing = [one for one in ran if one.state in ("refused", "left out")]
+        words, tag_is_person = _prepare(source, folder_of_fork, seam, step, way.edit)
+        result = _gone(step, seam, way, about, (folder, folder_of_fork), (words, tag_is_person))
+        result["not_run_before"] = [{"tool": one.tool, "detail": one.detail} for one in missing]
+        return result
+
+
+@contextmanager
+def _told(folder: Path, fork: Path) -> Iterator[None]:
+    """Where it ends early: nothing is left behind that is not told."""
+    try:
+        yield
+    except BaseException:
+        if fork.is_dir():
+            sys.stderr.write(f"harness: what was begun stays: session {fork.name}, files in {one_line(str(folder))}\n")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _gone(
+    step: _Step, seam: Seam, way: Way, about: Mapping[str, Json], places: tuple[Path, Path], said: tuple[str, bool]
+) -> dict[str, Json]:
+    """Go live in the fork, and compare. places: the scratch folders, the fork. said: the words, whether a person's."""
+    (folder, folder_of_fork), root = places, about["root"]
+    there, recorded = folder / "other", folder / "recorded"
     cwd = there / os.path.relpath(about["cwd"], about["root"])
     options = Options(
         cwd=cwd,
@@ -97,12 +132,12 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
         allow=way.allow,
     )
     moved = (str(root), str(there))
-    end, totals = asyncio.run(_live(options, seam, words, moved, person=tag_is_person))
+    end, totals = asyncio.run(_live(options, seam, said[0], moved, person=said[1]))
     result: dict[str, Json] = {
         "session": folder_of_fork.name,
         "folder": str(folder),
         "end": {"reason": end.reason, "detail": end.detail, "answer": end.text},
-        "not_run_before": [{"tool": one.tool, "detail": one.detail} for one in missing],
+        "not_run_before": [],
         "recorded": _figures(step.billed),
         "other": _figures(totals),
         "files": list(_differing(recorded, there)),
@@ -116,7 +151,8 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
 def _step(records: Sequence[Record], source: Path, number: int) -> _Step:
     requests = [record for record in records if record.kind == "request"]
     if not records or records[0].kind != "session" or not 1 <= number <= len(requests):
-        raise UsageError(f"there is no request {number}; this session has {len(requests)}")
+        name = f"; name one from 1 to {len(requests)}" if requests else ""
+        raise UsageError(f"there is no request {number}: this session has {len(requests)}{name}")
     if requests[number - 1].data["kind"] != "mainline":
         raise UsageError(f"request {number} is a side request, which nothing goes on from; name another")
     seq = requests[number - 1].seq
@@ -130,11 +166,18 @@ def _step(records: Sequence[Record], source: Path, number: int) -> _Step:
     after = [r.data["tree"] for r in snapshots if r.data["turn"] == turn and r.data["when"] == "after"]
     before = [record for record in records if record.seq < seq]
     calls = tuple(one for one in calls_of(before, Blobs(source / "blobs")) if one.turn == turn)
-    billed = Totals()
-    for record in records:
-        if record.kind == "response" and seq < record.seq < end:
-            billed.add(read_usage(record.data["usage"]), record.data["cost"])
+    billed = _billed(record.data for record in records if seq < record.seq < end and record.kind in BILLS)
     return _Step(seq, turn, calls, tree, after[-1] if after else tree, billed)
+
+
+def _billed(bills: Iterable[Mapping[str, Json]]) -> Totals:
+    """What attempts, answered or not, and sub-agents were billed."""
+    totals = Totals()
+    for bill in bills:
+        if "usage" in bill or "began" in bill:
+            usage = read_usage(bill["usage"]) if "usage" in bill else Usage()
+            totals.add(usage, bill.get("cost"), bill.get("requests", 1))
+    return totals
 
 
 def _prepare(source: Path, folder: Path, seam: Seam, step: _Step, edit: str | None) -> tuple[str, bool]:
@@ -209,8 +252,13 @@ def _check(command: str, place: Path, seam: Seam) -> Mapping[str, Json]:
     """The person's own command, in one of the two folders."""
     environment = seam.environment()
     cleaned = child_environment(environment, ())
-    ran = subprocess.run(["/bin/sh", "-c", command], cwd=place, env=cleaned, capture_output=True, check=False)
-    told = (ran.stdout + ran.stderr).decode("utf-8", "replace").strip().split("\n")
+    words = ["/bin/sh", "-c", command]
+    with tempfile.TemporaryFile() as out:
+        ran = subprocess.run(
+            words, cwd=place, env=cleaned, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False
+        )
+        out.seek(max(0, out.seek(0, os.SEEK_END) - LAST))
+        told = out.read(LAST).decode("utf-8", "replace").strip().split("\n")
     return {"exit_code": ran.returncode, "last_line": told[-1]}
 
 

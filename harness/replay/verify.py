@@ -6,6 +6,7 @@ damaged journal no longer tells is counted as not proved, and never called equal
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,8 +90,9 @@ def verify(folder: Path, catalog: Catalog, *, rerender: bool = False) -> Report:
         ReplayFailed: there is no journal, or nothing in it is a session.
     """
     path = folder / "journal.jsonl"
-    if not path.is_file():
-        raise ReplayFailed(f"{folder} holds no journal.jsonl: name a session's folder, or its id")
+    # os.path: a name that is too long, or holds a NUL, is no file and no failure
+    if not os.path.isfile(path):  # noqa: PTH113 - see above
+        raise ReplayFailed(f"{str(folder)[:300]} holds no journal.jsonl: name a session's folder, or its id")
     reader = Reader(path)
     verifier = _Verifier(Recorded(Blobs(folder / "blobs"), catalog), Report(folder.name), rerender=rerender)
     told, last = 0, -1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Start
+from tests.delegating import WRITER, Brain, skill
+from tests.delegating import call as delegated
 from tests.e2e.lab import Lab, Script, call
 
 
@@ -92,7 +95,7 @@ def test_a_request_that_is_not_there_is_one_line(recorded: Lab) -> None:
     ran = recorded.run("replay", recorded.sessions()[0].name, "--from", "9")
 
     assert ran.code == 2
-    assert ran.lines == ["harness: there is no request 9; this session has 3"]
+    assert ran.lines == ["harness: there is no request 9: this session has 3; name one from 1 to 3"]
 
 
 @pytest.mark.branches("the other way is a fork", times=1)
@@ -113,3 +116,53 @@ def test_what_belongs_to_another_way_needs_the_request_it_goes_on_from(lab: Lab,
 
     assert ran.code == 2
     assert ran.lines == [f"harness: {flags[0]} needs --from K: the request to go on from"]
+
+
+def test_what_is_left_of_a_way_that_fails_is_told(recorded: Lab, simulator: Start) -> None:
+    (first,) = recorded.sessions()
+    recorded.url = simulator(brain, minimum=1).url
+    scratch = recorded.folder / "scratch"
+    scratch.mkdir()
+
+    refused = recorded.process(
+        "replay", first.name, "--from", "2", env={"TMPDIR": str(scratch), "ANTHROPIC_API_KEY": None}
+    )
+    (fork,) = set(recorded.sessions()) - {first}
+    (folder,) = scratch.iterdir()
+
+    assert refused.code == 2
+    assert refused.lines[0] == f"harness: what was begun stays: session {fork.name}, files in {folder}"
+
+    shutil.rmtree(folder)
+    shutil.rmtree(recorded.state / "harness" / "snapshots")
+    gone = recorded.process("replay", first.name, "--from", "2", env={"TMPDIR": str(scratch)})
+
+    assert gone.code == 1
+    assert "no longer in the store" in gone.err
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.branches("sub-agents, and the other way is a fork", times=3)
+def test_what_sub_agents_were_billed_is_counted_on_both_sides(lab: Lab, simulator: Start) -> None:
+    skill(lab.project, "part", WRITER)
+    tasks = {"beta": ([call("write", path="beta.txt", content="beta\n")], "Beta wrote it.")}
+    caller = ([delegated("part", "beta")], "Done.")
+    lab.url = simulator(Brain(caller, tasks), minimum=1).url
+    assert lab.run("-p", "Write it.").code == 0
+
+    found = went(lab, "--from", "1")
+
+    assert found["recorded"]["requests"] == found["other"]["requests"] == 4
+    assert found["recorded"]["output_tokens"] == found["other"]["output_tokens"]
+
+
+@pytest.mark.branches("the other way is a fork", times=1)
+def test_a_check_may_say_anything_and_is_told_nothing(recorded: Lab) -> None:
+    noise = "head -c 3000000 /dev/zero; cat; printf '\\033[2J'; exit 3"
+
+    ran = recorded.run("replay", recorded.sessions()[0].name, "--from", "2", "--verify", noise)
+
+    assert ran.code == 0
+    assert "check as recorded   exit 3: " in ran.out
+    assert "\x1b" not in ran.out
+    assert len(ran.out) < 3_000

@@ -130,3 +130,35 @@ def test_a_damaged_session_says_so_and_goes_on_being_proved_where_it_was_mended(
     assert report.found is None
     assert report.unproved == 2  # those whose conversation held the lost words
     assert report.requests == 2  # the one before it, and the one after it was mended
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["x", "--execute", "--from", "1"], "--execute and --from exclude each other"),
+        (["x", "--allow", "shell(*)"], "--allow and --permission-mode need --execute or --from K"),
+        (["x", "--permission-mode", "plan"], "--allow and --permission-mode need --execute or --from K"),
+        (["x", "--from", "two"], "must be the number of a request, from 1 on, not 'two'"),
+        (["x", "--from", "0"], "must be the number of a request, from 1 on, not '0'"),
+        (["x", "--from", "-1"], "must be the number of a request, from 1 on, not '-1'"),
+        (["x" * 5_000], "no session begins with `xxx"),
+        (["a\0b"], "no session begins with"),
+        (["./" + "x" * 5_000], "holds no journal.jsonl"),
+        ([str(RECORDED / "journal.jsonl")], "is a file: name the folder that it is in"),
+    ],
+)
+def test_what_was_typed_wrong_is_one_line_that_says_what_to_do(lab: Lab, words: list[str], told: str) -> None:
+    ran = lab.run("replay", *words)
+
+    assert ran.code in (1, 2)
+    assert len(ran.lines) == 1, ran.err
+    assert told in ran.lines[0]
+
+
+def test_a_sub_agent_is_looked_at_and_not_gone_on_with(lab: Lab) -> None:
+    caller = lab.state / "harness" / "sessions" / "20260101-000000-aa"
+    shutil.copytree(RECORDED, caller)
+    shutil.copytree(RECORDED, caller / "agents" / "20260101-000001-bb")
+
+    assert lab.run("replay", "20260101-000001-bb").code == 0
+    assert "is a sub-agent, which cannot be gone on with" in lab.run("replay", "20260101-000001", "--from", "1").err
