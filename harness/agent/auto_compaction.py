@@ -6,7 +6,7 @@ the next one is due, and an overflow that a compaction did not cure is an error.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 
 from harness.agent.compaction import Compactor
@@ -16,9 +16,11 @@ from harness.agent.session import Session
 from harness.agent.turn import Answer
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, Notice
-from harness.errors import CompactionFailed, ContextOverflow, ProviderError
+from harness.errors import CompactionFailed, ContextOverflow, HarnessError, ProviderError
 
 MakeCall = Callable[[Agent], Call]
+Steps = Generator[AsyncGenerator[Event], None, None]
+"""What is done one after the other; the failure of a step is raised where it was given."""
 GO_ON = "Your answer was cut off, because the window was full. It was compacted; go on."
 
 
@@ -97,48 +99,55 @@ class _Compacting:
 
     async def run(self) -> AsyncGenerator[Event]:
         """See `Call`."""
+        steps, failure = self._steps(), None
+        while True:
+            try:
+                step = next(steps) if failure is None else steps.throw(failure)
+            except StopIteration:
+                return
+            failure = None
+            try:
+                async with aclosing(step) as events:
+                    async for event in events:
+                        yield event
+            except HarnessError as error:
+                failure = error
+
+    def _steps(self) -> Steps:
         if why := self._compaction.due():
             try:
-                async with aclosing(self._compaction.compactor.run(why)) as events:
-                    async for event in events:
-                        yield event
+                yield self._compaction.compactor.run(why)
             except (CompactionFailed, ProviderError) as error:
-                yield Notice(f"compaction left out: {error}")
+                yield _notice(f"compaction left out: {error}")
         try:
-            async with aclosing(self._made()) as events:
-                async for event in events:
-                    yield event
+            yield self._made()
         except ContextOverflow as error:
             try:
-                async with aclosing(self._again(str(error))) as events:
-                    async for event in events:
-                        yield event
+                yield from self._again(str(error))
             except CompactionFailed as failed:
                 # what a person can act on is what the vendor said
                 raise ContextOverflow(f"{error}; {failed}") from failed
         if self.answer.stop == "model_context_window_exceeded":
             try:
-                async with aclosing(self._again("the answer did not fit")) as events:
-                    async for event in events:
-                        yield event
+                yield from self._again("the answer did not fit")
             except CompactionFailed as failed:
                 # what came was shown: the turn ends with it
-                yield Notice(f"compaction left out: {failed}")
+                yield _notice(f"compaction left out: {failed}")
 
-    async def _again(self, why: str) -> AsyncGenerator[Event]:
+    def _again(self, why: str) -> Steps:
         """Compact, then call once more; what does not fit then is an error."""
-        yield Notice(f"{why}; compacting")
+        yield _notice(f"{why}; compacting")
         answered = self.answer.message is not None
-        async with aclosing(self._compaction.compactor.run("overflow", full=True)) as events:
-            async for event in events:
-                yield event
+        yield self._compaction.compactor.run("overflow", full=True)
         if answered:
             self._agent.session.add(Message("program", (Text(GO_ON),)))
-        async with aclosing(self._made()) as events:
-            async for event in events:
-                yield event
+        yield self._made()
 
     def _made(self) -> AsyncGenerator[Event]:
         """The call itself; made only now, because making it settles what it is made with."""
         self._call = self._compaction.inner(self._agent)
         return self._call.run()
+
+
+async def _notice(text: str) -> AsyncGenerator[Event]:
+    yield Notice(text)
