@@ -17,17 +17,17 @@ from harness.errors import HarnessError, UsageError
 from harness.seam import Seam
 
 COMMANDS = {
-    "sessions": "the sessions that are kept: list, search, show, rename, export, delete",
-    "documents": "PDF, Word, Excel and PowerPoint to text, kept by content",
+    "sessions": "your sessions: list, search, show, rename, export, delete",
+    "documents": "PDF, Word, Excel and PowerPoint to text, cached",
     "demo": "a real task against a simulated vendor: no key, no network, seconds",
-    "simulate": "the simulated vendor alone, as a server",
-    "skills": "the skills here: list, show, check; add what others wrote",
-    "models": "the models that are known: windows, prices, how they cache",
-    "memory": "what is kept between sessions: list, show, add, forget, check",
-    "cache": "what a session read from cache, why not more, and what that cost",
-    "replay": "prove that a session's requests can be made again, byte for byte",
-    "bench": "measure this program on this machine",
-    "doctor": "is everything here that it needs? and does caching work on this route?",
+    "simulate": "the simulated vendor alone, as a server (docs/simulator.md)",
+    "skills": "instructions for kinds of work: list, show, check, add",
+    "models": "known models: windows, prices, how they cache",
+    "memory": "notes that later sessions see: list, show, add, forget, check",
+    "cache": "what a session read from the prompt cache, why not more, and what that cost",
+    "replay": "prove that a session's requests can be built again, byte for byte",
+    "bench": "the figures of docs/figures.md, on this machine",
+    "doctor": "check that everything it needs is here, and that caching works on your route",
 }
 
 
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     commands = "\n".join(f"  harness {name:10} {text}" for name, text in COMMANDS.items())
     flags = Parser(
         prog="harness",
-        description="A coding agent whose prompt prefix never moves.",
+        description="A coding agent for the terminal that keeps the prompt cache warm, and proves it.",
         epilog=f"commands:\n{commands}\n\nexit codes: 0 done, 1 failed, 2 usage, 3 a limit was reached, "
         "4 cache target missed, 75 try again later, 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -53,9 +53,9 @@ def parser() -> argparse.ArgumentParser:
         help="do this task and exit; stdin is appended. With -c or -r and no TASK: go on with a turn that was cut off",
     )
     flags.add_argument(
-        "-c", "--continue", dest="continue_last", action="store_true", help="go on with the last session here"
+        "-c", "--continue", dest="continue_last", action="store_true", help="continue the last session here"
     )
-    flags.add_argument("-r", "--resume", metavar="ID", help="go on with this session")
+    flags.add_argument("-r", "--resume", metavar="ID", help="continue this session")
     flags.add_argument(
         "--fork", action="store_true", help="with -c or -r: in a copy; the session itself stays as it is"
     )
@@ -63,19 +63,25 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--fallback-model",
         metavar="NAME",
-        help="goes on where the model fails for good: overload, limits, no way to it",
+        help="used when the model cannot answer: overload, limits, no connection",
     )
     flags.add_argument("--effort", choices=("low", "medium", "high", "xhigh", "max"), help="how hard the model tries")
     flags.add_argument("--cwd", metavar="DIR", help="work there")
     flags.add_argument("--add-dir", metavar="DIR", action="append", default=[], help="may edit there too")
-    flags.add_argument("--no-session", action="store_true", help="leave no session behind")
+    flags.add_argument("--no-session", action="store_true", help="keep no session")
     flags.add_argument(
         "--permission-mode",
         choices=("plan", "ask", "edit", "yolo"),
         help="plan: reads only; ask (default in a terminal session): asks before it writes or runs; edit (default with "
         "-p): edits in the workspace, runs what --allow admits; yolo: everything",
     )
-    flags.add_argument("--allow", metavar="RULE", action="append", default=[], help="e.g. 'shell(pytest *)'")
+    flags.add_argument(
+        "--allow",
+        metavar="RULE",
+        action="append",
+        default=[],
+        help="permit calls of this form without asking, e.g. 'shell(pytest *)'",
+    )
     flags.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
     flags.add_argument("--json-schema", metavar="FILE", help="the answer must be JSON that this schema accepts")
     flags.add_argument("--max-turns", metavar="N", type=_positive_int, help="at most N model calls")
@@ -84,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
         "--min-cache-hit",
         metavar="R",
         type=_share,
-        help="exit 4 where warm requests read less than this share of what was cached for them, by a fault of ours",
+        help="exit 4 if warm requests read less than this share of what was cached for them and harness is to blame",
     )
     flags.add_argument(
         "--response-cache",
@@ -92,7 +98,9 @@ def parser() -> argparse.ArgumentParser:
         help="serve a cached response where the very same request was answered before (for evaluations; default off)",
     )
     flags.add_argument("--fresh", action="store_true", help="take no answer from a cache; what comes replaces it there")
-    flags.add_argument("--strict-prefix", action="store_true", help="refuse a request that would not extend its line")
+    flags.add_argument(
+        "--strict-prefix", action="store_true", help="refuse to send a request that does not extend the one before it"
+    )
     return flags
 
 

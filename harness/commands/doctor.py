@@ -67,7 +67,7 @@ def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     if not flags.probe and (flags.yes or flags.requests):
         raise UsageError("--yes and --requests are for --probe")
     if flags.probe and not flags.yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("--probe costs money and nobody can be asked here; add --yes to send it")
+        raise UsageError("--probe costs money, and there is no terminal to ask on; add --yes to send it")
     flags.requests = flags.requests or 2
     return flags
 

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="harness replay",
-        description="Make every request of a session again from its journal, and compare it with what was sent, byte "
+        description="Build every request of a session again from its journal, and compare it with what was sent, byte "
         "for byte: no network, no tools. Exit 1 at the first divergence.",
         allow_abbrev=False,
     )
@@ -91,9 +91,13 @@ def _parser() -> Parser:
     parser.add_argument(
         "--allow", metavar="RULE", action="append", default=[], help="with --execute or --from, e.g. 'shell(pytest *)'"
     )
-    live = parser.add_argument_group("another way, live", "in a fork and in scratch copies of the files of that time")
+    live = parser.add_argument_group(
+        "try another way, live", "in a fork, with scratch copies of the files as they were then"
+    )
     live.add_argument("--from", dest="step", type=_number, metavar="K", help="go on from request K")
-    live.add_argument("--edit", metavar="TEXT", help="what the model is told there instead: words, or a tool's result")
+    live.add_argument(
+        "--edit", metavar="TEXT", help="what the model gets there instead: your words, or a tool's result"
+    )
     live.add_argument("--model", metavar="NAME", help="with another model")
     live.add_argument("--effort", choices=("low", "medium", "high", "xhigh", "max"), help="with another effort")
     live.add_argument("--verify", metavar="COMMAND", help="run this of yours on both results, e.g. 'pytest -q'")

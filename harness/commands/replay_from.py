@@ -86,7 +86,9 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
     root, environment = Path(about["root"]), seam.environment()
     store = open_store(root, seam.home(), state_dir(environment), environment.get("PATH", ""))
     if store.snapshots is None or not step.tree:
-        raise ReplayFailed(f"the files of that time are not to be had: {store.off or 'the session saved none'}")
+        raise ReplayFailed(
+            f"there is no snapshot of the files as they were then: {store.off or 'the session saved none'}"
+        )
     folder = Path(tempfile.mkdtemp(prefix="harness-replay-")).resolve()
     there, recorded = folder / "other", folder / "recorded"
     folder_of_fork = Store(state_dir(environment)).folder(seam.new_id())

@@ -29,8 +29,8 @@ harness sessions import PATH       takes in what was exported as a session
 harness sessions delete ID…        to the trash
 harness sessions restore ID…       back from it
 harness sessions trash             what is in it
-harness sessions empty-trash       removes it for good
-harness sessions reindex           makes the index anew (it is also done when needed)
+harness sessions empty-trash       delete what is in it for good
+harness sessions reindex           rebuild the index (also done when needed)
 
 ID is the id of a session, or how the id of only one begins. Each command has --help."""
 

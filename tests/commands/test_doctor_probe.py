@@ -196,7 +196,7 @@ def test_where_nobody_can_be_asked(lab: Lab, simulator: Start) -> None:
     ran = lab.run("doctor", "--probe")
 
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "harness: --probe costs money and nobody can be asked here; add --yes to send it\n"
+    assert ran.err == "harness: --probe costs money, and there is no terminal to ask on; add --yes to send it\n"
     assert sim.requests == []
 
 
