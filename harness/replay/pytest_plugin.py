@@ -1,7 +1,7 @@
 """A pytest plugin: recorded sessions as tests, which fail on the first moved byte.
 
 Invariant: looks only, and does nothing where no session is named: in the ini file, `harness_sessions = recorded/*`
-(folders, as `cp -r` of a session's folder makes them, beside the ini file or below it).
+(folders, as `harness sessions export ID --format session` makes them, beside the ini file or below it).
 """
 
 from __future__ import annotations
