@@ -77,7 +77,7 @@ class Config:
     compaction_returns: float = 0.25
     caches_responses: str = "off"
     caches_responses_ttl: float = 30 * 86_400.0
-    caches_tool_outputs: str = "user"
+    caches_tool_outputs: str | None = None
     caches_tiers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     caches_stale: float = 86_400.0
     caches_folder: str | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.caches.run import policy_of
 from harness.config import Config, ProviderConfig, config_dir, load, state_dir
 from harness.errors import ConfigError
 
@@ -372,6 +373,10 @@ def test_web_and_caches(places: Places) -> None:
 
     assert config.web_search_key_file == str(places.user.parent / "key")
     assert (config.caches_tool_outputs, config.caches_stale) == ("session", 0.0)
+    assert policy_of(config).scope == "session"
+    assert policy_of(Config()).scope == "user"
+    assert policy_of(Config(caches_responses="user", caches_tool_outputs="user")).scope == "user"
+    assert policy_of(Config(caches_responses="user")).scope == "off"
     assert config.caches_tiers == {
         "web_fetch:docs.python.org": 86_400.0,
         "web_fetch": 1_800.0,

@@ -23,9 +23,13 @@ from harness.seam import Seam
 
 
 def policy_of(config: Config, *, fresh: bool = False) -> tool_outputs.Policy:
-    """What the settings say of tool outputs."""
-    scope = cast("Scope", config.caches_tool_outputs)
-    return tool_outputs.Policy(config.caches_tiers, scope, config.caches_stale, fresh)
+    """What the settings say of tool outputs.
+
+    Where responses are cached, outputs are not, unless the person says so: one that is served tells its age, and with
+    that every later request would be one that nobody answered before.
+    """
+    scope = config.caches_tool_outputs or ("user" if config.caches_responses == "off" else "off")
+    return tool_outputs.Policy(config.caches_tiers, cast("Scope", scope), config.caches_stale, fresh)
 
 
 def store_in(folder: Path, cache: Cache, scope: Scope, config: Config, seam: Seam) -> Store:
@@ -53,9 +57,10 @@ class Caches:
         self._seam = seam
         self._fresh = fresh
         self._scopes = Scopes(state, config.caches_folder, session)
-        for scope in (config.caches_responses, config.caches_tool_outputs):
+        self._policy = policy_of(config, fresh=fresh)
+        for scope in (config.caches_responses, self._policy.scope):
             self._scopes.check(cast("Scope", scope))
-        self.outputs = tool_outputs.ToolOutputs(policy_of(config, fresh=fresh), lambda: self._tool_outputs, seam)
+        self.outputs = tool_outputs.ToolOutputs(self._policy, lambda: self._tool_outputs, seam)
 
     def around(self, provider: Provider, model: Model) -> Provider:
         """The provider of a model, its responses cached; as it is where that is off.
@@ -79,7 +84,7 @@ class Caches:
 
     @cached_property
     def _tool_outputs(self) -> Store:
-        return self._store("tool_outputs", self._config.caches_tool_outputs)
+        return self._store("tool_outputs", self._policy.scope)
 
     def _store(self, cache: Cache, name: str) -> Store:
         scope = cast("Scope", name)

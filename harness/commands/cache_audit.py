@@ -113,4 +113,4 @@ def _cells(use: CacheUse) -> tuple[str, ...]:
 
 
 def _whose(session: str, call: str) -> str:
-    return one_line(f"{session}:{call}", 80) if session else "-"
+    return f"{one_line(session, 40)}:{one_line(call, 14)}" if session else "-"

@@ -115,8 +115,8 @@ def _cells(cache: Cache, scope: Scope, file: File, told: About | str) -> tuple[s
         scope,
         clock(about.at) if about.at else "-",
         f"{file.size:,}",
-        one_line(file.key, 12),
-        one_line(f"{about.session}:{about.call}", 80) if about.session else "-",
+        one_line(file.key[:12]),
+        f"{one_line(about.session, 40)}:{one_line(about.call, 14)}" if about.session else "-",
         one_line(about.what, 200),
     )
 

@@ -206,6 +206,20 @@ def test_a_run_leaves_nothing_behind(speaker: Begin, site: Loopback) -> None:
     assert len(site.asked) == 2
 
 
+def test_beside_the_response_cache_nothing_is_served_that_tells_its_age(speaker: Begin, site: Loopback) -> None:
+    """It would be in every later request, and none of them the same again."""
+    person = begin(speaker, site, "user", [[SEARCH], [SEARCH], "So."], {})
+    settings = person.project.parent / "home" / ".config" / "harness" / "config.toml"
+    settings.write_text(settings.read_text().replace('tool_outputs = "user"', 'responses = "user"'))
+    for _ in range(2):
+        person.begin_anew()
+        person.say("How?")
+
+    assert len(site.asked) == 4
+    assert len(person.simulator.requests) == 3
+    assert person.verdicts() == ["response cache"] * 3
+
+
 def test_entries_of_a_session_are_listed_with_it(filed: Lab, vendor: Start) -> None:
     filed.config('[caches]\ntool_outputs = "session"\n[caches.tools]\ngrep = "1h"\n')
     vendor(Script([GREP], "Seen."))
