@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
         help="serve a cached response where the very same request was answered before (for evaluations; default off)",
     )
     flags.add_argument("--fresh", action="store_true", help="take no answer from a cache; what comes replaces it there")
-    flags.add_argument("--strict-prefix", action="store_true", help="refuse a request that does not extend the last one")
+    flags.add_argument("--strict-prefix", action="store_true", help="send no request that does not extend the last")
     return flags
 
 
