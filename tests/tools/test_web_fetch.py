@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -258,6 +260,44 @@ def test_broken_answers_are_errors_of_one_line(site: Loopback, fetch: Call) -> N
     assert "status 404" in text(fetch("/404"))
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        # a flood of answers before the answer, lies about the length, odd numbers, another protocol
+        (b"HTTP/1.1 103 Hints\r\nx: y\r\n\r\n" * 20_000 + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "ok"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokay", "\nok\n"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 9\r\n\r\n2\r\nok\r\n0\r\n\r\n", "\nok\n"),
+        (b"HTTP/1.1 200 OK\r\nrefresh: 0; url=http://10.0.0.1/\r\n\r\nok", "\nok\n"),
+        (b'HTTP/1.1 200 OK\r\nalt-svc: h3="10.0.0.1:443"\r\n\r\nok', "\nok\n"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffff\r\nx", "broke"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n", "broke"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nokk", "broke"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok", "broke"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\nok", "broke"),
+        (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000 + b"\r\nok", "broke"),
+        (b"<html>ok", "broke"),
+    ],
+    ids=lambda given: str(given[-30:]),
+)  # fmt: skip
+def test_servers_that_lie_are_bounded(site: Loopback, fetch: Call, raw: bytes, said: str) -> None:
+    site.says["/"] = lambda send: send(raw)
+
+    assert said in text(fetch("/"))
+    assert len(site.asked) == 1
+
+
+def test_headers_that_drip_end_in_time(site: Loopback, fetch: Call) -> None:
+    def drip(send: Callable[[bytes], object]) -> None:
+        send(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(100):
+            send(b"x: y\r\n")
+            time.sleep(0.1)
+
+    site.says["/"] = drip
+
+    assert "within 1 s" in text(fetch("/", web(Limits(seconds=1, idle=5))))
+
+
 def test_http_1_0_is_read_to_its_end(site: Loopback, fetch: Call) -> None:
     site.says["/"] = lambda send: send(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nold but fine")
 
@@ -448,3 +488,32 @@ def test_certificates_are_checked_for_the_name(
         other = call(tool(web(tls=trusting, other_test="127.0.0.1"), tmp_path), url=server.url("/", "other.test"))
         assert "is not trusted" in text(other)
         assert len(server.asked) == 1
+
+
+FETCHED = """
+import asyncio, sys
+from harness.workspace.address import parse
+from tests.tools.loopback import web
+try:
+    print(asyncio.run(web().get(parse(sys.argv[1]), lambda _: "")).body.decode())
+except Exception as problem:
+    print(problem)
+"""
+
+
+def test_the_certificates_of_the_environment_are_honoured(
+    certificate: tuple[ssl.SSLContext, Path], tmp_path: Path
+) -> None:
+    context, made = certificate
+    (tmp_path / "broken.pem").write_text("no certificate")
+    cases = {
+        str(made): "over TLS",
+        str(tmp_path / "broken.pem"): "cannot be read",
+        str(tmp_path / "none"): "cannot be read",
+    }
+    with Loopback(says={"/": answer(b"over TLS", "text/plain")}, context=context).running() as server:
+        for file, said in cases.items():
+            words = [sys.executable, "-c", FETCHED, server.url("/")]
+            environment = {**os.environ, "SSL_CERT_FILE": file, "PYTHONPATH": str(Path(__file__).parents[2])}
+            done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+            assert said in done.stdout
