@@ -86,8 +86,8 @@ class Checkpoints:
     def guard(self, permit: Permit) -> Permit:
         """The same permission; what it lets write waits until the files are saved."""
 
-        async def guarded(tool: str, subject: Subject) -> str:
-            refusal = await permit(tool, subject)
+        async def guarded(tool: str, subject: Subject, skill: str) -> str:
+            refusal = await permit(tool, subject, skill)
             if not refusal and subject.kind not in ("none", "read", "web"):
                 async with self._saving:
                     await self._before()

@@ -22,8 +22,8 @@ class Gate:
         self._workspace = workspace
         self._ask = ask
 
-    async def permit(self, tool: str, subject: Subject) -> str:
-        """Why a call is refused, for the model; "" where it may run."""
+    async def permit(self, tool: str, subject: Subject, skill: str = "") -> str:
+        """See `Permit`."""
         match decide(self._mode, self._rules, subject, self._workspace):
             case Allowed():
                 return ""
@@ -32,7 +32,7 @@ class Gate:
             case Asks(_, _, nobody) if self._ask is None:
                 return nobody.text
             case Asks(what, grant):
-                return await self._asked(self._ask, Permission(tool, what, grant.text if grant else ""), grant)
+                return await self._asked(self._ask, Permission(tool, what, grant.text if grant else "", skill), grant)
 
     async def _asked(self, ask: AskPermission, permission: Permission, grant: Rule | None) -> str:
         match await ask(permission):

@@ -22,8 +22,9 @@ def restricted(permit: Permit, skill: str, allowed: tuple[tuple[str, str], ...] 
         allowed: tools and patterns of their calls; None: whatever the caller may.
     """
 
-    async def check(tool: str, subject: Subject) -> str:
-        return _refusal(tool, subject, skill, allowed, workspace) or await permit(tool, subject)
+    async def check(tool: str, subject: Subject, caller: str) -> str:
+        # a sub-agent of this one asks in its own name
+        return _refusal(tool, subject, skill, allowed, workspace) or await permit(tool, subject, caller or skill)
 
     return check
 

@@ -24,8 +24,9 @@ from harness.tools.base import Effect, Outcome, Tool, error
 from harness.tools.output import Spill, entered
 from harness.workspace.permissions import Subject
 
-Permit = Callable[[str, Subject], Awaitable[str]]
-"""Why a call of the named tool is refused, for the model; "" where it may run. May wait for the person."""
+Permit = Callable[[str, Subject, str], Awaitable[str]]
+"""Why a call of the named tool is refused, for the model; "" where it may run. May wait for the person, who is told the
+skill of the sub-agent that makes the call; "": the session's own model does."""
 
 SMALLEST = 2_000
 """Bytes that every result may have, however full the window is."""
@@ -173,7 +174,7 @@ class ToolRunner:
     async def _permitted(self, item: Checked) -> Checked:
         if item.tool is None or item.refusal:
             return item
-        refusal = await self._permit(item.call.name, item.tool.subject(item.call.arguments))
+        refusal = await self._permit(item.call.name, item.tool.subject(item.call.arguments), "")
         return replace(item, refusal=refusal)
 
     def _fitting(self, image: Image) -> Image | Text:

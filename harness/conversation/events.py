@@ -169,12 +169,14 @@ class Permission:
     """Whether a call may run.
 
     what: all of what it would do (a whole command, a path), not yet escaped. rule: what "session" would admit until the
-    program ends; "" where only this one call can be allowed. Its answers are "once", "session" and "no".
+    program ends; "" where only this one call can be allowed. Its answers are "once", "session" and "no". skill: of the
+    sub-agent that makes the call; "": the session's own model does.
     """
 
     tool: str
     what: str
     rule: str = ""
+    skill: str = ""
 
 
 Ask = Callable[[Question], Awaitable[str | None]]

@@ -77,7 +77,9 @@ def permission_panel(permission: Permission) -> Panel:
     session = Choice("s2", "session", "this session")
     choices = (once, session, no) if permission.rule else (once, no)
     grant = f" (this session: {one_line(permission.rule, 60)})" if permission.rule else ""
-    title = f"{one_line(permission.tool, 60)} asks for permission{grant}:"
+    tool, skill = one_line(permission.tool, 60), one_line(permission.skill, 60)
+    wants = f"The sub-agent {skill} wants to run {tool}" if skill else f"{tool} asks for permission"
+    title = f"{wants}{grant}:"
     return Panel(title, spelled(permission.what), choices, words=False, escape="no")
 
 

@@ -77,6 +77,17 @@ def test_a_key_counts_only_after_a_pause() -> None:
     asyncio.run(_settled())
 
 
+async def _of_a_sub_agent() -> None:
+    person = Person()
+    task = await person.asked(Permission("shell", "rm -rf build", "shell(rm *)", "tidy\x1b[2K"))
+    assert person.shown[0] == "The sub-agent tidy\\x1b[2K wants to run shell (this session: shell(rm *)):"
+    task.cancel()
+
+
+def test_a_question_for_permission_names_the_sub_agent() -> None:
+    asyncio.run(_of_a_sub_agent())
+
+
 async def _line_in_use() -> None:
     person = Person()
     task = await person.asked(RM)
