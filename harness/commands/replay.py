@@ -137,6 +137,7 @@ def as_json(report: Report) -> Mapping[str, Json]:
         "requests": report.requests,
         "side_requests": report.side,
         "bodies": report.bodies,
+        "expected_reads": report.reads,
         "blocks": report.blocks,
         "checked_by_digest": report.checked,
         "not_proved": report.unproved,
@@ -161,6 +162,10 @@ def lines(report: Report) -> Iterator[str]:
     yield f"bodies            {report.bodies} by the digest of the very bytes that were sent"
     if report.bodies < report.requests:
         yield "                  the others by their blocks, markers and settings: their journal has no such digest"
+    if report.reads < report.requests:
+        some = f"{report.reads} of {report.requests}"
+        yield f"expected reads    {some}: the others may rest on the bills of forks or sub-agents,"
+        yield "                  or are of a journal or a version that tells too little of them"
     if report.checked:
         yield f"by digest only    {report.checked} renderings of another version ({one_line(report.version)})"
     yield from wording.lines(report)

@@ -159,6 +159,10 @@ class Recorded:
         model = replace(model, **changed)
         return Asked(model, connect.ttl_for(model, cache["ttl"]), facts["cache"])
 
+    def facts(self, name: str) -> Mapping[str, Json] | None:
+        """What the journal says of a model; None where it is an older one."""
+        return self._models.get(name)
+
     def line(self, asked: Asked, base_url: str) -> Line:
         """The line that the next request to a model belongs to."""
         effort = self.efforts.of_line(asked.model.id)

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
-from harness.conversation.blocks import Block, Image, Message, Text, Thinking, ToolCall, ToolResult, Usage
+from harness.conversation.blocks import Block, Image, Message, Tag, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.conversation.canonical import Json, decode, digest, encode
 from harness.conversation.history import ELSEWHERE, History
 from harness.conversation.journal import Blobs
@@ -47,7 +48,11 @@ def prefix(data: Mapping[str, Json], blobs: Blobs, *, made_here: bool) -> Iterat
     stored = read_prefix(data, blobs)
     fragments = (*stored.tools, stored.static, stored.session)
     names = [*(f"tool {_name(tool)}" for tool in stored.tools), "static system", "session system"]
-    for name, fragment, told in zip(names, fragments, data.get("digests", ()), strict=False):
+    digests = data.get("digests", ())
+    if digests and len(digests) != len(fragments):
+        counts = f"{len(digests)} blocks were frozen, and it has {len(fragments)}"
+        yield Divergence("tools or system blocks", counts, "the journal's copy of them was changed")
+    for name, fragment, told in zip(names, fragments, digests, strict=False):
         if digest(fragment)[:16] != told:
             now = f"its digest is {digest(fragment)[:16]}, and {told} was frozen"
             yield Divergence(name, now, "the journal's copy of this block was changed")
@@ -76,27 +81,37 @@ def _name(tool: bytes) -> str:
 # ------------------------------------------------------------------------------------------------------- messages
 
 
-def message(
-    data: Mapping[str, Json], history: History, answer: Answered | None, blobs: Blobs, began_it: str = ""
-) -> Iterator[Divergence]:
-    """A message that is about to be added.
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """What a message is made of.
 
-    Args:
-        answer: the stream it came in.
-        began_it: the call that began a sub-agent, of which this is the first message, behind its caller's conversation.
+    history: before it. began_it: the call that began a sub-agent, of which this is the first message, behind its
+    caller's conversation. made_here: by this version; another one may have had other words of its own.
     """
-    found = read_message(data, blobs)
+
+    history: History
+    began_it: str
+    made_here: bool
+
+
+def message(data: Mapping[str, Json], of: Worded, answer: Answered | None, blobs: Blobs) -> Iterator[Divergence]:
+    """A message that is about to be added. answer: the stream it came in."""
+    history, found = of.history, read_message(data, blobs)
     where = f"message {len(history.entries) + 1}"
+    if found.tag not in get_args(Tag):
+        yield Divergence(where, f"nobody is called {found.tag!r}", "the record makes no sense")
     match found.tag:
-        case "results" if began_it:
+        case "results" if of.began_it:
             why = "its caller's calls, and the one that began it, are others"
-            yield from _blocks(where, found, _taken_over(found, history, began_it), why)
+            if of.made_here:
+                yield from _blocks(where, found, _taken_over(found, history, of.began_it), why)
         case "results" if (healing := history.healing()) is not None:
             why = "the results of the calls, as they were journaled when they finished, are others"
-            yield from _blocks(where, found, healing, why)
+            made = healing if of.made_here else _without_words(healing, found, history)
+            yield from _blocks(where, found, made, why)
         case "answer" if answer is not None:
             yield from answer.gave(found, where)
-        case "system_injected" if data.get("context"):
+        case "system_injected" if data.get("context") and of.made_here:
             yield from _context(where, found, data["context"], history.context)
         case _:
             pass
@@ -114,11 +129,27 @@ def _taken_over(found: Message, history: History, began_it: str) -> Message:
     return Message("results", tuple(ToolResult(one, task if one == began_it else elsewhere) for one in calls))
 
 
-def kept(data: Mapping[str, Json], of: Mapping[str, Json], blobs: Blobs, seq: int) -> Iterator[Divergence]:
-    """A message that a compaction kept: the one it stands for, without thinking."""
+def _without_words(healing: Message, found: Message, history: History) -> Message:
+    """The results as they were journaled; what is said of a call that has none is taken as it was said."""
+    lost = {call.id for call, fate in history.fates() if fate != "done"}
+    said = {block.call_id: block for block in found.blocks if isinstance(block, ToolResult)}
+    results = (block for block in healing.blocks if isinstance(block, ToolResult))
+    return Message("results", tuple(said.get(b.call_id, b) if b.call_id in lost else b for b in results))
+
+
+def kept(
+    data: Mapping[str, Json], of: Mapping[str, Json] | None, blobs: Blobs, seq: int, *, made_here: bool
+) -> Iterator[Divergence]:
+    """A message that a compaction kept: the one it stands for, without thinking; or the facts, told anew."""
+    found, where, why = read_message(data, blobs), f"kept message {seq}", "it is not the message that was kept"
+    if data.get("context") and of is None and made_here:
+        yield from _context(where, found, data["context"], {})
+    if of is None:
+        return
     whole = read_message(of, blobs)
     left = replace(whole, blocks=tuple(b for b in whole.blocks if not isinstance(b, Thinking)))
-    yield from _blocks(f"kept message {seq}", read_message(data, blobs), left, "it is not the message that was kept")
+    yield from _blocks(where, found, left, why)
+    yield from _some(value(where, [found.tag, found.partial], [whole.tag, whole.partial], why))
 
 
 def _context(where: str, found: Message, facts: Mapping[str, Json], told: Mapping[str, Json]) -> Iterator[Divergence]:
@@ -178,12 +209,13 @@ def output(data: Mapping[str, Json], blobs: Blobs, name: str) -> Iterator[Diverg
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a recorded stream says: complete blocks, text of one that is not, the bill, whether it came to its end."""
+    """What a recorded stream says: complete blocks, text of one that is not, the bill, its id, its end."""
 
     blocks: tuple[Block, ...]
     rest: str
     usage: Usage | None
-    whole: bool
+    message_id: str
+    finished: Finished | None
 
     @classmethod
     def read(cls, raw: bytes, form: Form) -> Answered:
@@ -192,30 +224,37 @@ class Answered:
         blocks: list[Block] = []
         rest: list[str] = []
         usage: Usage | None = None
+        message_id, finished = "", None
         stream = b"".join(decode(line)[1].encode("latin-1") for line in raw.split(b"\n") if line)
         try:
             for data in events(stream):
                 for part in decoder.feed(data, ""):
                     match part:
                         case Began():
-                            usage = part.usage
+                            usage, message_id = part.usage, part.message_id
                         case TextPart(text):
                             rest.append(text)
                         case BlockDone(done):
                             blocks.append(done)
                             rest.clear()
                         case Finished():
-                            usage = part.usage
+                            usage, finished = part.usage, part
                         case _:
                             pass
                 if decoder.finished:
                     break
         except (ProviderError, UnicodeDecodeError):
             pass  # where it broke off, it broke off when it came, too
-        return cls(tuple(blocks), "".join(rest), usage, decoder.finished)
+        return cls(tuple(blocks), "".join(rest), usage, message_id, finished)
 
     def billed(self, data: Mapping[str, Json]) -> Iterator[Divergence]:
-        """The usage of a `response` record is what the stream says; of a cached one, what it was billed at first."""
+        """A `response` record says what its stream does; the usage of a cached one is what it was billed at first."""
+        stop, end = data["stop"], self.finished
+        if stop not in ("interrupted", "broken") and (end is None or stop != end.stop):
+            told = f"it was journaled as {stop!r}, and the stream {f'ended as {end.stop!r}' if end else 'has no end'}"
+            yield Divergence("end of the answer", told, "the recorded stream of the answer ends otherwise")
+        why = "the recorded stream of the answer is another's"
+        yield from _some(value("id of the answer", data["message_id"], self.message_id, why))
         data = data.get("cached") or data
         if self.usage is not None:
             why = "the recorded stream of the answer bills something else"
@@ -223,6 +262,9 @@ class Answered:
 
     def gave(self, found: Message, where: str) -> Iterator[Divergence]:
         """Every block of the answer came in the stream, in that order; what was not kept is left out."""
+        if found.partial != (self.finished is None):
+            told = f"it was kept as {'a part' if found.partial else 'whole'}"
+            yield Divergence(where, told, "the recorded stream of the answer says otherwise")
         came = [*self.blocks, *([Text(self.rest)] if self.rest else [])]
         for number, one in enumerate(found.blocks, 1):
             while came and not _same(one, came[0]):

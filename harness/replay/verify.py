@@ -26,6 +26,7 @@ from harness.providers import offline
 from harness.providers.catalog import Catalog
 from harness.providers.offline import Form
 from harness.replay import remake
+from harness.replay.consequences import of_request
 from harness.replay.divergence import Divergence, block, value
 from harness.replay.recorded import Asked, Recorded
 
@@ -51,6 +52,7 @@ class Report:
     """What a verification found.
 
     requests: proved equal. bodies: of those, with the digest of the very body that was sent; older journals have none.
+    reads: of those, where the read that was expected of them is proved too.
     checked: renderings of another version, which were checked by digest only. unproved: requests that a damaged journal
     no longer tells enough of. damage: where it is damaged, one line each; more: places that are only counted.
     """
@@ -63,6 +65,7 @@ class Report:
     blocks: int = 0
     checked: int = 0
     unproved: int = 0
+    reads: int = 0
     damage: list[str] = field(default_factory=list)
     more: int = 0
     found: At | None = None
@@ -198,16 +201,18 @@ class _Verifier:
             case "prefix" | "refrozen":
                 yield from remake.prefix(data, blobs, made_here=self._made_here)
             case "message":
-                yield from remake.message(data, recorded.history, self._answer, blobs, recorded.began_it)
+                worded = remake.Worded(recorded.history, recorded.began_it, made_here=self._made_here)
+                yield from remake.message(data, worded, self._answer, blobs)
                 for one in data["blocks"] if data["tag"] == "answer" else ():
                     if one["is"] == "call":
                         self._calls[one["id"]] = one["name"]
                 self._answer = None
-            case "kept" if "of" in data:
-                of = recorded.message(data["of"])
-                if of is not None:
-                    yield from remake.kept(data, of, blobs, record.seq)
-            case "tool_done":
+            case "wire_prefix":
+                yield from remake.prefix(data, blobs, made_here=False)
+            case "kept":
+                of = recorded.message(data.get("of", -1))
+                yield from remake.kept(data, of, blobs, record.seq, made_here=self._made_here)
+            case "tool_done" if self._made_here:
                 call = data["result"]["call_id"]
                 yield from remake.output(data, blobs, f"{self._calls.get(call, 'tool')} {call}")
             case "response":
@@ -226,6 +231,8 @@ class _Verifier:
             yield Divergence(f"answer in record {record.seq}", told, "what was asked is lost")
             return
         if not data.get("stream"):
+            told = "its stream is not in the journal"
+            yield Divergence(f"answer in record {record.seq}", told, "what the model said and billed is not known")
             return
         form = offline.form(self.recorded.asked(request["model"]).model)
         answer = remake.Answered.read(self.recorded.blobs.get(data["stream"]), form)
@@ -249,6 +256,7 @@ class _Verifier:
                 yield Divergence(f"message {min(count, len(projection.messages)) + 1}", told, "another conversation")
                 return
             projection = projection.first(count)
+        yield from of_request(data, recorded)
         request = self._made(data, asked, form, projection)
         yield from self._blocks(data, request)
         yield from self._line(data, asked, request)
@@ -387,6 +395,7 @@ class _Verifier:
                 yield found
         # a relative's bills tell the sizes of entries too
         if "body" in data and self._made_here and not self.recorded.kin:
+            self.report.reads += 1
             yield from self._expected(data, asked, request)
 
     def _expected(self, data: Mapping[str, Json], asked: Asked, request: Request) -> Iterator[Divergence]:

@@ -64,7 +64,7 @@ CODE = [
         'if role == "write" else "write"',
         "marker write",
     ),
-    ("the TTL", "providers/connect.py", "return model.rules.ttl_for(wanted)", 'return "1h"', "marker static"),
+    ("the TTL", "providers/connect.py", "return model.rules.ttl_for(wanted)", 'return "1h"', "model: TTL"),
     (
         "thinking in the settings",
         "providers/connect.py",
@@ -98,8 +98,8 @@ CODE = [
     (
         "the placeholder of healed calls",
         "conversation/history.py",
-        "if call.id in self._done:",
-        "if call.id in self._intents:",
+        "if call_id in self._done:",
+        "if call_id in self._intents:",
         "message 4 block 1",
     ),
 ]
@@ -179,11 +179,28 @@ DATA: dict[str, tuple[Change, str]] = {
         "message 1 block 1",
     ),
     "the bill": (Plant("response", lambda d: d["usage"].update(read=d["usage"]["read"] + 1)), "usage"),
-    "the bill, without its stream": (
+    "the stream": (Plant("response", lambda d: d.pop("stream")), "answer in record"),
+    "the stream and the bill": (
         Plant("response", lambda d: d["usage"].update(written_5m=7) or d.update(stream="")),
+        "answer in record",
+    ),
+    "what was to be read": (
+        Plant("request", lambda d: d["expected"].update(tokens=7), lambda d: d["expected"]["tokens"]),
         "expected read",
     ),
-    "the TTL": (Plant("session", lambda d: d["cache"].update(ttl="1h")), "marker static"),
+    "how an answer ended": (Plant("response", lambda d: d.update(stop="end_turn")), "end of the answer"),
+    "that an answer broke off": (
+        Plant("message", lambda d: d.update(partial=True), lambda d: d["tag"] == "answer"),
+        "message 3",
+    ),
+    "the id of an answer": (Plant("response", lambda d: d.update(message_id="msg_other")), "id of the answer"),
+    "who speaks": (Plant("message", lambda d: d.update(tag="root"), lambda d: d["tag"] == "person"), "message 2"),
+    "that a request is on the side": (Plant("request", lambda d: d.update(kind="side")), "request: kind"),
+    "the epoch of a request": (Plant("request", lambda d: d.update(epoch=7), at=2), "request: epoch"),
+    "what a read refreshes": (Plant("request", lambda d: d.update(refresh="all")), "request: refresh"),
+    "a model's TTL": (Plant("model", lambda d: d.update(ttl="1h")), "model: TTL"),
+    "the number of blocks that were frozen": (Plant("prefix", lambda d: d["digests"].pop()), "tools or system"),
+    "the TTL": (Plant("session", lambda d: d["cache"].update(ttl="1h")), "model: TTL"),
     "when it was sent": (
         Plant("request", lambda d: d.update(started=d["started"] + 400), lambda d: d["kind"] == "mainline", at=1),
         "marker read",
@@ -242,3 +259,35 @@ def test_a_line_that_was_changed_by_hand_is_damage(session: Path, tmp_path: Path
 
     assert not report.equal
     assert "checksum" in report.damage[0]
+
+
+LATER = [
+    (
+        "the form of a message",
+        "providers/anthropic_wire.py",
+        '"input": arguments}',
+        '"input": {**arguments, "x": 1}}',
+        True,
+    ),
+    ("the session context", "prompt/context.py", "Today is ", "It is ", True),
+    ("the cap", "tools/output.py", "head[: limit - limit // 2]", "head[: limit - limit // 3]", True),
+    ("the heading of layers", "prompt/layers.py", 'f"# {layer.title}', 'f"## {layer.title}', True),
+    ("a tool's definition", "tools/read.py", '    "read",\n', '    "read_file",\n', False),
+    ("the system prompt", "prompt/system.md", "coding agent", "cooking agent", False),
+    ("the words around a summary", "agent/compaction.py", "[Summary of the conversation", "[A summary of what", False),
+]
+"""What a later version words otherwise, and whether what is made again shows it: what is frozen is never made again."""
+
+
+@pytest.mark.parametrize(("file", "old", "new", "shows"), [pytest.param(*one[1:], id=one[0]) for one in LATER])
+def test_a_later_version(file: str, old: str, new: str, shows: bool, session: Path, tmp_path: Path) -> None:
+    def earlier(_record: Record, data: dict[str, Any]) -> None:
+        data |= {"version": "0.0.1"} if "version" in data else {}
+
+    old_session = tampered(session, tmp_path / "session", earlier)
+    looked = replayed_by(tmp_path / "one", old_session, file, old, new)
+    again = replayed_by(tmp_path / "two", old_session, file, old, new, "--rerender")
+
+    assert looked["equal"], looked
+    assert looked["checked_by_digest"] > 5
+    assert again["equal"] is not shows, again
