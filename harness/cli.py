@@ -56,9 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "-c", "--continue", dest="continue_last", action="store_true", help="continue the last session here"
     )
     flags.add_argument("-r", "--resume", metavar="ID", help="continue this session")
-    flags.add_argument(
-        "--fork", action="store_true", help="with -c or -r: in a copy; the session itself stays as it is"
-    )
+    flags.add_argument("--fork", action="store_true", help="with -c or -r: continue in a copy")
     flags.add_argument("--model", metavar="NAME", help="provider/model or an alias (sonnet, opus, haiku)")
     flags.add_argument(
         "--fallback-model",
