@@ -438,6 +438,8 @@ class App:
 
     def _let_go(self) -> None:
         self._caches.close()
+        if self.session.untouched:
+            self.session.journal.remove()
         self.session.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)

@@ -74,6 +74,8 @@ class Session:
         self.efforts = Efforts()
         self.fallback: Mapping[str, Json] | None = None
         """That another model stands in for the person's, as `agent.fallback` journals it."""
+        self._beginning = -1
+        """How many records it began with; -1 for one that was opened."""
         self._prefix: FrozenPrefix | None = None
         self._wire_prefixes: dict[str, FrozenPrefix] = {}
         self._projections: dict[str, Projection] = {}
@@ -89,7 +91,13 @@ class Session:
         session.record("session", {"format": FORMAT, **about})
         session.record("prefix", write_prefix(prefix, session.journal.blobs))
         session.record("epoch", {"reason": "start"})
+        session._beginning = session.journal.length
         return session
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it began here and nothing was recorded since: there is nothing to continue."""
+        return self.journal.length == self._beginning
 
     @classmethod
     def resume(cls, folder: Path, seam: Seam, *, from_elsewhere: bool = False) -> Session:

@@ -297,6 +297,11 @@ class Journal:
         self._file = -1
         self._lock.release()
 
+    @property
+    def length(self) -> int:
+        """How many records can be read."""
+        return len(self._seqs)
+
     def remove(self) -> None:
         """Let go of a session that was not wanted, and leave nothing of it."""
         self.close()

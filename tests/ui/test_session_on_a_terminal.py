@@ -56,6 +56,26 @@ def test_a_task_from_first_word_to_last_line(simulator: Start, sit: Sit) -> None
     assert it.glass.unknown == []
 
 
+def test_a_session_in_which_nothing_was_said_leaves_nothing_to_continue(simulator: Start, sit: Sit) -> None:
+    vendor = simulator(Script("hello", "again"))
+    it = sit(vendor)
+    it.type("first\r")
+    it.until("hello")
+    it.until(lambda it: it.shown("hit "))
+    it.type("\x04")
+    assert it.end() == 0
+
+    looked = sit(vendor)
+    looked.type("\x04")
+    assert looked.end() == 0
+    later = sit(vendor, "-c")
+
+    later.until("last said: first")
+    later.type("\x04")
+    assert later.end() == 0
+    assert len([*(Path(os.environ["XDG_STATE_HOME"]) / "harness" / "sessions").glob("*/journal.jsonl")]) == 1
+
+
 def test_text_is_shown_while_it_streams(simulator: Start, sit: Sit) -> None:
     it = sit(simulator(Script(slow(LONG, delay=0.05))))
 
