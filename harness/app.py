@@ -349,6 +349,7 @@ class App:
             compaction=CompactionConfig.of(self.config),
             max_turns=min(TURNS, self._options.max_turns or TURNS),
             max_cost=self._options.max_cost,
+            fallback=self._fallback_model.id if self._fallback_model else "",
         )
 
     def _channel_to(self, name: str) -> Channel:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from harness.agent.loop import Agent
+from harness.agent.loop import Agent, Call
 from harness.agent.settings import settled
 from harness.agent.turn import Answer, ModelCall
 from harness.conversation.blocks import Message, Text
@@ -24,6 +24,8 @@ GO_ON = "Go on."
 COOL_OFF = 30 * 60.0
 """Seconds for which a model that failed is left alone; then the next turn of the person goes to it again."""
 
+_HOW_LONG = f"for {COOL_OFF / 60:.0f} min"
+
 CURED = (Temporary, QuotaExhausted)
 """What another vendor cures: overload, rate limits, no way to it, broken answers, after every retry; spent credits.
 
@@ -31,17 +33,25 @@ Not a wrong key, name, address or certificate, which are the person's to mend, a
 """
 
 
+def model_call(agent: Agent) -> Call:
+    """A call to the agent's model, with the settings that it has by now."""
+    agent.channel = settled(agent.session, agent.channel)
+    return ModelCall(agent.session, agent.channel)
+
+
 @dataclass(slots=True)
 class Fallback:
     """The stand-in of one session.
 
     to: "provider/name" of it; "" for none. use: goes on with a model of that name; raises UsageError where there is no
-    way to it.
+    way to it. make: a call to the model in use. how_long: what is told of its time.
     """
 
     agent: Agent
     to: str
     use: Callable[[str], None]
+    make: Callable[[Agent], Call] = model_call
+    how_long: str = _HOW_LONG
     _moved: bool = False
 
     @property
@@ -86,7 +96,7 @@ class Fallback:
             return f"{left} failed: {error}; back to {other}"
         until = session.seam.now() + COOL_OFF
         session.record("fallback", {"model": left, "to": other, "reason": str(error), "until": until})
-        return f"{left} failed: {error}; {other} stands in, for {_minutes(COOL_OFF)}"
+        return f"{left} failed: {error}; {other} stands in, {self.how_long}"
 
     def both_failed(self, home: str) -> None:
         """Neither answered: the next turn begins with the person's model."""
@@ -108,17 +118,12 @@ class FallbackCall:
     def __init__(self, agent: Agent, fallback: Fallback) -> None:
         self._agent = agent
         self._fallback = fallback
-        self._call = self._next()
+        self._call = fallback.make(agent)
 
     @property
     def answer(self) -> Answer:
         """See `Call`."""
         return self._call.answer
-
-    def _next(self) -> ModelCall:
-        agent = self._agent
-        agent.channel = settled(agent.session, agent.channel)
-        return ModelCall(agent.session, agent.channel)
 
     async def run(self) -> AsyncGenerator[Event]:
         """See `Call`."""
@@ -148,7 +153,7 @@ class FallbackCall:
             agent.session.add(told[0], told[1])
             # a context stands before somebody's words, and the last message is the one that carries the marker
             agent.session.add(Message("program", (Text(GO_ON),)))
-        self._call = self._next()
+        self._call = self._fallback.make(agent)
         try:
             async with aclosing(self._call.run()) as events:
                 async for event in events:

@@ -20,6 +20,7 @@ from harness.agent.cache_warming import Key, Turn, Warming
 from harness.agent.compaction import Compactor
 from harness.agent.compaction_rules import CompactionConfig
 from harness.agent.delegation import LAST_WORDS, Delegation, briefing, of_skill, report, taken_over
+from harness.agent.fallback import Fallback
 from harness.agent.loop import Agent, Call, ContextSource
 from harness.agent.policies import Repetition
 from harness.agent.restriction import restricted
@@ -33,6 +34,7 @@ from harness.audit.report import counted
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import (
     Event,
+    Notice,
     Progress,
     RequestSent,
     ResponseDone,
@@ -77,6 +79,7 @@ class Kit:
 
     channel: to a model by its name. runner: the tools of a session, for a model that is called by them. context: the
     facts that change, as a model is told them. max_turns: model calls of one. max_cost: USD of all of this run.
+    fallback: the model that stands in where one fails for good; "" for none.
     """
 
     workspace: Workspace
@@ -86,6 +89,7 @@ class Kit:
     compaction: CompactionConfig
     max_turns: int = TURNS
     max_cost: float | None = None
+    fallback: str = ""
 
 
 class SubAgents:
@@ -255,6 +259,10 @@ class _Work:
         skill, context = self._delegation.skill, self._delegation.context
         about = {"caller": self._caller.agent.session.journal.id, "call_id": self._call_id, "skill": skill}
         session.record("born", about | {"context": context, "before": write_totals(self._before)})
+        own, state = self._caller.agent, self._caller.agent.session.fallback
+        if state is not None and session.fallback is None and self._channel is own.channel:
+            # it begins with the model that stands in; where that one fails, it goes back as its caller would
+            session.record("fallback", state)
 
     async def _worked(self, session: Session) -> TurnEnded:
         """Let it work to its end."""
@@ -269,10 +277,11 @@ class _Work:
         words = briefing(delegation, me.spill)
         standing = words if delegation.context == "fork" else ""
         compactor = Compactor(agent, lambda: session.prefix, standing)
-        agent.call = Compaction(agent, compactor, kit.compaction, self._call).call
+        fallback = Fallback(agent, kit.fallback, lambda name: self._use(me, name), self._call, "until it ends")
+        agent.call = Compaction(agent, compactor, kit.compaction, fallback.call).call
         end = await self._watched(self._begun(agent, words))
         if end.reason == "limit" and limits.at_turns:
-            return replace(end, text=await self._last_words(agent) or end.text)
+            return replace(end, text=await self._last_words(agent, fallback) or end.text)
         return end
 
     def _begun(self, agent: Agent, words: str) -> AsyncGenerator[Event]:
@@ -287,14 +296,26 @@ class _Work:
         agent.session.add(taken_over(calls, self._call_id, words))
         return agent.go_on()
 
-    async def _last_words(self, agent: Agent) -> str:
+    async def _last_words(self, agent: Agent, fallback: Fallback) -> str:
         """A report, asked of one that has no turns left."""
         agent.session.add(Message("program", (Text(LAST_WORDS),)))
-        call = ModelCall(agent.session, agent.channel)
+        call = fallback.call(agent)
         async with aclosing(call.run()) as events:
             async for event in events:
                 self._take(event)
         return call.answer.text
+
+    def _use(self, me: Caller, name: str) -> None:
+        """Go on with another model."""
+        agent, kit = me.agent, self._kit
+        agent.channel = self._channel = kit.channel(name)
+        agent.runner, agent.context = (
+            kit.runner(agent.session, me, self._channel.model),
+            kit.context(self._channel.model),
+        )
+        if self._first_read is None:
+            # its first answer is still to come: on that line, too, one goes first
+            self._first = None
 
     def _call(self, agent: Agent) -> Call:
         """Its next model call; the first one waits for who warms what it reads."""
@@ -335,6 +356,9 @@ class _Work:
                 self._tokens += event.usage.prompt + event.usage.output
                 if self._first_read is None:
                     self._first_read = event.usage.read
+                return
+            case Notice(text):
+                self._tell(Notice(f"sub-agent {self._delegation.skill}: {text}"))
                 return
             case _:
                 return

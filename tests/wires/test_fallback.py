@@ -26,6 +26,7 @@ from harness.errors import (
 from harness.simulator import Fault, Simulator
 from harness.simulator.conversation import last_user_text
 from harness.simulator.faults import fault_from
+from tests.delegating import FORK, FRESH, Brain, call, children, done, records, results, skill, tool
 from tests.speaker import Speaker
 
 Start = Callable[..., Simulator]
@@ -97,13 +98,13 @@ class Talk:
 
 @pytest.fixture
 def begin(simulator: Start, tmp_path: Path) -> Iterator[Callable[..., Talk]]:
-    """`begin("anthropic", "responses")`: see `Talk`. `settings`: more of them."""
+    """`begin("anthropic", "responses")`: see `Talk`. `settings`: more of them. `mind`: of both vendors."""
     begun: list[Speaker] = []
 
-    def make(first: str, second: str, settings: str = "") -> Talk:
-        main = simulator(brain)
+    def make(first: str, second: str, settings: str = "", mind: Any = brain) -> Talk:
+        main = simulator(mind)
         rules = {server: given for _, server, given in (MODELS[first], MODELS[second]) if server}
-        servers = {server: simulator(brain, clock=main.clock, **given) for server, given in rules.items()}
+        servers = {server: simulator(mind, clock=main.clock, **given) for server, given in rules.items()}
         person = Speaker(main, tmp_path, MODELS[first][0], servers)
         begun.append(person)
         config = tmp_path / "home" / ".config" / "harness" / "config.toml"
@@ -284,3 +285,106 @@ def test_no_fallback_and_the_same_model_change_nothing(begin: Begin) -> None:
     with pytest.raises(Overloaded, match=r"^529"):
         talk.say("Is it so?")
     assert list(talk.person.records("fallback")) == []
+
+
+def goes_down(vendor: Simulator, times: int) -> None:
+    """After its next answer the vendor is down for that many requests."""
+    mind = vendor.brain
+
+    def last_words(request: dict[str, Any]) -> Any:
+        vendor.brain = mind
+        vendor.fault(Fault("status", status=529, times=times))
+        return mind(request)
+
+    vendor.brain = last_words
+
+
+def of_child(talk: Talk, index: int = 0) -> list[str]:
+    """The models that a sub-agent itself was answered by."""
+    asked = {record.seq: record.data["model"] for record in records(children(talk.person)[index], "request")}
+    [born] = records(children(talk.person)[index], "born")
+    answered = records(children(talk.person)[index], "response")
+    return [asked[record.data["request"]] for record in answered if record.seq > born.seq]
+
+
+LOOKS = {"alpha": [[tool("glob", pattern="*")], "It is so."]}
+
+
+@pytest.mark.refusals(reason="the first vendor is down")
+@pytest.mark.parametrize("front", [FRESH, FORK], ids=["fresh", "fork"])
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_a_sub_agent_goes_on_with_the_stand_in(first: str, second: str, front: str, begin: Begin) -> None:
+    talk = begin(first, second, mind=Brain(["Hello.", [call("see", "alpha")], "Thanks."], LOOKS))
+    skill(talk.person.project, "see", front)
+    talk.say("One.")
+    goes_down(talk.vendors[talk.home], 3)
+    events = talk.say("Two.")
+
+    assert end(events) == ("done", "Thanks.")
+    assert results(talk.person) == ["It is so."]
+    assert talk.models() == [talk.home] * 3, "its caller tries its own model again"
+    assert of_child(talk) == [talk.other] * 2
+    [notice] = notices(events)
+    wanted = rf"sub-agent see: {talk.home} failed: 529: .*; {talk.other} stands in, until it ends"
+    assert re.fullmatch(wanted, notice), notice
+    [child], [told] = done(events), talk.person.records("subagent")
+    assert (child.model, told.data["model"], child.first_read) == (talk.other, talk.other, 0)
+    assert list(talk.person.records("fallback")) == []
+    one, two = talk.vendors[talk.other].requests
+    assert two.extends(one)
+    assert two.read == two.perfect_read > 0, two.explain
+    context = f"Current model: {talk.other.rpartition('/')[2]}"
+    assert context.encode() in one.body
+
+
+@pytest.mark.refusals(reason="the first vendor is down")
+@pytest.mark.branches(reason="three sub-agents begin anew", times=2)
+def test_of_sub_agents_that_move_together_one_goes_first(begin: Begin) -> None:
+    names = ["alpha", "beta", "gamma"]
+    mind = Brain([[call("see", name) for name in names], "Thanks."], {name: [f"Report {name}."] for name in names})
+    mind.delay = 0.1
+    talk = begin("anthropic", "responses", mind=mind)
+    skill(talk.person.project, "see", FRESH)
+    goes_down(talk.vendors[talk.home], 9)
+    events = talk.say("Look.")
+
+    assert results(talk.person) == [f"Report {name}." for name in names]
+    firsts = sorted(child.first_read or 0 for child in done(events))
+    assert firsts[0] == 0
+    assert firsts[1] == firsts[2] > 0, "those that waited read what the first one wrote"
+
+
+@pytest.mark.refusals(reason="both vendors are down, one after the other")
+@pytest.mark.parametrize(
+    "front",
+    [
+        pytest.param(FRESH, marks=pytest.mark.branches(reason="a sub-agent begins anew", times=1), id="fresh"),
+        pytest.param(FORK, id="fork"),
+    ],
+)
+def test_a_sub_agent_of_a_stand_in_goes_back_where_that_fails(front: str, begin: Begin) -> None:
+    talk = begin("anthropic", "responses", mind=Brain(["Hello.", [call("see", "alpha")], "Thanks."], LOOKS))
+    skill(talk.person.project, "see", front)
+    talk.say("One.")
+    talk.down(talk.home)
+    goes_down(talk.vendors[talk.other], 1)
+    events = talk.say("Two.")
+
+    assert end(events) == ("done", "Thanks.")
+    assert results(talk.person) == ["It is so."]
+    assert of_child(talk) == [talk.home] * 2
+    assert talk.models() == [talk.home, talk.other, talk.other]
+    assert notices(events)[1].startswith(f"sub-agent see: {talk.other} failed: 529")
+    assert notices(events)[1].endswith(f"back to {talk.home}")
+
+
+@pytest.mark.refusals(reason="both vendors are down")
+def test_where_both_fail_a_sub_agent_says_so_to_its_caller(begin: Begin) -> None:
+    talk = begin("responses", "anthropic", mind=Brain([[call("see", "alpha")], "Oh."], LOOKS))
+    skill(talk.person.project, "see", FRESH)
+    goes_down(talk.vendors[talk.home], 3)
+    talk.down(talk.other)
+    assert end(talk.say("Look.")) == ("done", "Oh.")
+
+    (told,) = results(talk.person)
+    assert re.fullmatch(rf"the sub-agent of see failed: {talk.home} failed: 529: .*; {talk.other} failed too: .*", told)
