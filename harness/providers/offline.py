@@ -71,17 +71,18 @@ def form(model: Model) -> Form:
     )
 
 
-_BREAK = re.compile(r"\r\n|\r|\n")
+_BREAK = re.compile(rb"\r\n|\r|\n")
 
 
 def events(raw: bytes) -> Iterator[str]:
     """The data of each event of a recorded stream that says something; a last event without its end is none.
 
     Raises:
-        UnicodeDecodeError: it is not UTF-8.
+        UnicodeDecodeError: a line is not UTF-8; the events before it were given.
     """
     name, data = "", list[str]()
-    for line in _BREAK.split(raw.decode("utf-8"))[:-1]:
+    for encoded in _BREAK.split(raw)[:-1]:
+        line = encoded.decode("utf-8")
         field, _, value = line.partition(":")
         if line == "":
             if data and name != "ping" and (text := "\n".join(data)):

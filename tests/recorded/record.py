@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from harness.agent.rewind import undo
@@ -43,8 +44,8 @@ def record(target: Path, place: Path) -> None:
     try:
         (person.project / "long.txt").write_text("a line of a long file\n" * 200)
         (person.project / "AGENTS.md").write_text("Use four spaces.\n")
+        person.options = replace(person.options, permission_mode="yolo")
         person.begin_anew()
-        person.come_back(permission_mode="yolo")
         person.app.agent.runner._budget = lambda _used: 1_200
         person.say("Look around, and write down what you see.")
         person.aside()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,8 @@ def record(person: Speaker) -> Path:
     (project / "AGENTS.md").write_text("Use four spaces.\n")
     skill(project, "look", FORK)
     skill(project, "part", FRESH)
+    person.options = replace(person.options, permission_mode="yolo")
     person.begin_anew()
-    person.come_back(permission_mode="yolo")
     person.say("Look around.")
     (config / "memory").mkdir()
     (config / "memory" / "editor.md").write_text("# How Ada (a person) edits\n- Tabs.\n")

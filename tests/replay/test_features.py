@@ -88,3 +88,12 @@ def test_a_memory_that_is_announced_with_its_title(speaker: Begin) -> None:
 
     assert "Memory added: person/editor (How Ada" in person.app.session.history.entries[-3].message.text
     assert proved(person.folder).requests == 2
+
+
+@pytest.mark.refusals("a vendor may refuse what cannot be sent back")
+def test_an_answer_with_a_lone_surrogate(speaker: Begin) -> None:
+    person = speaker(Script("odd \ud800 text", "Two."), minimum=1)
+    person.say("one")
+    person.say("two")
+
+    assert proved(person.folder).requests == 2
