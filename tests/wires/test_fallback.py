@@ -270,6 +270,7 @@ def test_where_the_stand_in_fails_it_goes_back_at_once_and_never_to_and_fro(begi
 
 def test_a_stand_in_that_cannot_be_reached_is_said_at_once(begin: Begin) -> None:
     talk = begin("anthropic", "responses")
+    talk.say("Is it so?")
     left = talk.person.leave()
     config = talk.person.project.parent / "home" / ".config" / "harness" / "config.toml"
     for model, kind in (("nobody/knows", UsageError), ("openai-chat/groq/x", MissingKey)):
