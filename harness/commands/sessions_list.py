@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from harness.audit.report import hit_rate, money, percent
@@ -29,7 +30,7 @@ SHOWN = 50
 """Sessions that a list shows where nothing else is said."""
 
 _HITS = 3
-"""Places of one session that a search shows."""
+"""Places of one session, and of each of its sub-agents, that a search shows."""
 
 _NARROW = 72
 """Columns below which a session takes two lines."""
@@ -168,12 +169,21 @@ def list_row(one: Figures, *, short: bool, folder: bool = False) -> tuple[str, .
 
 def _print_hits(one: Figures, hits: Sequence[Found], words: Sequence[str]) -> None:
     print(f"\n{one_line(one.id)} · {wording.moment(one.used)} · {one_line(one.title or wording.NO_TITLE, 80)}")
-    for hit in hits[:_HITS]:
-        print(f"  {hit.speaker:6} {one_line(snippet(hit.text, words), 200)}")
-    if len(hits) > _HITS:
-        print(f"  … and {len(hits) - _HITS} more")
+    for agent, said in groupby(sorted(hits, key=lambda hit: hit.agent), key=lambda hit: hit.agent):
+        here = [*said]
+        if agent:
+            of = "" if here[0].caller == one.id else f" of {one_line(here[0].caller)}"
+            print(f"  sub-agent {one_line(here[0].skill, 60)} · {one_line(agent)}{of}")
+        for hit in here[:_HITS]:
+            print(f"  {hit.speaker:6} {one_line(snippet(hit.text, words), 200)}")
+        if len(here) > _HITS:
+            print(f"  … and {len(here) - _HITS} more")
 
 
 def _hits_json(one: Figures, hits: Sequence[Found], words: Sequence[str]) -> dict[str, object]:
-    found = [{"seq": hit.seq, "speaker": hit.speaker, "text": snippet(hit.text, words)} for hit in hits]
-    return {"session": export_json.session(one), "found": found}
+    return {"session": export_json.session(one), "found": [_hit_json(hit, words) for hit in hits]}
+
+
+def _hit_json(hit: Found, words: Sequence[str]) -> dict[str, object]:
+    agent = {"id": hit.agent, "skill": hit.skill, "caller": hit.caller} if hit.agent else None
+    return {"seq": hit.seq, "speaker": hit.speaker, "text": snippet(hit.text, words), "sub_agent": agent}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +19,10 @@ from harness.conversation.journal import Blobs
 from harness.conversation.scan import START, Place, Scan
 from harness.sessions import texts
 from harness.sessions.figures import KINDS, Figures
+from harness.sessions.store import agents_in
 
 FILE = "index.sqlite"
-VERSION = 1
+VERSION = 2
 """Of the tables and of what they hold; another one is made anew."""
 
 _PATIENCE = 3.0
@@ -31,7 +32,10 @@ _TABLES = """
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY, size INTEGER, changed INTEGER, place TEXT, figures TEXT, texts TEXT
 ) WITHOUT ROWID;
-CREATE TABLE places (line INTEGER PRIMARY KEY, session TEXT, seq INTEGER, speaker TEXT);
+CREATE TABLE agents (
+    session TEXT, id TEXT, skill TEXT, caller TEXT, size INTEGER, changed INTEGER, place TEXT, PRIMARY KEY (session, id)
+) WITHOUT ROWID;
+CREATE TABLE places (line INTEGER PRIMARY KEY, session TEXT, agent TEXT, seq INTEGER, speaker TEXT);
 CREATE INDEX places_of ON places (session);
 CREATE VIRTUAL TABLE texts USING fts5 (text, tokenize = 'trigram');
 """
@@ -104,13 +108,11 @@ class Index:
     def search(self, folders: Sequence[Path], words: Sequence[str]) -> Iterator[texts.Found]:
         """What was said in these sessions and has all of the words in it, in the order in which it was said.
 
-        Only after `figures`.
+        What a session's sub-agents said comes after its own. Only after `figures`.
         """
         self.read_texts(folders)
         here = {folder.name for folder in folders}
-        for session, seq, speaker, text in texts.rows(self._database, words):
-            if session in here:
-                yield texts.Found(session, seq, speaker, text)
+        yield from (found for found in texts.rows(self._database, words) if found.session in here)
 
     def read_texts(self, folders: Sequence[Path]) -> None:
         """Take in what was said in these sessions since their texts were last read; only after `figures`."""
@@ -119,28 +121,66 @@ class Index:
 
     def _read_texts(self, folder: Path) -> None:
         known = self._database.execute("SELECT place, texts FROM sessions WHERE id = ?", (folder.name,)).fetchone()
-        if known is None or known[0] == known[1]:
+        if known is None:
             return
+        if known[0] != known[1]:
+            self._read_own(folder, known[1])
+        for agent in agents_in(folder):
+            # one that cannot be read hides no other; looking at it says so
+            with suppress(OSError):
+                self._read_agent(folder.name, agent)
+
+    def _read_own(self, folder: Path, known: str) -> None:
         path = folder / "journal.jsonl"
-        scan = Scan(path, texts.KINDS, Place(**json.loads(known[1])) if known[1] else START)
+        scan = Scan(path, texts.KINDS, Place(**json.loads(known)) if known else START)
         if not scan.stands():
             scan = Scan(path, texts.KINDS)
         if scan.place == START:
             self._forget_texts(folder.name)
-        for seq, speaker, text in texts.said(scan, Blobs(folder / "blobs")):
-            line = self._database.execute(
-                "INSERT INTO places (session, seq, speaker) VALUES (?, ?, ?)", (folder.name, seq, speaker)
-            ).lastrowid
-            self._database.execute("INSERT INTO texts (rowid, text) VALUES (?, ?)", (line, text))
+        self._keep(folder.name, "", texts.said(scan, Blobs(folder / "blobs")))
         self._database.execute(
             "UPDATE sessions SET texts = ? WHERE id = ?", (json.dumps(asdict(scan.place)), folder.name)
         )
 
-    def _forget_texts(self, session: str) -> None:
-        self._database.execute(
-            "DELETE FROM texts WHERE rowid IN (SELECT line FROM places WHERE session = ?)", (session,)
-        )
-        self._database.execute("DELETE FROM places WHERE session = ?", (session,))
+    def _read_agent(self, session: str, folder: Path) -> None:
+        """Read on in the journal of a sub-agent of a session."""
+        path, which = folder / "journal.jsonl", (session, folder.name)
+        status = path.stat()
+        state = (status.st_size, status.st_mtime_ns)
+        known = self._database.execute(
+            "SELECT skill, caller, size, changed, place FROM agents WHERE session = ? AND id = ?", which
+        ).fetchone()
+        if known is not None and known[2:4] == state:
+            return
+        scan = Scan(path, texts.AGENT_KINDS, Place(**json.loads(known[4])) if known else START)
+        if not scan.stands():
+            scan = Scan(path, texts.AGENT_KINDS)
+        if scan.place == START:
+            self._forget_texts(session, folder.name)
+        born, said = texts.said_by_agent(scan, Blobs(folder / "blobs"))
+        if born is None and known is None:
+            return  # all that is there yet is its caller's
+        skill, caller = (born.data["skill"], born.data["caller"]) if born else known[:2]
+        self._keep(session, folder.name, said)
+        row = (*which, skill, caller, *state, json.dumps(asdict(scan.place)))
+        self._database.execute("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _keep(self, session: str, agent: str, said: Iterable[tuple[int, str, str]]) -> None:
+        for seq, speaker, text in said:
+            line = self._database.execute(
+                "INSERT INTO places (session, agent, seq, speaker) VALUES (?, ?, ?, ?)", (session, agent, seq, speaker)
+            ).lastrowid
+            self._database.execute("INSERT INTO texts (rowid, text) VALUES (?, ?)", (line, text))
+
+    def _forget_texts(self, session: str, agent: str | None = None) -> None:
+        """Forget what was said in a session, or by one of its sub-agents."""
+        which = "session = ?" if agent is None else "session = ? AND agent = ?"
+        given = (session,) if agent is None else (session, agent)
+        lines = f"SELECT line FROM places WHERE {which}"  # noqa: S608 - of the two above
+        self._database.execute(f"DELETE FROM texts WHERE rowid IN ({lines})", given)  # noqa: S608 - the same
+        self._database.execute(f"DELETE FROM places WHERE {which}", given)  # noqa: S608 - the same
+        if agent is None:
+            self._database.execute("DELETE FROM agents WHERE session = ?", given)
 
 
 def use(state: Path, work: Callable[[Index], Result]) -> Result:

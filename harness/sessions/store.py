@@ -15,8 +15,8 @@ from harness.conversation.lock import Lock
 from harness.errors import JournalError, NoSuchSession, storage_error
 from harness.seam import Seam
 
-_DEPTHS = ("*/agents/*", "*/agents/*/agents/*")
-"""Where sub-agents are."""
+_DEPTHS = ("agents/*", "agents/*/agents/*")
+"""Where sub-agents are, in the session that they work for."""
 _NAMED = 3
 """Sessions that a message about an ambiguous id names."""
 
@@ -74,7 +74,7 @@ class Store:
         try:
             return self.named(session_id)
         except NoSuchSession:
-            found = _beginning([path for depth in _DEPTHS for path in sorted(self._folder.glob(depth))], session_id)
+            found = _beginning([agent for folder in self.all() for agent in agents_in(folder)], session_id)
             if len(found) != 1:
                 raise
             return found[0]
@@ -148,6 +148,11 @@ class Store:
             except OSError as error:
                 raise storage_error(error, folder) from error
         return len(found)
+
+
+def agents_in(folder: Path) -> list[Path]:
+    """The folders of the sub-agents of a session, and of theirs, oldest first."""
+    return [path for depth in _DEPTHS for path in sorted(folder.glob(depth))]
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -1,25 +1,28 @@
 """What was said in a session, as text to search in; and the search.
 
 Invariant: words of the person, answers, calls and results, each as the journal has it, whole, also where it lives in a
-blob; what a program injected, images and thinking are not searched.
+blob; what a program injected, images and thinking are not searched. Of a sub-agent it is what was said since its birth:
+what stands before that is its caller's.
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.conversation.blocks import Block, Text, ToolCall, ToolResult
 from harness.conversation.canonical import Json, encode
-from harness.conversation.journal import Blobs, Record
+from harness.conversation.journal import Blobs, Damage, Record
 from harness.conversation.scan import Scan
 from harness.conversation.stored import read_block
 from harness.errors import JournalError
 
 KINDS = frozenset({"message", "kept"})
+BIRTH = "born"
+AGENT_KINDS = KINDS | {BIRTH}
 _SPEAKERS = {"person": "person", "answer": "answer", "results": "result", "program": "program"}
 _SHORTEST = 3
 """Characters from which the index finds a word; shorter ones are looked for in every text."""
@@ -27,15 +30,32 @@ _SHORTEST = 3
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A text of a session. speaker: "person", "answer", "call", "result" or "program"."""
+    """A text of a session. speaker: "person", "answer", "call", "result" or "program".
+
+    agent: the id of the sub-agent in whose session it was said, which works for `caller` and carries out `skill`; "":
+    in the session itself. There, who speaks in the place of a person is its "caller".
+    """
 
     session: str
     seq: int
     speaker: str
     text: str
+    agent: str = ""
+    skill: str = ""
+    caller: str = ""
 
 
-def said(scan: Scan, blobs: Blobs) -> Iterator[tuple[int, str, str]]:
+def said_by_agent(scan: Scan, blobs: Blobs) -> tuple[Record | None, Iterator[tuple[int, str, str]]]:
+    """How a sub-agent was born, where a scan of `AGENT_KINDS` finds that, and what was said since; see `said`."""
+    found = [*scan]
+    births = [place for place, one in enumerate(found) if isinstance(one, Record) and one.kind == BIRTH]
+    born = found[births[-1]] if births else None
+    texts = said(found[births[-1] + 1 :] if births else found, blobs)
+    heard = ((seq, "caller" if speaker == "person" else speaker, text) for seq, speaker, text in texts)
+    return born if isinstance(born, Record) else None, heard
+
+
+def said(scan: Iterable[Record | Damage], blobs: Blobs) -> Iterator[tuple[int, str, str]]:
     """Record number, speaker and text of all that a scan of `KINDS` finds."""
     for record in scan:
         if isinstance(record, Record) and (speaker := _SPEAKERS.get(str(record.data.get("tag")))) is not None:
@@ -75,18 +95,22 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
 
-def rows(database: sqlite3.Connection, words: Sequence[str]) -> Iterator[tuple[str, int, str, str]]:
-    """Session, record number, speaker and text of what has all words in it, in any case."""
+def rows(database: sqlite3.Connection, words: Sequence[str]) -> Iterator[Found]:
+    """What has all words in it, in any case."""
     cleaned = [_storable(word) for word in words]
     long = [word for word in cleaned if len(word) >= _SHORTEST]
     short = [pattern(word) for word in cleaned if len(word) < _SHORTEST]
-    query = "SELECT session, seq, speaker, text FROM texts JOIN places ON line = texts.rowid"
+    query = (
+        "SELECT places.session, seq, speaker, text, agent, coalesce(skill, ''), coalesce(caller, '')"
+        " FROM texts JOIN places ON line = texts.rowid"
+        " LEFT JOIN agents ON agents.session = places.session AND agents.id = agent"
+    )
     if long:
         quoted = " AND ".join('"' + word.replace('"', '""') + '"' for word in long)
         found = database.execute(f"{query} WHERE texts MATCH ? ORDER BY line", (quoted,))
     else:
         found = database.execute(f"{query} ORDER BY line")
-    yield from (row for row in found if all(one.search(row[3]) for one in short))
+    yield from (Found(*row) for row in found if all(one.search(row[3]) for one in short))
 
 
 def pattern(word: str) -> re.Pattern[str]:
