@@ -73,14 +73,16 @@ def make(web: Web, spill: Spill, outputs: ToolOutputs) -> Tool:
             return error(foreign(one_line(str(problem), 600)))
         return _outcome(served.value, served.note, served.facts, spill)
 
-    return Tool(SPEC, run, _subject)
+    return Tool(SPEC, run, lambda args: _subject(web, args))
 
 
-def _subject(args: Mapping[str, Json]) -> Subject:
+def _subject(web: Web, args: Mapping[str, Json]) -> Subject:
     try:
         target = parse(args["url"])
     except UsageError:
-        # it will be refused by the tool itself, with the reason, before anything is sent
+        target = None
+    if target is None or web.never(target):
+        # it will be refused by the tool itself, with the reason, before anything is sent; no rule could help
         return Subject("none")
     return Subject("web", command=target.url, hosts=(target.place,))
 

@@ -20,9 +20,17 @@ _TYPING = has_focus(DEFAULT_BUFFER)
 
 
 def bindings(
-    questions: Questions, submit: Callable[[Buffer], None], interrupt: Callable[[], None], leave: Callable[[], None]
+    questions: Questions,
+    submit: Callable[[Buffer], None],
+    interrupt: Callable[[], None],
+    leave: Callable[[], None],
+    stop: Callable[[], None],
 ) -> KeyBindings:
-    """The keys of the screen. `submit` takes what stands on the line; `interrupt` is Ctrl-C, `leave` Ctrl-D."""
+    """The keys of the screen.
+
+    Args:
+        submit: takes what stands on the line. interrupt: Ctrl-C. leave: Ctrl-D. stop: Esc.
+    """
     keys = KeyBindings()
 
     @keys.add("enter", filter=_TYPING)
@@ -43,6 +51,11 @@ def bindings(
     @keys.add("<sigint>")
     def _(_event: KeyPressEvent) -> None:
         interrupt()
+
+    # not eager: Alt+Enter begins with it too
+    @keys.add("escape", filter=_TYPING)
+    def _(_event: KeyPressEvent) -> None:
+        stop()
 
     @keys.add("c-d", filter=_TYPING & Condition(questions.line_empty))
     def _(_event: KeyPressEvent) -> None:

@@ -25,6 +25,7 @@ KEYS = (
     ("Alt+Enter", "a new line (also Ctrl-J, or \\ at the end of a line)"),
     ("Up, Down, Ctrl-R", "earlier input"),
     ("Ctrl-C", "clear the line; stop the turn; twice: leave"),
+    ("Esc", "stop the turn, and keep what stands on the line"),
     ("Ctrl-D", "leave"),
     ("Ctrl-Z", "put it into the background; fg brings it back"),
     ("a leading space", "sends a text that begins with a slash"),

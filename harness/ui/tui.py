@@ -112,7 +112,7 @@ class Terminal:
             complete_while_typing=False,
             reserve_space_for_menu=6,
             bottom_toolbar=self._toolbar,
-            key_bindings=bindings(self._questions, self._submit, self._interrupt, self._leave),
+            key_bindings=bindings(self._questions, self._submit, self._interrupt, self._leave, self._stop_turn),
             search_ignore_case=True,
             enable_suspend=True,
             erase_when_done=True,
@@ -241,15 +241,21 @@ class Terminal:
         elif self._questions.dismiss():
             pass
         elif self._turn is not None:
-            self._status.stopping()
-            if not self._turn.cancelling():  # a second one would cut short what the first one ends
-                self._turn.cancel()
+            self._stop_turn()
         elif self._leaving:
             self._leave()
             return
         else:
             self._leaving = True
         self._app.invalidate()
+
+    def _stop_turn(self) -> None:
+        """Esc: the turn ends, what stands on the line stays."""
+        if self._turn is not None:
+            self._status.stopping()
+            if not self._turn.cancelling():  # a second one would cut short what the first one ends
+                self._turn.cancel()
+            self._app.invalidate()
 
     def _stay(self) -> None:
         self._leaving = False

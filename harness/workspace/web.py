@@ -8,6 +8,7 @@ the name. No cookie, no user, no key of ours is sent; nothing is read beyond a l
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
 import socket
 import ssl
@@ -82,6 +83,16 @@ class Web:
     tls: ssl.SSLContext | None = None
     limits: Limits = field(default_factory=Limits)
 
+    def never(self, target: Target) -> bool:
+        """Whether an address says by itself that `get` refuses it: a number that is not public, or this machine."""
+        if target.host == "localhost" or target.host.endswith(".localhost"):
+            return True
+        try:
+            ipaddress.ip_address(target.host)
+        except ValueError:
+            return False
+        return target.host not in self.opened and not public(target.host)
+
     async def get(self, target: Target, wanted: Callable[[str], str]) -> Answer:
         """The page at an address; redirects are followed on the same host.
 
@@ -90,6 +101,8 @@ class Web:
         Raises:
             WebFailed: refused, not reached, too slow, broken, or not wanted.
         """
+        if self.never(target):
+            raise WebFailed(f"{target.host} is not on the public internet; only public addresses are fetched")
         return await self._in_time(self._follow(target, wanted))
 
     async def ask(

@@ -40,10 +40,14 @@ def set_up(person: Speaker, config: str) -> None:
 def test_a_fetch_needs_a_rule_and_a_public_address(speaker: Callable[..., Speaker], site: Loopback) -> None:
     site.says["/"] = answer(b"inside", "text/plain")
     asks = call("web_fetch", url=site.url("/", "127.0.0.1"))
-    person = speaker(Script(asks, "No.", asks, "No."))
+    elsewhere = call("web_fetch", url="http://docs.test:8080/")
+    person = speaker(Script(elsewhere, "No.", asks, "No.", asks, "No."))
     person.say("Look.")
-
-    assert f"--allow 'web_fetch(127.0.0.1:{site.port})'" in result(person)[0]
+    assert "--allow 'web_fetch(docs.test:8080)'" in result(person)[0]
+    # no rule helps here, so none is proposed
+    person.say("Look there.")
+    assert "--allow" not in result(person)[0]
+    assert "not on the public internet" in result(person)[0]
     person.come_back(allow=(f"web_fetch(127.0.0.1:{site.port})",))
     person.say("Again.")
     assert "not on the public internet" in result(person)[0]

@@ -366,6 +366,14 @@ def test_loopback_is_refused_unless_opened(site: Loopback, fetch: Call) -> None:
     assert site.asked == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "x.localhost", "10.0.0.1", "[::1]", "169.254.169.254"])
+def test_what_is_refused_in_any_case_asks_for_no_rule(host: str, tmp_path: Path) -> None:
+    fetch = tool(Web({}), tmp_path)
+    assert fetch.subject({"url": f"http://{host}/"}).kind == "none"
+    assert fetch.subject({"url": "http://example.com/"}).kind == "web"
+    assert fetch.subject({"url": "http://localhost.example.com/"}).kind == "web"
+
+
 def test_a_name_is_resolved_once_and_all_of_it_counts(site: Loopback, fetch: Call) -> None:
     site.says["/"] = answer(b"fine", "text/plain")
     times = []

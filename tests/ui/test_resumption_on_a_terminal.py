@@ -52,11 +52,30 @@ def test_a_stopped_turn_and_a_failed_one_go_on(simulator: Start, sit: Sit) -> No
     it.until("sleep 60")
     it.type("\x03")
     it.until("/continue goes on with it")
+    it.type("half a word")
+    it.until("half a word")
+    it.type("\x03")
     vendor.fault(Fault("status", status=400, message="no such field"))
     it.type("/continue\r")
     it.until("no such field")
     it.until(lambda it: it.glass.text.count("/continue goes on with it") == 2)
     it.type("/continue\r")
+    it.until("and done")
+    it.type("/quit\r")
+    assert it.end() == 0
+
+
+def test_esc_stops_the_turn_and_keeps_the_line(simulator: Start, sit: Sit) -> None:
+    vendor = simulator(Script([call("shell", command="sleep 60")], "and done"))
+    it = sit(vendor, *YOLO, columns=120)
+    it.type("go\r")
+    it.until("sleep 60")
+    it.type("half a word")
+    it.until("half a word")
+    it.type("\x1b")
+    it.until("✗ stopped")
+    it.until(lambda it: any(line.startswith("> half a word") for line in it.glass.lines))
+    it.type("\x03/continue\r")
     it.until("and done")
     it.type("/quit\r")
     assert it.end() == 0
