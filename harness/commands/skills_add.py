@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from harness.knowledge.skill_tree import TreeFile, marks, scan
 from harness.knowledge.skills import bundled_dir
 from harness.seam import Seam
 from harness.ui.plain import one_line
+from harness.workspace.scratch import scratch
 
 SHOWN_FILES = 40
 _DEPTH = 3
@@ -94,17 +94,15 @@ def agreed(question: str, *, yes: bool) -> bool:
 @contextmanager
 def _staging(config_dir: Path) -> Iterator[Path]:
     """A folder on the file system that skills are on, so that installing is one rename; removed in the end."""
-    try:
-        config_dir.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".adding-", dir=config_dir))
-    except OSError as error:
-        raise SkillError(f"cannot write {config_dir}: {error.strerror}") from error
-    try:
+    with ExitStack() as opened:
+        try:
+            config_dir.mkdir(parents=True, exist_ok=True)
+            staging = opened.enter_context(scratch(config_dir, ".adding-"))
+        except OSError as error:
+            raise SkillError(f"cannot write {config_dir}: {error.strerror}") from error
         (staging / "source").mkdir()
         (staging / "copies").mkdir()
         yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 # ------------------------------------------------------------------------------------------------ what a source has

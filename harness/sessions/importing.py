@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from harness.sessions import archive
 from harness.sessions.portable import Copied, Room, copy, place
 from harness.sessions.store import Store
 from harness.workspace.credentials import Credentials
+from harness.workspace.scratch import scratch
 
 MOST_BYTES = 2 << 30
 MOST_FILES = 100_000
@@ -49,8 +48,7 @@ def import_session(path: Path, store: Store, state: Path, catalog: Catalog) -> I
         raise UsageError(f"there is nothing at {path}; name a session's folder, or its archive (.tar.gz)")
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".import-", dir=state))
-        try:
+        with scratch(state, ".import-") as temporary:
             source = path.resolve()
             if not source.is_dir():
                 source = archive.unpack(source, temporary / "unpacked", MOST_BYTES, MOST_FILES)
@@ -61,11 +59,10 @@ def import_session(path: Path, store: Store, state: Path, catalog: Catalog) -> I
             folder = store.folder(_id(source.name, made))
             _refuse_known(folder, store)
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            place(made, folder)
-        except FileExistsError:
-            raise UsageError(f"session {folder.name} is here already") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            try:
+                place(made, folder)
+            except FileExistsError:
+                raise UsageError(f"session {folder.name} is here already") from None
     except OSError as error:
         raise storage_error(error, state) from error
     return Imported(folder, copied)

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +21,7 @@ from harness.errors import JournalError, UsageError
 from harness.sessions import archive
 from harness.workspace import files
 from harness.workspace.credentials import Credentials
+from harness.workspace.scratch import scratch
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Of a folder that holds a session."""
@@ -75,7 +74,7 @@ def export(folder: Path, path: Path, credentials: Credentials) -> Copied:
     if os.path.lexists(path):
         raise _exists(path)
     try:
-        with _beside(path) as temporary:
+        with scratch(path.parent, ".harness-", ".part") as temporary:
             made = temporary / folder.name
             copied = copy(folder, made, credentials, Room())
             if archive.named_so(path):
@@ -120,16 +119,6 @@ def place(made: Path, path: Path) -> None:
         with contextlib.suppress(OSError):
             path.rmdir() if whole else path.unlink()
         raise
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A private folder on the same file system, which is gone at the end."""
-    temporary = Path(tempfile.mkdtemp(prefix=".harness-", suffix=".part", dir=path.parent))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _exists(path: Path) -> UsageError:

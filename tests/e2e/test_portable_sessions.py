@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -202,3 +204,37 @@ def test_one_in_the_trash_is_brought_back_instead(lab: Lab, vendor: Start) -> No
     shutil.rmtree(lab.state / "harness" / "trash" / session.name)
     assert lab.run("sessions", "import", session.name).code == 0
     assert lab.run("-c", "-p", "and on").code == 0
+
+
+def killed(lab: Lab, folder: Path, pattern: str, *words: str) -> Path:
+    """The private folder that a run leaves which is killed while it works."""
+    with lab.spawn(*words) as running:
+        while not (found := list(folder.glob(pattern))):
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.001)
+        running.send_signal(signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL
+    assert found[0].is_dir()
+    return found[0]
+
+
+def test_what_a_kill_leaves_is_removed_by_the_next(lab: Lab, vendor: Start, tmp_path: Path) -> None:
+    session = worked(lab, vendor)
+    (agent,) = (session / "agents").iterdir()
+    for number in range(300):  # so that it takes a while
+        shutil.copytree(agent, agent.with_name(f"{agent.name}-{number}"))
+    there, kept = elsewhere(lab, tmp_path), lab.project / "kept.tar.gz"
+    export = ("sessions", "export", session.name, "--output", kept.name)
+    state = there.state / "harness"
+
+    left = killed(lab, lab.project, ".harness-*.part", *export)
+    os.utime(left, (0, 0))
+    assert lab.process(*export).code == 0
+    assert not list(lab.project.glob(".harness-*"))
+
+    left = killed(there, state, ".import-*", "sessions", "import", str(kept))
+    assert there.sessions() == []
+    os.utime(left, (0, 0))
+    assert there.process("sessions", "import", str(kept)).code == 0
+    assert not list(state.glob(".import-*"))
+    assert len(list((there.sessions()[0] / "agents").iterdir())) == 301
