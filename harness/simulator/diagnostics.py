@@ -6,6 +6,7 @@ Source: platform.claude.com/docs/en/build-with-claude/cache-diagnostics (A5 Diag
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from harness.simulator.records import Block, Level, Received
@@ -22,7 +23,8 @@ def diagnose(earlier: Received | None, now: Understood) -> dict[str, Any] | None
     """`diagnostics` of a response: None when nothing diverged, else one cache_miss_reason."""
     if earlier is None:
         return {"cache_miss_reason": {"type": "previous_message_not_found"}}
-    if earlier.line.split(" ", 1)[0] != now.facts.name:
+    if _model_and_speed(earlier.line) != _model_and_speed(now.line):
+        # anthropic 2.12.0, types/cache_miss_model_changed.py: a changed speed too.
         return _missed("model_changed", earlier.blocks, 0)
     same = 0
     for old, new in zip(earlier.blocks, now.blocks, strict=False):
@@ -34,6 +36,11 @@ def diagnose(earlier: Received | None, now: Understood) -> dict[str, Any] | None
     if earlier.line != now.line:
         return {"cache_miss_reason": {"type": "unavailable"}}
     return None
+
+
+def _model_and_speed(line: str) -> tuple[str, object]:
+    model, _, settings = line.partition(" ")
+    return model, json.loads(settings).get("speed") if settings else None
 
 
 def told(found: dict[str, Any] | None, how: str) -> dict[str, Any]:

@@ -69,7 +69,7 @@ TOOL = frozenset(
 )
 TOOL_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
 TOOL_USE_ID = re.compile(r"^[a-zA-Z0-9_-]+$")
-SERVER_TOOL = re.compile(r"^[a-z_]+_\d{8}$")
+SERVER_TOOL = re.compile(r"^[a-z0-9_]+_\d{8}$")
 
 _NAMES = {str: "string", dict: "dictionary", list: "list", int: "integer", bool: "boolean"}
 

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+CITED = {"type": "document", "source": {"type": "text", "data": "x"}, "citations": {"enabled": True}}
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "A3 row 1 tool definitions": ({"tools": "other"}, "nothing"),
     "A3 row 1 model": ({"model": "claude-opus-4-7"}, "nothing"),
     "A3 row 2 speed": ({"speed": "fast"}, "tools"),
     "A3 row 2 web search": ({"search": True}, "tools"),
+    "A3 row 2 web fetch": ({"fetch": True}, "tools"),
+    "A3 row 2 citations": ({"cited": True}, "tools"),
     "A3 row 3 tool_choice": ({"tool_choice": {"type": "none"}}, "system"),
     "A3 row 3 parallel": ({"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}, "system"),
     "A3 row 3 image": ({"image": True}, "system"),
@@ -25,6 +28,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "A3 default = omitted, tool_choice": ({"tool_choice": {"type": "auto"}}, "messages"),
     "A3 default = omitted, effort": ({"output_config": {"effort": "high"}}, "messages"),
     "A3 default = omitted, speed": ({"speed": "standard"}, "messages"),
+    "A5 a tool more": ({"find": True}, "tools"),
     "A4 permitted max_tokens": ({"max_tokens": 7}, "messages"),
 }
 
@@ -35,11 +39,16 @@ def request(text: Any, tool: Any, change: dict[str, Any]) -> dict[str, Any]:
     tools = [(tool | {"description": "x"} if change.pop("tools", None) else tool) | mark]
     if change.pop("search", None):
         tools.append(SEARCH)
+    if change.pop("fetch", None):
+        tools.append({"type": "web_fetch_20250910", "name": "web_fetch"})
+    if change.pop("find", None):
+        tools.append({"type": "tool_search_tool_bm25_20251119", "name": "find"})
+    cited = [CITED] if change.pop("cited", None) else []
     image = [PNG] if change.pop("image", None) else []
     return {
         "tools": tools,
         "system": [text("be kind", "5m")],
-        "messages": [{"role": "user", "content": [text("hello", "5m"), *image, text("more")]}],
+        "messages": [{"role": "user", "content": [text("hello", "5m"), *image, *cited, text("more")]}],
         **change,
     }
 

@@ -110,6 +110,7 @@ def test_a5_diagnostics(start: Any, row: Any, text: Any) -> None:
     assert why(row(4), system=[text("s")]) == "messages_changed"
     assert why(row(6), system=[text("t")]) == "system_changed"
     assert why(row(6), system=[text("s")], model="claude-opus-5-5") == "model_changed"
+    assert why(row(6), system=[text("s")], speed="fast") == "model_changed"
     assert why(row(6), system=[text("s")], thinking={"type": "adaptive"}) == "unavailable"
     first = {"id": "msg_nobody"}
     assert why(row(6)) == "previous_message_not_found"
