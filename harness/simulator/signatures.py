@@ -1,8 +1,9 @@
 """Signatures of thinking blocks: which model made a block, and the exact conversation that it belongs to.
 
 Invariant: a signature holds only for the text it was made for, and (on models that bind) only behind the same
-tools, system and messages. The digest leaves out thinking blocks, so that removing a leading run of them
-stays allowed, and cache_control, effort, max_tokens and key order, so that those may change (A4 "Permitted").
+tools, system and messages, and the same thinking directly before it, or none: a leading run of thinking may be
+removed, a block in the middle may not. cache_control, effort, max_tokens and key order are left out of the digest, so
+that those may change (A4 "Permitted").
 Source: platform.claude.com/docs/en/build-with-claude/thinking.
 """
 
@@ -20,18 +21,24 @@ _KEY = b"a pretend vendor"
 _MARK = b"sim1"
 THINKING_KINDS = frozenset({"thinking", "redacted_thinking"})
 
+_DIGEST = 32
+_NO_THINKING = bytes(8)
+
 Verdict = Literal["good", "foreign", "moved", "forged"]
 
 
 class PrefixDigest:
-    """Digest of the conversation so far, thinking left out. Grows block by block."""
+    """Digest of the conversation so far, and of the last thinking in it. Grows block by block."""
 
     def __init__(self) -> None:
         self._state = hashlib.sha256()
+        self._thinking = _NO_THINKING
 
     def add(self, role: str, block: dict[str, Any]) -> None:
-        """Append one block; thinking blocks and unset fields do not count."""
+        """Append one block; unset fields do not count. Thinking that is left out of the prompt is not added."""
         if block.get("type") in THINKING_KINDS:
+            made = str(block["signature"] if block["type"] == "thinking" else block["data"])
+            self._thinking = hashlib.sha256(made.encode("utf-8", "surrogatepass")).digest()[: len(_NO_THINKING)]
             return
         bare = {name: value for name, value in block.items() if value is not None and name != "cache_control"}
         text = json.dumps(bare, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -41,8 +48,8 @@ class PrefixDigest:
         self._state.update(encoded)
 
     def value(self) -> bytes:
-        """Digest of everything added so far."""
-        return self._state.copy().digest()
+        """Digest of everything added so far but thinking, then that of the last thinking."""
+        return self._state.copy().digest() + self._thinking
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,12 @@ def judge(signature: str, text: str, model: str, prefix: bytes, *, binds: bool) 
         return "forged"
     if sealed.model != model:
         return "foreign"
-    if binds and not hmac.compare_digest(sealed.prefix, prefix):
-        return "moved"
-    return "good"
+    return "moved" if binds and not _continues(sealed.prefix, prefix) else "good"
+
+
+def _continues(made: bytes, now: bytes) -> bool:
+    """A4 "Permitted": where no thinking is left before a block, a leading run was removed."""
+    return made[:_DIGEST] == now[:_DIGEST] and now[_DIGEST:] in (_NO_THINKING, made[_DIGEST:])
 
 
 def _open(signature: str, text: str) -> Sealed | None:
@@ -80,7 +90,8 @@ def _open(signature: str, text: str) -> Sealed | None:
     if not payload.startswith(_MARK) or not hmac.compare_digest(mac, _mac(payload, text)):
         return None
     body = payload[len(_MARK) :]
-    return Sealed(body[32:].decode("utf-8", "replace"), body[:32])
+    size = _DIGEST + len(_NO_THINKING)
+    return Sealed(body[size:].decode("utf-8", "replace"), body[:size])
 
 
 def _mac(payload: bytes, text: str) -> bytes:

@@ -20,7 +20,7 @@ from harness.simulator.rules import Rules
 NEW_VERSION = "2026-10-21"
 VERSIONS = (NEW_VERSION, "2023-06-01")  # A1
 _SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": None}
-_BINDING_BETA = "thinking-binding-controls-2026-08-01"  # A4
+BINDING_BETA = "thinking-binding-controls-2026-08-01"  # A4
 EFFORT_BETA = "mid-conversation-output-config-2026-07-01"  # A5
 _EFFORTS = (None, "low", "medium", "high", "xhigh", "max")
 _EFFORT_TEXT = "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'"
@@ -119,7 +119,7 @@ def _check_thinking(request: Mapping[str, Any], facts: ModelFacts, headers: Mapp
     }.get(str(kind))
     if allowed is None:
         raise Refused(f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags")
-    if _BINDING_BETA in headers.get("anthropic-beta", ""):
+    if BINDING_BETA in headers.get("anthropic-beta", ""):
         allowed = allowed | {"block_binding"}
     f.only(f"thinking.{kind}", thinking, frozenset(allowed))
     if kind == "disabled" and facts.always_thinks:

@@ -103,13 +103,18 @@ def count_tokens(request: dict[str, Any], headers: Mapping[str, str], rules: Rul
 def _speak(request: Mapping[str, Any], known: Understood, rules: Rules, speech: Speech) -> Spoken:
     asked = request.get("diagnostics")
     compares = isinstance(asked, dict) and asked.get("previous_message_id") is not None
+    extras: dict[str, Any] = (
+        told(diagnose(speech.earlier, known), rules.diagnostics) if compares else {"diagnostics": None}
+    )
+    if known.transformations:
+        extras["input_transformations"] = list(known.transformations)
     reply = replies.Reply(
         message_id=replies.message_id(speech.body),
         model=request["model"],
         contents=replies.contents_of(speech.answer, speech.body, known.facts.name, known.prefix()),
         stop_reason="max_tokens" if request["max_tokens"] == 0 else speech.answer.stop_reason,
         usage=replies.usage_of(speech.bill, speech.answer),
-        diagnostics=told(diagnose(speech.earlier, known), rules.diagnostics) if compares else {"diagnostics": None},
+        extras=extras,
     )
     return Spoken(
         id=reply.message_id,

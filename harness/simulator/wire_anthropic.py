@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from harness.simulator.prefix_cache import Prompt
 from harness.simulator.records import LEVELS, Block, Level, Refused, Ttl, trailing_settings
 from harness.simulator.rules import Rules
 from harness.simulator.signatures import THINKING_KINDS, PrefixDigest, judge, judge_redacted
+from harness.simulator.validation import BINDING_BETA
 
 WIRE = "anthropic"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -35,6 +36,8 @@ class Understood:
     """Makes the digest of the whole request, which the thinking of the answer is bound to."""
     effort: str | None
     """The effort in force for the answer: the last that a message sets, or the request's own."""
+    transformations: tuple[dict[str, str], ...]
+    """A4 `input_transformations`: the thinking that failed a check and was left out, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,14 @@ class _Part:
     place: int
     value: dict[str, Any] | str
     """The block without cache_control, or the text of a content given as a string."""
-    marker: Ttl | None
+    marks: tuple[Ttl, ...]
+    """Those inside a tool result, then its own."""
     kind: str
+
+    @property
+    def marker(self) -> Ttl | None:
+        """A breakpoint inside a tool result is taken to stand at the end of that result."""
+        return self.marks[-1] if self.marks else None
 
     @property
     def bindable(self) -> dict[str, Any]:
@@ -70,7 +79,7 @@ def understand(
             canonical=_encode(part.value).encode("utf-8", "surrogatepass"),
             marker=part.marker,
             kind=part.kind,
-            counted=index not in dropped,
+            counted=index not in dropped.indexes,
         )
         for index, part in enumerate(parts)
     )
@@ -79,7 +88,15 @@ def understand(
     if prompt.total > window:
         raise Refused(f"prompt is too long: {prompt.total} tokens > {window} maximum")
     line = line_of(request, headers, facts, rules)
-    return Understood(facts, blocks, prompt, line, lambda: _digest(parts), _effort(request))
+    return Understood(
+        facts=facts,
+        blocks=blocks,
+        prompt=prompt,
+        line=line,
+        prefix=lambda: _digest(part for index, part in enumerate(parts) if index not in dropped.indexes),
+        effort=_effort(request),
+        transformations=tuple(dropped.report) if BINDING_BETA in headers.get("anthropic-beta", "") else (),
+    )
 
 
 def _effort(request: Mapping[str, Any]) -> str | None:
@@ -147,18 +164,18 @@ def _parts(request: Mapping[str, Any]) -> Iterator[_Part]:
 
 def _part(level: Level, role: str, message: int, place: int, block: dict[str, Any] | str) -> _Part:
     if isinstance(block, str):
-        return _Part(level, role, message, place, block, None, "text")
-    control = block.get("cache_control")
+        return _Part(level, role, message, place, block, (), "text")
+    controls = [block.get("cache_control")]
     bare = block
     if "cache_control" in block:
         bare = {name: value for name, value in block.items() if name != "cache_control"}
     content = bare.get("content")
     if isinstance(content, list) and any("cache_control" in part for part in content):
-        # A breakpoint inside a tool result is taken to stand at the end of that result.
-        control = control or next((part["cache_control"] for part in content if part.get("cache_control")), None)
+        controls[:0] = (part.get("cache_control") for part in content)
         inner = [{name: value for name, value in part.items() if name != "cache_control"} for part in content]
         bare = {**bare, "content": inner}
-    return _Part(level, role, message, place, bare, _ttl(control), str(block.get("type") or "custom"))
+    marks = tuple(ttl for control in controls if (ttl := _ttl(control)))
+    return _Part(level, role, message, place, bare, marks, str(block.get("type") or "custom"))
 
 
 def _ttl(control: Mapping[str, Any] | None) -> Ttl | None:
@@ -185,48 +202,61 @@ def _place_automatic(parts: list[_Part], control: Mapping[str, Any] | None) -> N
                 f"cache_control: automatic caching with ttl='{ttl}' conflicts with the "
                 f"ttl='{part.marker}' breakpoint on the last block"
             )
-        parts[index] = replace(part, marker=ttl)
+        if part.marker is None:
+            parts[index] = replace(part, marks=(ttl,))
         return
 
 
 def _check_markers(parts: list[_Part], rules: Rules) -> None:
-    marked = [part for part in parts if part.marker]
+    marked = [(part, ttl) for part in parts for ttl in part.marks]
     found = len(marked)
     if found > rules.max_markers:
         # A6 texts; A2 automatic: it takes one of the four slots.
         raise Refused(f"A maximum of {rules.max_markers} blocks with cache_control may be provided. Found {found}.")
     short = False
-    for part in marked:
-        if part.marker == "1h" and short:
+    for part, ttl in marked:
+        if ttl == "1h" and short:
             # A2 mixed TTLs: the longer must come before the shorter.
             raise Refused(
                 f"{_where(part)}.cache_control.ttl: a ttl='1h' cache_control block must not come after a "
                 "ttl='5m' cache_control block. Note that blocks are processed in the following order: "
                 "`tools`, `system`, `messages`."
             )
-        short = short or part.marker == "5m"
+        short = short or ttl == "5m"
 
 
 def _where(part: _Part) -> str:
     return f"messages.{part.message}.content.{part.place}" if part.level == "messages" else f"{part.level}.{part.place}"
 
 
-def _judge_thinking(parts: list[_Part], request: Mapping[str, Any], facts: ModelFacts, rules: Rules) -> set[int]:
-    """Indexes of the thinking blocks that are left out of the prompt; refuses those that do not hold (A4)."""
+@dataclass(slots=True)
+class _Dropped:
+    """Thinking blocks that are left out of the prompt."""
+
+    indexes: set[int] = field(default_factory=set)
+    report: list[dict[str, str]] = field(default_factory=list)
+    """Of those that failed a check; what a model strips by itself failed none."""
+
+
+_REASONS = {"foreign": "model_binding_mismatch", "moved": "prefix_binding_mismatch"}
+
+
+def _judge_thinking(parts: list[_Part], request: Mapping[str, Any], facts: ModelFacts, rules: Rules) -> _Dropped:
+    """The thinking blocks that are left out of the prompt; refuses those that do not hold (A4)."""
+    dropped = _Dropped()
     if not any(part.kind in THINKING_KINDS for part in parts):
-        return set()
+        return dropped
     binds = rules.binding == "all" or (rules.binding == "models" and facts.binds_thinking)
     control = (request.get("thinking") or {}).get("block_binding") or {}
     drop_moved = control.get("prefix_mismatch_behavior") == "drop_block"
     stripped_before = _strip_limit(request["messages"]) if facts.strips_thinking else 0
-    dropped: set[int] = set()
     prefix = PrefixDigest()
     for index, part in enumerate(parts):
         if part.kind not in THINKING_KINDS or isinstance(part.value, str):
             prefix.add(part.role or part.level, part.bindable)
             continue
         if part.message < stripped_before:
-            dropped.add(index)
+            dropped.indexes.add(index)
             continue
         if part.kind == "thinking":
             text, sign = part.value["thinking"], part.value["signature"]
@@ -234,13 +264,16 @@ def _judge_thinking(parts: list[_Part], request: Mapping[str, Any], facts: Model
         else:
             verdict = judge_redacted(part.value["data"], facts.name, prefix.value(), binds=binds)
         if (verdict == "foreign" and rules.foreign_thinking == "drop") or (verdict == "moved" and drop_moved):
-            dropped.add(index)
+            dropped.indexes.add(index)
+            dropped.report.append({"type": "thinking_dropped", "path": _where(part), "reason": _REASONS[verdict]})
         elif verdict != "good":
             raise Refused(_invalid(part, moved=verdict == "moved"))
+        else:
+            prefix.add(part.role, part.value)
     return dropped
 
 
-def _digest(parts: list[_Part]) -> PrefixDigest:
+def _digest(parts: Iterable[_Part]) -> PrefixDigest:
     prefix = PrefixDigest()
     for part in parts:
         prefix.add(part.role or part.level, part.bindable)

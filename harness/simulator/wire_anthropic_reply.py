@@ -38,8 +38,8 @@ class Reply:
     contents: tuple[Content, ...]
     stop_reason: str
     usage: dict[str, Any]
-    diagnostics: Mapping[str, Any]
-    """The field of that name; empty where the vendor leaves it out."""
+    extras: Mapping[str, Any]
+    """`diagnostics` and `input_transformations`, where the vendor tells them."""
 
 
 def message_id(body: bytes) -> str:
@@ -109,7 +109,7 @@ def message(reply: Reply) -> dict[str, Any]:
         "stop_reason": reply.stop_reason,
         "stop_sequence": None,
         "usage": reply.usage,
-        **reply.diagnostics,
+        **reply.extras,
     }
 
 

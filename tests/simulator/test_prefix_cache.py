@@ -64,6 +64,27 @@ def test_a2_four_markers_at_most(start: Any, row: Any) -> None:
     assert reply.error == "A maximum of 4 blocks with cache_control may be provided. Found 5."
 
 
+def test_a2_markers_inside_a_result_count_too(start: Any, text: Any) -> None:
+    call = start()
+    result = {"type": "tool_result", "tool_use_id": "c"}
+    made = {"type": "tool_use", "id": "c", "name": "look", "input": {}}
+
+    def ask(parts: list[Any], **own: Any) -> Any:
+        return call(
+            [
+                {"role": "user", "content": [text("go")]},
+                {"role": "assistant", "content": [made]},
+                {"role": "user", "content": [{**result, "content": parts, **own}]},
+            ]
+        )
+
+    assert ask([text("a"), text("b", "5m")]).usage[2] == 0
+    assert ask([text(str(at), "5m") for at in range(4)]).status == 200
+    assert "Found 5." in ask([text(str(at), "5m") for at in range(5)]).error
+    assert "Found 5." in ask([text(str(at), "5m") for at in range(4)], cache_control={"type": "ephemeral"}).error
+    assert "must not come after" in ask([text("a", "5m")], cache_control={"type": "ephemeral", "ttl": "1h"}).error
+
+
 def test_a2_automatic_marks_the_last_cacheable_block_and_takes_a_slot(start: Any, row: Any) -> None:
     call = start()
     auto = {"type": "ephemeral"}

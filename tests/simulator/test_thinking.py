@@ -85,6 +85,42 @@ def test_a4_permitted_removing_a_leading_run_of_thinking(start: Any, text: Any, 
 
 
 @pytest.mark.parametrize(
+    ("removed", "refused"),
+    [((), 0), ((0,), 0), ((0, 1), 0), ((0, 1, 2), 0), ((2,), 0), ((1,), 5), ((1, 2), 0), ((0, 2), 0)],
+)
+def test_a4_only_a_leading_run_of_thinking_may_go(
+    start: Any, text: Any, tool: Any, removed: tuple[int, ...], refused: int
+) -> None:
+    """A block that stays is bound to the thinking directly before it, unless nothing is left there."""
+    call = start(think)
+    request, messages = tool_loop(call, text, tool)
+    for _ in range(2):
+        content = call(messages, **request).json["content"]
+        result = {"type": "tool_result", "tool_use_id": content[2]["id"], "content": "seen"}
+        messages += [{"role": "assistant", "content": content}, {"role": "user", "content": [result]}]
+    for at in removed:
+        del messages[1 + 2 * at]["content"][1]
+    reply = call(messages, **request)
+    if refused:
+        assert reply.error.startswith(f"messages.{refused}.content.1: Invalid `signature` in `thinking` block. The")
+    else:
+        assert reply.status == 200
+
+
+def test_a4_thinking_that_the_vendor_left_out_binds_nothing(start: Any, text: Any, tool: Any) -> None:
+    """Another model answered in between; its thinking is not in the prompt of the first, and may go or stay."""
+    call = start(think)
+    request, messages = tool_loop(call, text, tool)
+    for model in ("claude-fable-5-2", BINDING, BINDING):
+        content = call(messages, **request | {"model": model}).json["content"]
+        result = {"type": "tool_result", "tool_use_id": content[2]["id"], "content": "seen"}
+        messages += [{"role": "assistant", "content": content}, {"role": "user", "content": [result]}]
+    assert call(messages, **request).status == 200
+    del messages[3]["content"][1]
+    assert call(messages, **request).status == 200
+
+
+@pytest.mark.parametrize(
     ("binding", "model", "status"),
     [
         ("models", "claude-opus-4-8", 200),
@@ -110,6 +146,23 @@ def test_a4_drop_block_needs_its_beta(start: Any, text: Any, tool: Any) -> None:
     call.headers = {"anthropic-beta": "thinking-binding-controls-2026-08-01"}
     assert call(messages, **request).status == 200
     assert [block.kind for block in call.sim.requests[-1].blocks if not block.counted] == ["thinking"]
+
+
+def test_a4_what_was_dropped_is_reported_with_the_beta(start: Any, text: Any, tool: Any) -> None:
+    call = start(think)
+    request, messages = tool_loop(call, text, tool)
+    control = {"thinking": {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}}
+    moved = {**request, **control, "system": [text("be kinder")]}
+    told = {"type": "thinking_dropped", "path": "messages.1.content.1"}
+    call.headers = {"anthropic-beta": "thinking-binding-controls-2026-08-01"}
+    assert call(messages, **moved).json["input_transformations"] == [{**told, "reason": "prefix_binding_mismatch"}]
+    opened = call(messages, **moved, stream=True).events[0][1]["message"]
+    assert opened["input_transformations"] == [{**told, "reason": "prefix_binding_mismatch"}]
+    foreign = call(messages, **request | {"model": "claude-fable-5-2"}).json
+    assert foreign["input_transformations"] == [{**told, "reason": "model_binding_mismatch"}]
+    assert "input_transformations" not in call(messages, **request).json
+    call.headers = {}
+    assert "input_transformations" not in call(messages, **request | {"model": "claude-fable-5-2"}).json
 
 
 def test_foreign_thinking_is_dropped_or_refused(start: Any, text: Any, tool: Any) -> None:
