@@ -118,8 +118,10 @@ class Checkpoints:
                     else:
                         yield event
         finally:
-            await self._after()
-            self._turn = None
+            try:
+                await self._after()
+            finally:
+                self._turn = None  # or every later turn would count as one within this one, and none be saved
         for text in self._taken():
             yield Notice(text)
         if end is not None:

@@ -65,7 +65,7 @@ class PersonTurn:
 
 @dataclass(slots=True)
 class History:
-    """The messages of this branch, and the fate of each call of the last answer.
+    """The messages of this branch, and the fate of each call that has no result yet.
 
     fetch: the data of a message or `kept` record by its number: what is not part of the conversation now is not held.
     """
@@ -88,7 +88,9 @@ class History:
     _places: dict[int, Place] = field(default_factory=dict)
     _origins: dict[int, int] = field(default_factory=dict)
     _intents: set[str] = field(default_factory=set)
+    """The calls without results that began, part of the conversation or not."""
     _done: dict[str, ToolResult] = field(default_factory=dict)
+    """What those of them gave that came to their end."""
     _call_ids: set[str] = field(default_factory=set)
 
     def apply(self, record: Record) -> None:
@@ -130,9 +132,12 @@ class History:
             self.undone.clear()
         if message.tag == "answer":
             self.dropped = _tools(data.get("unsent", ()))
-            self._intents.clear()
-            self._done.clear()
             self._call_ids.update(call.id for call in message.calls)
+        # only now: a redo brings back calls that were left open with what they did
+        for block in message.blocks:
+            if isinstance(block, ToolResult):
+                self._intents.discard(block.call_id)
+                self._done.pop(block.call_id, None)
 
     def _read(self, seq: int, data: Mapping[str, Json]) -> Entry:
         return Entry(seq, read_message(data, self.blobs), data.get("context") or {})
@@ -163,8 +168,6 @@ class History:
         told = (entry.context for entry in reversed(self.entries) if entry.context)
         self.context = dict(next(told, {}))
         self.dropped = ()
-        self._intents.clear()
-        self._done.clear()
 
     @property
     def seqs(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 
 from harness.agent import rewind
 from harness.agent.file_history import FileHistory
-from harness.conversation.events import Event, Notice, ToolStarted, TurnEnded
+from harness.conversation.events import Event, Notice, ToolFinished, ToolStarted, TurnEnded
 from harness.conversation.journal import Record
+from harness.errors import StorageFull
 from harness.workspace.snapshots import Restored
 from tests.speaker import Script, Speaker
 
@@ -357,3 +359,25 @@ def test_what_was_seen_in_a_turn_that_was_undone_is_not_known(yolo: Callable[...
     person.say("overwrite it")
     assert results(person) == ["a exists and was not read in this session; nothing was written; read it first"]
     assert (person.project / "a").read_text() == "one"
+
+
+def test_a_turn_that_ends_on_a_full_disk_takes_the_snapshots_of_no_later_one(yolo: Callable[..., Speaker]) -> None:
+    person = yolo(call("write", path="a", content="1"), call("write", path="b", content="2"), "Done.")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(event: Event) -> bool:
+        if isinstance(event, ToolFinished):
+            size = (person.folder / "journal.jsonl").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        return False
+
+    try:
+        with pytest.raises(StorageFull):
+            person.say("write", until=full)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    person.say("write on")
+    first, second = turns(person)
+    assert snapshots(person) == [(first, "before"), (second, "before"), (second, "after")]
+    assert undo(person, second)
+    assert not (person.project / "b").exists()

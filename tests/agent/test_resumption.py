@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from harness.agent import rewind
 from harness.agent.resumption import cut_turn, resume_turn
-from harness.conversation.events import ResponseDone, TextDelta, ToolFinished, TurnEnded
+from harness.conversation.events import RequestSent, ResponseDone, TextDelta, ToolFinished, ToolStarted, TurnEnded
 from harness.errors import UsageError
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
@@ -137,6 +138,46 @@ def test_what_is_undone_is_not_cut_and_what_is_redone_is(speaker: Begin) -> None
     assert cut(person) == ""
     rewind.redo(person.app.session)
     person.come_back()
+    assert cut(person) == was
+    assert go_on(person).text == "Two."
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["live", "resumed"])
+def test_undone_and_redone_it_still_knows_what_its_calls_did(speaker: Begin, back: bool) -> None:
+    write = {"call": "write", "input": {"path": "a.txt", "content": "x"}}
+    shell = {"call": "shell", "input": {"command": "touch begun; sleep 60"}}
+    person = speaker(Script("One.", [write, shell, write], "Written."))
+    person.come_back(permission_mode="yolo")
+    person.say("One?")
+    begun = person.project / "begun"
+
+    async def stopped() -> None:
+        turn = asyncio.ensure_future(person._say("Write.", None, ()))
+        while not begun.exists():
+            await asyncio.sleep(0.01)
+        turn.cancel()
+        await asyncio.wait([turn])
+
+    person._runner.run(stopped())
+    was = cut(person)
+    assert was == "the last turn was cut off at step 1: write done; shell may have run; write not run"
+    rewind.undo(person.app.session)
+    if back:
+        person.come_back()
+    rewind.redo(person.app.session)
+    assert cut(person) == was
+    assert go_on(person).text == "Written."
+
+
+def test_words_of_the_program_that_nobody_answered_are_cut_after_an_undo_and_a_redo(speaker: Begin) -> None:
+    person = speaker(Script("One.", Answer(({"text": "Two, to begin wi"},), stop="max_tokens"), "Two."))
+    person.say("One?")
+    person.say("Two?", until=lambda event: isinstance(event, RequestSent) and event.number == 3)
+    assert person.app.session.history.entries[-1].message.tag == "program"
+    was = cut(person)
+    assert was
+    rewind.undo(person.app.session)
+    rewind.redo(person.app.session)
     assert cut(person) == was
     assert go_on(person).text == "Two."
 
