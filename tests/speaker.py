@@ -125,9 +125,13 @@ class Speaker:
         return str(self._runner.run(side_request(self.app.session, self.app.agent.channel, instruction)))
 
     def come_back(self, session: str | None = None, **changes: Any) -> None:
-        """Leave, and open a session from its journal: this one, or the one named."""
+        """Leave, and open a session from its journal: this one, or the one named.
+
+        One in which nothing was said is not kept: another begins then, in the same way.
+        """
+        untouched = session is None and self.app.session.untouched
         left = self.leave()
-        options = replace(self.options, resume=session or left, model=None)
+        options = self.options if untouched else replace(self.options, resume=session or left, model=None)
         self.app = self._open(replace(options, **changes))
 
     def begin_anew(self) -> None:

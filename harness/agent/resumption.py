@@ -52,7 +52,9 @@ def cut_turn(session: Session) -> CutTurn | None:
     match last.message.tag:
         case "answer" if not last.message.calls and not history.dropped and not _is_cut(session, last.seq):
             return None
-        case "program" if (text := last.message.text).startswith(compaction.HEAD) and not text.endswith(compaction.GO_ON):
+        case "program" if (text := last.message.text).startswith(compaction.HEAD) and not text.endswith(
+            compaction.GO_ON
+        ):
             return None  # the summary of a turn that had ended
         case _:
             pass

@@ -270,7 +270,7 @@ class Session:
         """Take in what a sub-agent was billed since it was last counted in. cut: it can go on."""
         self.sub_agents.setdefault(child, Totals()).include(theirs)
         self.totals.include(theirs)
-        self.totals.delegated += theirs.requests
+        self.totals.delegated += theirs.own
         (self.cut_agents.add if cut else self.cut_agents.discard)(child)
 
     def _begin_epoch(self, data: Mapping[str, Json]) -> None:

@@ -5,10 +5,10 @@ ended, or when the caller is opened again after both were killed, and one more f
 The two share one ledger while they live.
 
     born      in the sub-agent's journal, before anything it does: {"caller": id, "call_id", "skill", "context",
-              "before": {"requests", "usage", "cost"}}: what the records before it had been billed
-    subagent  in the caller's: {"child": id, "call_id", "skill", "context", "model", "end", "requests", "usage",
-              "cost", "first": {"read": tokens | None, "expected": tokens | None}}, its own sub-agents counted in; what
-              an earlier record of it counted is not counted again
+              "before": totals}: what the records before it had been billed
+    subagent  in the caller's: {"child": id, "call_id", "skill", "context", "model", "end", "first": {"read": tokens
+              | None, "expected": tokens | None}} and its totals, its own sub-agents counted in; what an earlier record
+              of it counted is not counted again
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.agent.session import Session
 from harness.agent.shared_ledger import sub_agents
-from harness.agent.totals import read_totals, write_totals
+from harness.agent.totals import Totals, read_totals, write_totals
 from harness.conversation.canonical import Json
 from harness.conversation.journal import read_records
 from harness.errors import JournalError
@@ -62,6 +62,13 @@ def again(caller: Session, folder: Path) -> Session:
     return session
 
 
+def uncounted(caller: Session, child: Session) -> Totals:
+    """What a sub-agent was billed that its caller has not counted in yet."""
+    spent = child.totals.since(read_totals(child.born["before"]))
+    counted = caller.sub_agents.get(child.journal.id)
+    return spent if counted is None else spent.since(counted)
+
+
 def _birth(folder: Path) -> Mapping[str, Json] | None:
     """How a sub-agent was born; None where it ended before that."""
     path = folder / "journal.jsonl"
@@ -87,13 +94,12 @@ def recover(session: Session) -> None:
             continue
         try:
             recover(child)
-            born, totals = child.born, child.totals.since(read_totals(child.born["before"]))
         finally:
             child.close()
-        counted = session.sub_agents.get(folder.name)
-        if counted is not None and not (totals := totals.since(counted)).requests:
+        totals = uncounted(session, child)
+        if folder.name in session.sub_agents and not totals.requests:
             continue
-        about = {name: born[name] for name in ("call_id", "skill", "context")}
+        about = {name: child.born[name] for name in ("call_id", "skill", "context")}
         first = {"read": None, "expected": None}
         how = {"child": folder.name, "model": child.last_model, "end": "lost", "first": first}
         session.record("subagent", about | how | write_totals(totals))

@@ -8,10 +8,12 @@ nothing else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from harness.agent import subagent_sessions
@@ -214,7 +216,10 @@ class _Work:
         try:
             session = await self._opened()
             self._before = replace(session.totals)
-            if not self._went_on:
+            if self._went_on:
+                # the skill may have changed meanwhile
+                self._delegation = replace(self._delegation, context=session.born["context"])
+            else:
                 self._record_birth(session)
             self._pool.working[session.journal.id] = (session, self._before)
             end = await self._worked(session)
@@ -237,13 +242,21 @@ class _Work:
 
     async def _opened(self) -> Session:
         """Its session: where it was cut off, the one that it has."""
-        if (folder := self._pool.cut.pop(self._call_id, None)) is None:
-            return await self._born()
-        self._went_on = True
-        return await asyncio.to_thread(subagent_sessions.again, self._caller.agent.session, folder)
+        folder = self._pool.cut.pop(self._call_id, None)
+        self._went_on = folder is not None
+        caller = self._caller.agent.session
+        make = self._birth() if folder is None else partial(subagent_sessions.again, caller, folder)
+        opening = asyncio.ensure_future(asyncio.to_thread(make))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # a thread goes on to its end, and what it opened would stay locked
+            with contextlib.suppress(HarnessError):
+                (await opening).close()
+            raise
 
-    async def _born(self) -> Session:
-        """Its session. Not on the disk yet: it is before its first request."""
+    def _birth(self) -> Callable[[], Session]:
+        """What makes a new session. Not on the disk yet: it is before its first request."""
         caller, channel = self._caller.agent.session, self._caller.agent.channel
         folder = caller.journal.folder / subagent_sessions.FOLDER / caller.seam.new_id()
         try:
@@ -251,9 +264,9 @@ class _Work:
         except OSError as problem:
             raise JournalError(f"cannot write {folder.parent}: {problem.strerror}") from problem
         if self._delegation.context == "fork":
-            return await asyncio.to_thread(subagent_sessions.fork, caller, folder)
+            return partial(subagent_sessions.fork, caller, folder)
         effort = caller.efforts.of_line(channel.model.id) if channel.model is self._channel.model else None
-        return await asyncio.to_thread(subagent_sessions.fresh, caller, folder, effort)
+        return partial(subagent_sessions.fresh, caller, folder, effort)
 
     def _record_birth(self, session: Session) -> None:
         skill, context = self._delegation.skill, self._delegation.context
@@ -269,7 +282,7 @@ class _Work:
         delegation, kit = self._delegation, self._kit
         permit = restricted(self._caller.permit, delegation.skill, delegation.allowed, kit.workspace)
         me = Caller(permit, self._caller.depth + 1, delegation.skill)
-        had = session.totals.since(read_totals(session.born["before"])).requests
+        had = session.totals.since(read_totals(session.born["before"])).own
         limits = _Limits(self._pool, max(1, kit.max_turns - had))
         runner = kit.runner(session, me, self._channel.model)
         agent = Agent(session, self._channel, runner, kit.context(self._channel.model), (Repetition(), limits))
@@ -373,7 +386,7 @@ class _Work:
 
     def _ended(self, caller: Session, session: Session) -> None:
         """Count it in with its caller, and say so."""
-        spent = session.totals.since(self._before)
+        spent = subagent_sessions.uncounted(caller, session)
         expected = self._first.expected if self._first else None
         delegation, model = self._delegation, self._channel.model.id
         first = {"read": self._first_read, "expected": expected}

@@ -33,13 +33,15 @@ class Totals:
     def include(self, other: Totals) -> None:
         """Take in all that a sub-agent was billed."""
         self.add(other.usage, other.cost, other.requests)
+        self.delegated += other.delegated
         self.served += other.served
 
     def since(self, before: Totals) -> Totals:
         """What was billed since an earlier state of the same totals."""
         cost = None if self.cost is None or before.cost is None else self.cost - before.cost
         usage = Usage(*(getattr(self.usage, name) - getattr(before.usage, name) for name in Usage.__dataclass_fields__))
-        return Totals(self.requests - before.requests, usage, cost, served=self.served - before.served)
+        delegated, served = self.delegated - before.delegated, self.served - before.served
+        return Totals(self.requests - before.requests, usage, cost, delegated, served)
 
     def add(self, usage: Usage, cost: float | None, requests: int = 1) -> None:
         """Take in one response, or several."""
@@ -57,10 +59,11 @@ class Totals:
 
 def write_totals(totals: Totals) -> dict[str, Json]:
     """The form in which a sub-agent's are journaled."""
-    counts = {"requests": totals.requests, "served": totals.served}
+    counts = {"requests": totals.requests, "delegated": totals.delegated, "served": totals.served}
     return counts | {"usage": write_usage(totals.usage), "cost": totals.cost}
 
 
 def read_totals(data: Mapping[str, Json]) -> Totals:
     """The totals of their journaled form."""
-    return Totals(int(data["requests"]), read_usage(data["usage"]), data["cost"], served=int(data.get("served", 0)))
+    delegated, served = (int(data.get(name, 0)) for name in ("delegated", "served"))
+    return Totals(int(data["requests"]), read_usage(data["usage"]), data["cost"], delegated, served)

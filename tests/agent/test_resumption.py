@@ -10,7 +10,7 @@ import pytest
 
 from harness.agent import rewind
 from harness.agent.resumption import cut_turn, resume_turn
-from harness.conversation.events import RequestSent, ResponseDone, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from harness.conversation.events import RequestSent, ResponseDone, TextDelta, ToolFinished, TurnEnded
 from harness.errors import UsageError
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
@@ -154,6 +154,7 @@ def test_undone_and_redone_it_still_knows_what_its_calls_did(speaker: Begin, bac
     async def stopped() -> None:
         turn = asyncio.ensure_future(person._say("Write.", None, ()))
         while not begun.exists():
+            assert not turn.done()
             await asyncio.sleep(0.01)
         turn.cancel()
         await asyncio.wait([turn])

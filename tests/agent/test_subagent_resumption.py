@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.agent.resumption import cut_turn, resume_turn
+from harness.conversation.journal import Journal
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
 from tests.agent.test_compaction import run
-from tests.delegating import FRESH, WRITER, Brain, call, children, records, results, skill, tool
+from tests.delegating import FORK, FRESH, WRITER, Brain, call, children, records, results, skill, tool
 from tests.speaker import Speaker
 
 Begin = Callable[..., Speaker]
@@ -22,7 +25,7 @@ def slow(name: str) -> list[Any]:
     return [[tool("glob", pattern="*")], [tool("ask_user", question=f"Which {name}?")], "Done."]
 
 
-def cut(person: Speaker, count: int, **options: str) -> None:
+def cut(person: Speaker, count: int, **options: Any) -> None:
     """A turn that is stopped when so many sub-agents wait for the person, or for another one to be answered first."""
     person.answers = []
     person.thinks = 60
@@ -40,9 +43,12 @@ def cut(person: Speaker, count: int, **options: str) -> None:
 
 
 def asks(person: Speaker) -> bool:
-    """Whether every sub-agent without one of its own has come to its question."""
-    folders = [path for path in person.folder.glob("**/agents/*") if not (path / "agents").exists()]
-    answers = [[r.data for r in records(path, "message") if r.data["tag"] == "answer"] for path in folders]
+    """Whether every sub-agent that works, and waits for none of its own, has come to its question."""
+    found = [*person.folder.glob("**/agents/*")]
+    ended = {r.data["child"] for path in (person.folder, *found) for r in records(path, "subagent")}
+    working = [path for path in found if path.name not in ended]
+    leaves = [path for path in working if not any(path in other.parents for other in working)]
+    answers = [[r.data for r in records(path, "message") if r.data["tag"] == "answer"] for path in leaves]
     return all("ask_user" in str(said) for said in answers)
 
 
@@ -105,6 +111,84 @@ def test_one_of_another_goes_on_too(speaker: Begin) -> None:
     counted_once(person)
 
 
+@pytest.mark.branches(reason="a sub-agent begins anew", times=1)
+def test_stopped_while_it_is_opened_again_it_can_still_go_on(speaker: Begin) -> None:
+    person = speaker(Brain([[call("deep", "one")], "Later."], {"one": slow("one")}), minimum=1)
+    skill(person.project, "deep", FRESH)
+    cut(person, 1)
+    (child,) = children(person)
+    journal = Journal.open(child, person.seam)
+    assert [*journal.load()]
+    for number in range(30_000):  # takes a while to read
+        journal.append("padding", {"number": number})
+    journal.close()
+
+    async def stopped() -> None:
+        async with aclosing(resume_turn(person.app.agent)) as events:
+            going_on = asyncio.ensure_future(_all(events))
+            while '"intent"' not in (person.folder / "journal.jsonl").read_text().splitlines()[-1]:
+                assert not going_on.done()
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.02)
+            going_on.cancel()
+            await asyncio.wait([going_on])
+
+    person._runner.run(stopped())
+    go_on(person, back=False)
+    assert results(person) == ["Done."]
+
+
+async def _all(events: AsyncGenerator[Any]) -> None:
+    async for _ in events:
+        pass
+
+
+def cut_journal(folder: Path, kind: str) -> None:
+    """As a kill leaves it behind the first record of that kind."""
+    path = folder / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    ends = [n for n, line in enumerate(lines, 1) if f'"{kind}"'.encode() in line]
+    path.write_bytes(b"".join(lines[: ends[0]] if ends else lines))
+
+
+@pytest.mark.branches(reason="it goes another way than its caller, in each run", times=2)
+@pytest.mark.parametrize(("was", "now"), [(FORK, FRESH), (FRESH, FORK)], ids=["of a fork", "of a fresh one"])
+def test_a_skill_that_changed_meanwhile_does_not_change_how_it_began(speaker: Begin, was: str, now: str) -> None:
+    brain = Brain([[call("look", "one")], "Later."], {"one": [[tool("glob", pattern="*")], "Found."]})
+    person = speaker(brain, minimum=1)
+    skill(person.project, "look", was)
+    person.say("Go.")
+    person.leave()
+    (child,) = children(person)
+    cut_journal(person.folder, "intent")
+    cut_journal(child, "born")
+    skill(person.project, "look", now)
+
+    go_on(person, back=True)
+
+    assert results(person) == ["Found."]
+    assert len(records(child, "born")) == 1
+    context = records(child, "born")[0].data["context"]
+    assert {record.data["context"] for record in person.records("subagent")} == {context}
+
+
+@pytest.mark.branches(reason="sub-agents begin anew", times=2)
+def test_the_turns_of_its_own_sub_agents_are_not_its_own(speaker: Begin) -> None:
+    inner = [[tool("glob", pattern=str(n))] for n in range(3)]
+    outer = [[call("inner", "two")], [tool("ask_user", question="Which?")], [tool("glob", pattern="*")], "Outer done."]
+    person = speaker(Brain([[call("outer", "one")], "Later."], {"one": outer, "two": [*inner, "Inner."]}), minimum=1)
+    skill(person.project, "outer", WRITER)
+    skill(person.project, "inner", FRESH)
+    cut(person, 1, permission_mode="yolo", max_turns=4)
+
+    person.come_back(permission_mode="yolo", max_turns=4)
+    person.thinks = 0
+    run(person, resume_turn(person.app.agent))
+
+    assert results(person) == ["Outer done."]
+    assert [record.data["end"] for record in person.records("subagent")][-1] == "done"
+
+
 @pytest.mark.parametrize(
     "last",
     [
@@ -122,11 +206,8 @@ def test_killed_around_its_work(speaker: Begin, last: str) -> None:
     person.leave()
     (child,) = children(person)
     asked = len(person.mainline)
-    for folder, kind in ((person.folder, "subagent" if last == "subagent" else "intent"), (child, last)):
-        path = folder / "journal.jsonl"
-        lines = path.read_bytes().splitlines(keepends=True)
-        ends = [n for n, line in enumerate(lines, 1) if f'"{kind}"'.encode() in line]
-        path.write_bytes(b"".join(lines[: ends[0]] if ends else lines))
+    cut_journal(person.folder, "subagent" if last == "subagent" else "intent")
+    cut_journal(child, last)
 
     go_on(person, back=True)
 
