@@ -18,7 +18,7 @@ from harness.agent import settings, subagent_sessions
 from harness.agent.auto_compaction import Compaction
 from harness.agent.checkpoints import Checkpoints, SnapshotStore, open_store
 from harness.agent.compaction import Compactor
-from harness.agent.compaction_rules import CompactionConfig
+from harness.agent.compaction_rules import CompactionConfig, most_output
 from harness.agent.delegation import of_skill
 from harness.agent.fallback import Fallback
 from harness.agent.gate import Gate
@@ -57,9 +57,6 @@ from harness.tools.base import Effect, NothingSeen, Seen, Tool, definition
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Mode, parse_rules
-
-DEFAULT_OUTPUT = 32_000
-"""Output tokens asked for where nothing else is set: room for a long file, within every current model's limit."""
 
 
 def room(model: Model, used: int) -> int:
@@ -296,7 +293,7 @@ class App:
             provider=self._caches.around(provider, model),
             model=model,
             line=Line(model.wire, provider.base_url, model.name, born_with),
-            max_tokens=min(model.max_output, config.max_output_tokens or DEFAULT_OUTPUT),
+            max_tokens=min(model.max_output, config.max_output_tokens or most_output(model.window)),
             retry=RetryPolicy(retries=config.max_retries),
             cache=cache["enabled"],
             ttl=ttl,

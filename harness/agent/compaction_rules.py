@@ -14,6 +14,8 @@ from harness.providers.facts import Price
 
 Trigger = Literal["window", "cost", "person", "overflow", "idle"]
 
+DEFAULT_OUTPUT = 32_000
+"""Room for a long file, within every current model's limit."""
 SUMMARY = 4_000
 """Tokens that a summary is taken to have at most; its answer may have no more than twice that."""
 AFTER = 10_000
@@ -51,9 +53,20 @@ class CompactionConfig:
         )
 
 
+def most_output(window: int) -> int:
+    """Output tokens that are asked for where nothing is set: a quarter of a small window.
+
+    vLLM, SGLang, DeepSeek and OpenAI's older models refuse a request whose prompt and `max_tokens` are together more
+    than the window, however short the answer would be. How long a prompt is, only its bill tells, which comes too late,
+    and an estimate decides nothing that is sent: so it is a fixed part of the window, which `window_limit` leaves free.
+    What then still does not fit is refused, and compacted.
+    """
+    return min(DEFAULT_OUTPUT, window // 4)
+
+
 def window_limit(window: int, share: float, max_output: int) -> int:
     """The prompt from which on a compaction is due: a share of the window, and room for an answer at the least."""
-    return max(0, min(int(window * share), window - min(max_output, window // 4) - 2 * SUMMARY))
+    return max(0, min(int(window * share), window - min(max_output, window // 4) - min(2 * SUMMARY, window // 8)))
 
 
 def compaction_price(price: Price, prompt: int) -> float:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from harness.simulator.openai_models import OpenAIFacts
+from harness.simulator.openai_models import OpenAIFacts, Profile
 from harness.simulator.records import Refused, Ttl
 
 _NAMES = {str: "a string", dict: "an object", list: "an array", int: "an integer", bool: "a boolean", float: "a number"}
@@ -226,9 +226,17 @@ def check_image(path: str, url: object) -> None:
         )
 
 
-def check_window(total: int, facts: OpenAIFacts, override: int | None) -> None:
-    """B: 922k tokens of input."""
-    if total > (override or facts.max_input):
+def check_window(total: int, answer: int | None, facts: OpenAIFacts, profile: Profile, override: int | None) -> None:
+    """B: 922k tokens of input. `answer`: tokens that are asked for at most, None where the request does not say."""
+    window, asked = override or facts.max_input, answer or 0
+    if profile.reserves and total + asked > window:
+        raise Refused(
+            f"This model's maximum context length is {window} tokens. However, you requested {asked} output tokens "
+            f"and your prompt contains at least {total} input tokens, for a total of at least {total + asked} "
+            "tokens. Please reduce the length of the input prompt or the number of requested output tokens.",
+            param="input_tokens",
+        )
+    if total > window:
         raise Refused(
             "Your input exceeds the context window of this model. Please adjust your input and try again.",
             param="input",

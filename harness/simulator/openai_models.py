@@ -89,6 +89,8 @@ class Profile:
     """Field of a message and of a delta that carries the model's thinking."""
     echo: Literal["required", "free"] = "free"
     usage: Literal["openai", "deepseek", "plain", "cached", "nonzero"] = "plain"
+    reserves: bool = False
+    """Whether the window must have room for all of the answer that is asked for; elsewhere the answer ends with it."""
     responses: bool = True
     """Whether it serves POST /v1/responses."""
 
@@ -98,12 +100,20 @@ _PROFILES = (
     # C OpenRouter: passes cache_control, translates it to prompt_cache_breakpoint (the TTL is lost).
     Profile("openrouter", None, markers=True, reasoning="reasoning", usage="openai"),
     # C DeepSeek; its own text on reasoning_content: github.com/earendil-works/pi/issues/3636. Completions only.
-    Profile("deepseek", "units", reasoning="reasoning_content", echo="required", usage="deepseek", responses=False),
-    # C Local engines.
+    Profile(
+        "deepseek",
+        "units",
+        reasoning="reasoning_content",
+        echo="required",
+        usage="deepseek",
+        reserves=True,
+        responses=False,
+    ),
+    # C Local engines. Those that batch requests reserve room for the answer: vllm-project/vllm issues 19861, 42474.
     Profile("ollama", "slots", reasoning="reasoning"),
     Profile("llamacpp", "slots", reasoning="reasoning_content", usage="cached"),
-    Profile("vllm", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero"),
-    Profile("sglang", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero"),
+    Profile("vllm", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero", reserves=True),
+    Profile("sglang", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero", reserves=True),
     Profile("generic", "none"),
 )
 PROFILES: dict[str, Profile] = {row.name: row for row in _PROFILES}

@@ -59,7 +59,8 @@ def understand(
         raise Refused(f"A maximum of {rules.max_markers} blocks with cache_control may be provided. Found {found}.")
     settings = settings_of(facts, profile, request, headers, _values(request))
     prompt = prompt_of(blocks, settings, facts, request, rules, workspace)
-    f.check_window(prompt.total, facts, rules.context_window)
+    answer = request.get("max_completion_tokens", request.get("max_tokens"))
+    f.check_window(prompt.total, answer, facts, profile, rules.context_window)
     return Understood(facts, profile, blocks, prompt, settings)
 
 

@@ -58,7 +58,7 @@ def understand(
     blocks = tuple(_blocks(request, items, facts, profile, ttl, withheld))
     settings = settings_of(facts, profile, request, headers, _values(request))
     prompt = prompt_of(blocks, settings, facts, request, rules, workspace)
-    f.check_window(prompt.total, facts, rules.context_window)
+    f.check_window(prompt.total, request.get("max_output_tokens"), facts, profile, rules.context_window)
     given = [request, *(item for item in items if kind_of(item) == "configuration_update")]
     efforts = [(one.get("reasoning") or {}).get("effort") for one in given]
     effort = next((effort for effort in reversed(efforts) if effort), None)

@@ -159,3 +159,15 @@ def test_models_by_profile(start: Any) -> None:
     assert call.send("/chat/completions", b'{"model":"m","messages":[{"role":"user","content":"x"}]}').status == 200
     assert start(profile="deepseek").respond(HI).status == 404
     assert start(profile="vllm").respond(HI, model="llama", prompt_cache_options={"mode": "x"}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("profile", "taken"), [("vllm", False), ("sglang", False), ("llamacpp", True), ("ollama", True)]
+)
+def test_servers_that_reserve_the_answer_refuse_what_is_too_much(start: Any, profile: str, taken: bool) -> None:
+    call = start(profile=profile, context_window=100)
+    assert call.chat(HI, max_tokens=50).status == 200
+    reply = call.chat(HI, max_tokens=100)
+    assert (reply.status == 200) == taken
+    if not taken:
+        assert "maximum context length is 100 tokens. However, you requested 100 output tokens" in reply.failure[1]
