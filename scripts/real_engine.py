@@ -24,10 +24,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.agent.turn import ModelCall
-from harness.app import App, Options
+from harness.app import App
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, ResponseDone, TurnEnded
 from harness.errors import HarnessError
+from harness.options import Options
 from harness.prompt.layers import static_text
 from harness.seam import Seam
 from harness.tools.output import visible

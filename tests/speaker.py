@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent.turn import side_request
-from harness.app import App, Options
+from harness.app import App
 from harness.conversation.events import Event, Permission, Question, TurnEnded
 from harness.conversation.journal import Record, read_records
+from harness.options import Options
 from harness.providers.handoff import NO_ANSWER
 from harness.providers.retry import RetryPolicy
 from harness.simulator import Received, Simulator, said

@@ -86,11 +86,19 @@ class Session:
 
     @classmethod
     def create(cls, folder: Path, seam: Seam, prefix: FrozenPrefix, about: Mapping[str, Json]) -> Session:
-        """Begin a session in a new folder. `about`: cwd, root, version and the settings that are frozen with it."""
+        """Begin a session in a new folder. `about`: cwd, root, version and the settings that are frozen with it.
+
+        Raises:
+            JournalError: it cannot be written; nothing of it is left.
+        """
         session = cls(Journal.create(folder, seam), seam)
-        session.record("session", {"format": FORMAT, **about})
-        session.record("prefix", write_prefix(prefix, session.journal.blobs))
-        session.record("epoch", {"reason": "start"})
+        try:
+            session.record("session", {"format": FORMAT, **about})
+            session.record("prefix", write_prefix(prefix, session.journal.blobs))
+            session.record("epoch", {"reason": "start"})
+        except BaseException:
+            session.journal.remove()
+            raise
         session._beginning = session.journal.length
         return session
 

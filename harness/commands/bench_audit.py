@@ -15,7 +15,7 @@ from typing import Any
 from harness.agent.firewall import expected, moved_block
 from harness.agent.session import Session
 from harness.agent.turn import ModelCall
-from harness.app import App, Options
+from harness.app import App
 from harness.audit.book import read_book
 from harness.audit.ledger import Ledger, apply_bill
 from harness.audit.verdict import Expectation, judge
@@ -25,6 +25,7 @@ from harness.conversation.canonical import Json
 from harness.conversation.journal import Journal, Record
 from harness.conversation.request import Fragment, Request
 from harness.errors import HarnessError
+from harness.options import Options
 from harness.providers.catalog import find
 from harness.seam import Seam
 

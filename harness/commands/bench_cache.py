@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.app import App, Options
+from harness.app import App
 from harness.audit.cost import prompt_cost
 from harness.commands.demo import simulator
 from harness.commands.demo_task import TASK, files, scenario
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Usage
+from harness.options import Options
 from harness.providers.catalog import find
 from harness.seam import Seam
 

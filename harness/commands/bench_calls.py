@@ -16,10 +16,11 @@ from typing import Any
 
 from harness.agent.session import Session
 from harness.agent.turn import Channel, ModelCall
-from harness.app import App, Options
+from harness.app import App
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import encode
+from harness.options import Options
 from harness.prompt.layers import static_text
 from harness.seam import Seam
 from harness.tools import (

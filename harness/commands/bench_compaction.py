@@ -9,9 +9,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from harness.app import App, Options
+from harness.app import App
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.events import ResponseDone
+from harness.options import Options
 from harness.seam import Seam
 from harness.simulator import Clock, Rules, Simulator, said
 

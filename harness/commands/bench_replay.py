@@ -12,8 +12,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from harness.app import App, Options
+from harness.app import App
 from harness.commands.simulated import SimulatedSeam
+from harness.options import Options
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
 from harness.seam import Seam

@@ -11,10 +11,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness.app import App, Options
+from harness.app import App
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.canonical import digest
 from harness.conversation.events import TurnEnded
+from harness.options import Options
 from harness.seam import Seam
 from harness.simulator import Clock, Rules, Simulator, said
 

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.app import App, Options
+from harness.app import App
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.events import SubAgentDone
+from harness.options import Options
 from harness.seam import Seam
 from harness.simulator import Received, Rules, Simulator, said
 

@@ -11,11 +11,12 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from harness.agent.resumption import cut_turn, resume_turn
-from harness.app import App, Options
+from harness.app import App
 from harness.audit.report import Summary
 from harness.commands.proposal import Proposal
 from harness.conversation.events import Event
 from harness.errors import LimitReached
+from harness.options import Options
 
 NEVER_PROPOSE = "no-memory-proposals"
 """In the state folder: the projects where the person does not want to be asked."""

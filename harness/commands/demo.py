@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.app import App, Options
+from harness.app import App
 from harness.audit.cost import prompt_cost
 from harness.audit.report import hit_rate, money, percent, tokens
 from harness.commands.arguments import Parser
@@ -28,6 +28,7 @@ from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Usage
 from harness.conversation.events import ResponseDone, TurnEnded
 from harness.errors import HarnessError
+from harness.options import Options
 from harness.providers.catalog import Model
 from harness.seam import Seam
 from harness.tools.output import visible

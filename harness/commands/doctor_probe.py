@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.agent.turn import Channel, ModelCall
-from harness.app import App, Options
+from harness.app import App
 from harness.audit.cost import cost
 from harness.audit.report import money, tokens
 from harness.commands.doctor_findings import Finding
@@ -22,6 +22,7 @@ from harness.commands.doctor_verdict import Asked, judge
 from harness.conversation.blocks import Usage
 from harness.conversation.events import Question, ResponseDone, Retrying
 from harness.errors import BadRequest, HarnessError
+from harness.options import Options
 from harness.providers.catalog import Model
 from harness.providers.reach import shown
 from harness.seam import Seam

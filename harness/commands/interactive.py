@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from functools import partial
 
 from harness import __version__
-from harness.app import App, Options
+from harness.app import App
 from harness.commands import slash_skills, slash_table
 from harness.commands.conversation import AppConversation
-from harness.commands.options import options
 from harness.commands.session_in_use import ask_before, opened
 from harness.commands.skill_problems import problems
 from harness.commands.slash_sessions import gone_on
 from harness.config import state_dir
+from harness.options import Options
 from harness.seam import Seam
 from harness.ui.plain import one_line
 from harness.ui.tui import Terminal, require_terminal
@@ -36,7 +36,7 @@ def main(flags: argparse.Namespace, seam: Seam) -> int:
         HarnessError: there is no terminal, or the session cannot be opened.
     """
     require_terminal(seam.environment().get("TERM", ""))
-    return asyncio.run(_talk(options(flags, seam), seam))
+    return asyncio.run(_talk(Options.of(flags, seam), seam))
 
 
 async def _talk(options: Options, seam: Seam) -> int:

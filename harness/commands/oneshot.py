@@ -24,7 +24,6 @@ from harness.agent.structured import StructuredTask, check_schema
 from harness.app import App
 from harness.audit.report import Summary, counts, hit_rate, sub_agent
 from harness.audit.target import missed
-from harness.commands.options import options
 from harness.commands.skill_problems import problems
 from harness.conversation.events import (
     Event,
@@ -42,6 +41,7 @@ from harness.conversation.events import (
     TurnEnded,
 )
 from harness.errors import HarnessError, UsageError
+from harness.options import Options
 from harness.seam import Seam
 from harness.tools.output import visible
 from harness.ui.plain import PlainProgress, one_line
@@ -75,7 +75,7 @@ def main(flags: argparse.Namespace, seam: Seam) -> int:
     """Run one task; gives the exit code."""
     schema = _schema(flags.json_schema)
     task = _task(flags.task, goes_on=flags.continue_last or flags.resume is not None)
-    app = App(options(flags, seam), seam, _nobody)
+    app = App(Options.of(flags, seam), seam, _nobody)
     return OneShot(app, flags.output_format, schema, kept=not flags.no_session).run(task)
 
 

@@ -21,7 +21,7 @@ from harness.agent.checkpoints import open_store
 from harness.agent.reexecution import Called, calls_of
 from harness.agent.session import Session
 from harness.agent.totals import Totals
-from harness.app import App, Options
+from harness.app import App
 from harness.audit.report import counted, counts
 from harness.commands.replay_execute import scratch_for
 from harness.config import state_dir
@@ -31,6 +31,7 @@ from harness.conversation.events import Question, TurnEnded
 from harness.conversation.journal import Blobs, Record, read_records
 from harness.conversation.stored import read_usage
 from harness.errors import ReplayFailed, UsageError
+from harness.options import Options
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.plain import PlainProgress, one_line

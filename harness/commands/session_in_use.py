@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from harness.app import Options
 from harness.errors import JournalBusy, OwnedElsewhere
+from harness.options import Options
 from harness.ui.plain import one_line
 
 Opened = TypeVar("Opened")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from harness.app import App
 from harness.conversation.events import (
     Event,
     RequestSent,
@@ -16,7 +21,7 @@ from harness.conversation.events import (
     TurnEnded,
 )
 from harness.conversation.history import INTERRUPTED, MAY_HAVE_RUN
-from harness.errors import BadRequest, Overloaded
+from harness.errors import BadRequest, Overloaded, StorageFull
 from harness.simulator import Fault
 from tests.speaker import Script, Speaker
 
@@ -180,3 +185,21 @@ def test_nothing_is_sent_when_the_person_leaves_before_it_is(speaker: Begin) -> 
 
     assert person.mainline == []
     assert person.answer("Again.") == "Whole."
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "not kept"])
+def test_a_session_that_cannot_begin_leaves_nothing(speaker: Begin, tmp_path: Path, kept: bool) -> None:
+    person = speaker(Script())
+    temporary, tempfile.tempdir = tempfile.gettempdir(), str(tmp_path)
+    person.leave()
+    before = [*person.folder.parent.iterdir()]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        with pytest.raises(StorageFull):
+            App(replace(person.options, no_session=not kept), person.seam, person._ask)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        tempfile.tempdir = temporary
+    assert [*person.folder.parent.iterdir()] == before
+    assert [*tmp_path.glob("harness-*")] == []

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.app import App, Options
+from harness.app import App
 from harness.conversation.events import Question
 from harness.documents import cache as documents
+from harness.options import Options
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
 from harness.simulator import Simulator

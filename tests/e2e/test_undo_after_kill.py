@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from harness.app import App, Options
+from harness.app import App
 from harness.conversation.events import Question
+from harness.options import Options
 from harness.simulator import Simulator
 from harness.workspace.snapshots import Restored
 from tests.e2e.entry import ShiftedSeam

@@ -20,10 +20,11 @@ from typing import Any
 
 from harness.agent import rewind
 from harness.agent.turn import side_request
-from harness.app import App, Options
+from harness.app import App
 from harness.conversation.events import Event, Question
 from harness.conversation.request import Refresh
 from harness.errors import CompactionFailed, ProviderError, UsageError
+from harness.options import Options
 from harness.providers.retry import RetryPolicy
 from harness.seam import Seam
 from harness.simulator import MODELS, Clock, Fault, Received, Simulator, said
