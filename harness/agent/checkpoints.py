@@ -18,9 +18,9 @@ from pathlib import Path
 from harness.agent.file_history import FileTurn
 from harness.agent.rewind import turns
 from harness.agent.session import Session
-from harness.agent.tool_runner import Permit
+from harness.agent.tool_runner import Asker, Permit
 from harness.conversation.canonical import digest
-from harness.conversation.events import Event, Notice, TurnEnded
+from harness.conversation.events import Event, Notice, Progress, TurnEnded
 from harness.errors import SnapshotFailed, UsageError
 from harness.tools.base import Wrote, nobody
 from harness.tools.checkpoint import Changed, Report
@@ -29,10 +29,31 @@ from harness.workspace.permissions import Subject
 from harness.workspace.shadow import GitStuck, find_git
 from harness.workspace.snapshots import Restored, Snapshots, Step, why_not
 
+LONG = 0.5
+"""Seconds of saving after which it is told."""
+SAVING = "saving the files, so that they can be put back"
 LISTED = 10
 """Turns that are listed for a model."""
 
 _TREE = re.compile(rb'"(?:tree|before|after)":"([0-9a-f]{40,64})"')
+
+
+@contextlib.contextmanager
+def _told_if_long(asker: Asker) -> Iterator[None]:
+    """What is done within is told once it takes long, for the first time it may; and that it is over."""
+    told: list[Progress] = []
+
+    def tell() -> None:
+        told.append(Progress(asker.call_id, SAVING))
+        asker.tell(told[0])
+
+    later = asyncio.get_running_loop().call_later(LONG, tell)
+    try:
+        yield
+    finally:
+        later.cancel()
+        if told:
+            asker.tell(Progress(asker.call_id, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +107,12 @@ class Checkpoints:
     def guard(self, permit: Permit) -> Permit:
         """The same permission; what it lets write waits until the files are saved."""
 
-        async def guarded(tool: str, subject: Subject, skill: str) -> str:
-            refusal = await permit(tool, subject, skill)
+        async def guarded(tool: str, subject: Subject, asker: Asker) -> str:
+            refusal = await permit(tool, subject, asker)
             if not refusal and subject.kind not in ("none", "read", "web"):
-                async with self._saving:
-                    await self._before()
+                with _told_if_long(asker):
+                    async with self._saving:
+                        await self._before()
             return refusal
 
         return guarded

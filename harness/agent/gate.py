@@ -6,6 +6,7 @@ call that nobody can allow is refused with the flag that would.
 
 from __future__ import annotations
 
+from harness.agent.tool_runner import NOBODY, Asker
 from harness.conversation.events import AskPermission, Permission
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Allowed, Asks, Mode, Refused, Rule, Subject, decide
@@ -22,7 +23,7 @@ class Gate:
         self._workspace = workspace
         self._ask = ask
 
-    async def permit(self, tool: str, subject: Subject, skill: str = "") -> str:
+    async def permit(self, tool: str, subject: Subject, asker: Asker = NOBODY) -> str:
         """See `Permit`."""
         match decide(self._mode, self._rules, subject, self._workspace):
             case Allowed():
@@ -32,7 +33,8 @@ class Gate:
             case Asks(_, _, nobody) if self._ask is None:
                 return nobody.text
             case Asks(what, grant):
-                return await self._asked(self._ask, Permission(tool, what, grant.text if grant else "", skill), grant)
+                permission = Permission(tool, what, grant.text if grant else "", asker.skill)
+                return await self._asked(self._ask, permission, grant)
 
     async def _asked(self, ask: AskPermission, permission: Permission, grant: Rule | None) -> str:
         match await ask(permission):

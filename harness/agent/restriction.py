@@ -6,7 +6,9 @@ list of tools never changes: what is not allowed is refused when it is called.
 
 from __future__ import annotations
 
-from harness.agent.tool_runner import Permit
+from dataclasses import replace
+
+from harness.agent.tool_runner import Asker, Permit
 from harness.errors import UsageError
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Allowed, Rule, Subject, decide, parse_rule
@@ -22,9 +24,10 @@ def restricted(permit: Permit, skill: str, allowed: tuple[tuple[str, str], ...] 
         allowed: tools and patterns of their calls; None: whatever the caller may.
     """
 
-    async def check(tool: str, subject: Subject, caller: str) -> str:
+    async def check(tool: str, subject: Subject, asker: Asker) -> str:
         # a sub-agent of this one asks in its own name
-        return _refusal(tool, subject, skill, allowed, workspace) or await permit(tool, subject, caller or skill)
+        me = replace(asker, skill=asker.skill or skill)
+        return _refusal(tool, subject, skill, allowed, workspace) or await permit(tool, subject, me)
 
     return check
 

@@ -370,6 +370,8 @@ class _Work:
                 if self._first_read is None:
                     self._first_read = event.usage.read
                 return
+            case Progress(_, text):
+                self._doing = text or "working"
             case Notice(text):
                 self._tell(Notice(f"sub-agent {self._delegation.skill}: {text}"))
                 return

@@ -24,9 +24,25 @@ from harness.tools.base import Effect, Outcome, Tool, error
 from harness.tools.output import Spill, entered
 from harness.workspace.permissions import Subject
 
-Permit = Callable[[str, Subject, str], Awaitable[str]]
-"""Why a call of the named tool is refused, for the model; "" where it may run. May wait for the person, who is told the
-skill of the sub-agent that makes the call; "": the session's own model does."""
+
+def _unheard(_: Event) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whose call waits. skill: of the sub-agent that makes it; "": the session's own model does. tell: what goes on."""
+
+    call_id: str = ""
+    skill: str = ""
+    tell: Tell = _unheard
+
+
+NOBODY = Asker()
+"""Of a call that is nobody's."""
+
+Permit = Callable[[str, Subject, Asker], Awaitable[str]]
+"""Why a call of the named tool is refused, for the model; "" where it may run. May wait for the person."""
 
 SMALLEST = 2_000
 """Bytes that every result may have, however full the window is."""
@@ -113,7 +129,11 @@ class ToolRunner:
         share = max(SMALLEST, self._budget(self._session.last_prompt) // len(calls))
         for checked in _groups([self._check(call) for call in calls]):
             # only now: whoever is asked has seen what the calls before gave
-            group = [await self._permitted(item) for item in checked]
+            group: list[Checked] = []
+            for item in checked:
+                async with aclosing(self._permitted(item, group)) as told:
+                    async for event in told:
+                        yield event
             for item in group:
                 yield ToolStarted(item.call.id, item.call.name, _summary(item.call))
             async with aclosing(self._together(group)) as happenings:
@@ -171,11 +191,22 @@ class ToolRunner:
             return Checked(call, tool, f"{text}. {_takes(tool)}")
         return Checked(call, tool)
 
-    async def _permitted(self, item: Checked) -> Checked:
+    async def _permitted(self, item: Checked, group: list[Checked]) -> AsyncGenerator[Event]:
+        """Put a call that may run into the group, or one that is refused; gives what is told meanwhile."""
         if item.tool is None or item.refusal:
-            return item
-        refusal = await self._permit(item.call.name, item.tool.subject(item.call.arguments), "")
-        return replace(item, refusal=refusal)
+            group.append(item)
+            return
+        told: asyncio.Queue[Event | None] = asyncio.Queue()
+        asker = Asker(item.call.id, tell=told.put_nowait)
+        waits = asyncio.ensure_future(self._permit(item.call.name, item.tool.subject(item.call.arguments), asker))
+        waits.add_done_callback(lambda _: told.put_nowait(None))
+        try:
+            while (event := await told.get()) is not None:
+                yield event
+            group.append(replace(item, refusal=waits.result()))
+        finally:
+            waits.cancel()
+            await asyncio.gather(waits, return_exceptions=True)
 
     def _fitting(self, image: Image) -> Image | Text:
         """The image, or why it is left out."""

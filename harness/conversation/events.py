@@ -94,7 +94,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a call has come that takes long, one line; it takes the place of what was told of that call before."""
+    """How far a call has come that takes long, one line; it takes the place of what was told of that call before.
+
+    "": that is over.
+    """
 
     call_id: str
     text: str

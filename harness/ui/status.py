@@ -68,6 +68,8 @@ class Status:
                 self._doing = f"waiting {wait:.0f} s to try again"
             case ToolStarted(call_id, name, summary):
                 self._calls[call_id] = f"{name} {summary}".strip()
+            case Progress(call_id, ""):
+                self._agents.pop(call_id, None)
             case Progress(call_id, text):
                 self._agents[call_id] = text
             case ToolFinished(call_id):
