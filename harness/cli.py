@@ -134,22 +134,28 @@ def run(arguments: Sequence[str], seam: Seam | None = None) -> int:
     """Run one command line; gives the exit code. `seam`: another machine's facts, for tests and replay."""
     seam = seam or Seam()
     try:
-        return _dispatch(list(arguments), seam)
+        return _done(list(arguments), seam)
     except HarnessError as error:
         _say(str(error))
         return error.exit_code
-    except SystemExit as end:  # argparse, after --help and --version
-        return int(end.code or 0)
     except KeyboardInterrupt:
         sys.stderr.write("harness: interrupted\n")
         return 130
     except BrokenPipeError:
-        # who read our output is gone; Python must not complain about it once more at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except OSError as error:
         _say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        _drop_output()
         return 1
+
+
+def _drop_output() -> None:
+    """Let go of output that nobody takes: Python must not complain about it once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:
@@ -158,6 +164,15 @@ def _say(text: str) -> None:
     from harness.ui.plain import one_line
 
     sys.stderr.write(f"harness: {one_line(text)}\n")
+
+
+def _done(arguments: list[str], seam: Seam) -> int:
+    try:
+        code = _dispatch(arguments, seam)
+    except SystemExit as end:  # argparse, after --help and --version
+        code = int(end.code or 0)
+    sys.stdout.flush()  # what cannot be written is told by who called, or Python ends with a code of its own
+    return code
 
 
 def _dispatch(arguments: list[str], seam: Seam) -> int:

@@ -6,7 +6,8 @@ Invariant: never a vendor's output format: that is a setting of the line, and wo
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -31,7 +32,7 @@ class StructuredTask:
         self._validator = Draft202012Validator(schema)
         self.value: Json = None
 
-    async def run(self, task: str) -> AsyncIterator[Event]:
+    async def run(self, task: str) -> AsyncGenerator[Event]:
         """The task's events; its last one is `TurnEnded`.
 
         Args:
@@ -49,11 +50,12 @@ class StructuredTask:
         events = agent.turn(task, injected=(instruction,)) if task else resume_turn(agent, instruction)
         for repair in range(REPAIRS + 1):
             end: TurnEnded | None = None
-            async for event in events:
-                if isinstance(event, TurnEnded):
-                    end = event
-                else:
-                    yield event
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, TurnEnded):
+                        end = event
+                    else:
+                        yield event
             if end is None or end.reason != "done":
                 if end:
                     yield end

@@ -14,7 +14,8 @@ import select
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,10 @@ class OneShot:
 
     async def _turn(self, task: str) -> None:
         self._write(self._started)
-        async for event in self._events(task):
-            self._write(self._take, event)
+        # closed before the session is, also where an event cannot be written
+        async with aclosing(self._events(task)) as events:
+            async for event in events:
+                self._write(self._take, event)
 
     def _write(self, write: Callable[..., None], *about: Event) -> None:
         """Write to who reads our output; where nobody does any more, end the turn as an interruption would."""
@@ -153,22 +156,20 @@ class OneShot:
             about = {"session": self._app.session.journal.id, "model": self._app.model.id}
             _print_json({"type": "start", "format": FORMAT, **about})
 
-    async def _events(self, task: str) -> AsyncIterator[Event]:
+    async def _events(self, task: str) -> AsyncGenerator[Event]:
         for warning in (*self._app.session.journal.warnings(), *problems(self._app)):
             yield Notice(warning)
         if not self._app.model.known:
             yield Notice(self._app.model.unknown)
         async for event in self._app.before_turn():
             yield event
-        if self._schema is None:
-            agent = self._app.agent
-            async for event in agent.turn(task) if task else resume_turn(agent):
+        agent = self._app.agent
+        structured = None if self._schema is None else StructuredTask(agent, self._schema)
+        turn = structured.run(task) if structured else agent.turn(task) if task else resume_turn(agent)
+        async with aclosing(turn) as events:
+            async for event in events:
                 yield event
-            return
-        structured = StructuredTask(self._app.agent, self._schema)
-        async for event in structured.run(task):
-            yield event
-        self._value = structured.value
+        self._value = structured.value if structured else None
 
     def _take(self, event: Event) -> None:
         match event:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.conversation.lines import Reader
+from harness.simulator import Answer
 from tests.e2e.conftest import Start
 from tests.e2e.lab import Forks, Lab, Script, call
 from tests.ui.full_disk import fill, small_disk
@@ -120,3 +121,27 @@ def test_an_output_that_could_not_be_kept_is_said_to_the_person(lab: Lab, vendor
 
     assert ran.code == 0, ran.err
     assert "the whole output could not be kept: No space left on device" in ran.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("form", ["text", "json", "stream-json"])
+def test_a_full_disk_behind_the_output(form: str, lab: Lab, vendor: Start) -> None:
+    vendor(Script("fine"))
+    with Path("/dev/full").open("w") as full:
+        ran = lab.process("-p", "work", "--output-format", form, stdout=full)
+        listed = lab.process("models", stdout=full)
+
+    assert (ran.code, listed.code) == (1, 1)
+    assert (ran.err, listed.err) == ("harness: No space left on device\n",) * 2
+
+
+def test_a_full_disk_behind_the_output_in_the_middle_of_an_answer(lab: Lab, vendor: Start) -> None:
+    sim = vendor(Script(Answer(tuple({"text": f"Part {n}. "} for n in range(300)), delay=0.002), "fine"))
+    place = lab.folder / "small"
+    with small_disk(place, "16k"), (place / "out").open("w") as out:
+        ran = lab.process("-p", "work", "--output-format", "stream-json", stdout=out)
+
+    assert (ran.code, ran.err) == (1, "harness: No space left on device\n")
+    assert [record.data["stop"] for record in lab.records() if record.kind == "response"] == ["interrupted"]
+    assert lab.run("-c", "-p").code == 0
+    assert "Part 1. " in str(sim.requests[-1].json)
