@@ -190,3 +190,8 @@ def test_a_short_prompt_behind_an_attempt_without_a_bill_is_too_short() -> None:
     verdict = judge(Expectation("alive", None), Usage(uncached=2_000), CacheRules(minimum=4_096))
     assert verdict.kind == "too short"
     assert verdict.lost == 0
+
+
+def test_a_read_where_nothing_was_known_to_be_cached_is_a_hit() -> None:
+    verdict = judge(Expectation("too short"), Usage(uncached=60, read=4_151), CacheRules(minimum=4_096))
+    assert (verdict.kind, verdict.expected, verdict.read, verdict.lost) == ("hit", 0, 4_151, 0)
