@@ -20,7 +20,7 @@ from tests.speaker import Speaker
 
 # Read once, before any test can change the environment.
 REQUIRE_SYSTEM = os.environ.get("HARNESS_REQUIRE_SYSTEM") == "1"
-PROPERTY_EXAMPLES = int(os.environ.get("HARNESS_PROPERTY_EXAMPLES", "500"))
+PROPERTY_EXAMPLES = int(os.environ.get("HARNESS_PROPERTY_EXAMPLES", "250"))
 
 # `print_blob`: a failure prints what reproduces it. Only the stateful tests take PROPERTY_EXAMPLES.
 hypothesis.settings.register_profile("harness", deadline=None, print_blob=True, derandomize=False)

@@ -6,6 +6,7 @@ and on the journal.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -22,8 +23,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from harness.conversation.events import Event, RequestSent, TextDelta, ThinkingDelta, ToolFinished, ToolStarted
+from harness.conversation.events import (
+    Event,
+    Progress,
+    RequestSent,
+    ResponseDone,
+    SubAgentDone,
+    TextDelta,
+    ThinkingDelta,
+    ToolFinished,
+    ToolStarted,
+)
 from harness.simulator import Fault
+from tests.property.delegates import Context
 from tests.property.world import DAY, Item, World
 
 EFFORTS = ("low", "medium", "max")  # "high" is the vendor's default: the same line as none at all
@@ -34,6 +46,8 @@ SMALL_WINDOW = 20_000
 """Tokens that a client believes a model to take: it compacts by itself at 7,000."""
 PASTED = (3_000, 12_000)
 """Bytes of long words: of the larger, a compaction keeps none but the last."""
+CRASHES = (RequestSent, TextDelta, ResponseDone, ToolStarted, ToolFinished)
+"""Events at which a process is killed: before a request, within an answer, behind it, and among its tools."""
 CALL: list[Item] = [{"call": "todo", "input": {"items": []}}]
 SUMMARIES: tuple[list[Any], ...] = ([], [], [], [CALL], [CALL, CALL], [[{"text": "Short."}], CALL])
 """What a model answers when it is to sum up; a good summary after those, and at most two are asked for."""
@@ -94,6 +108,15 @@ def answers(draw: st.DrawFn) -> Calls:
     return Calls(tuple(head), kind, count if kind == "todo" else min(count, 24))
 
 
+Jobs = list[tuple[Context, list[Calls]]]
+job = st.tuples(st.sampled_from(["fork", "fresh"]), st.lists(answers(), max_size=2))
+
+
+def carried(jobs: Jobs) -> list[tuple[Context, list[list[Item]]]]:
+    """What each sub-agent answers."""
+    return [(context, [one.items() for one in plan]) for context, plan in jobs]
+
+
 class Nth:
     """The n-th event of some kinds, or the last of them where there are fewer: never."""
 
@@ -123,9 +146,10 @@ class AnyOrder(RuleBasedStateMachine):
         ttl=st.sampled_from(["5m", "5m", "1h"]),
         window=st.sampled_from([None, None, SMALL_WINDOW]),
         snapshots=st.sampled_from([False, False, True]),
+        keeps=st.sampled_from([None, None, "user"]),
     )
-    def begin(self, data: st.DataObject, ttl: str, window: int | None, snapshots: bool) -> None:
-        self.world.begin(data.draw(st.sampled_from(self.models)), ttl, window, snapshots=snapshots)
+    def begin(self, data: st.DataObject, ttl: str, window: int | None, snapshots: bool, keeps: str | None) -> None:
+        self.world.begin(data.draw(st.sampled_from(self.models)), ttl, window, snapshots=snapshots, keeps=keeps)
         self.begun = True
 
     @rule(text=words)
@@ -194,9 +218,49 @@ class AnyOrder(RuleBasedStateMachine):
         if self.world.branch.last:
             self.world.side()
 
+    @rule(fresh=st.booleans())
+    def resume_in_a_new_process(self, fresh: bool) -> None:
+        self.world.reopen(fresh=fresh)
+
     @rule()
-    def resume_in_a_new_process(self) -> None:
-        self.world.reopen()
+    def another_version_was_here(self) -> None:
+        self.world.reopen(other_version=True)
+
+    @rule(
+        kind=st.sampled_from(CRASHES),
+        number=st.integers(1, 30),
+        plan=st.lists(answers(), min_size=1, max_size=2),
+    )
+    def process_is_killed(self, kind: Any, number: int, plan: list[Calls]) -> None:
+        killed = self.world.killed("Work.", [one.items() for one in plan], Nth((kind,), number))
+        hypothesis.event(f"killed at {kind.__name__}: {killed}")
+
+    # ------------------------------------------------------------------------ sub-agents and answers that were kept
+
+    @rule(jobs=st.lists(job, min_size=1, max_size=4), beside=st.lists(answers(), max_size=1))
+    def sub_agents_work(self, jobs: Jobs, beside: list[Calls]) -> None:
+        also = [item for one in beside for item in one.items()]
+        self.world.turn("Have it looked at.", [also + self.world.delegation(carried(jobs))])
+        hypothesis.event(f"{len(jobs)} sub-agents")
+
+    @rule(
+        # one: where several open connections at once, one whose opening is cancelled is closed by no client
+        jobs=st.lists(job, min_size=1, max_size=1),
+        kind=st.sampled_from([Progress, SubAgentDone]),
+        number=st.integers(1, 8),
+        style=st.sampled_from(["cancel", "close", "kill"]),
+    )
+    def sub_agents_are_cut_off(self, jobs: Jobs, kind: Any, number: int, style: str) -> None:
+        words, plan, at = "Have it looked at.", [self.world.delegation(carried(jobs))], Nth((kind,), number)
+        if style == "kill":
+            hypothesis.event(f"killed among sub-agents: {self.world.killed(words, plan, at)}")
+        else:
+            self.world.cut_off(words, plan, at, style)
+
+    @rule(answer=answers(), text=words)
+    def the_same_is_said_again(self, answer: Calls, text: str) -> None:
+        served = self.world.say_again(text, [answer.items(), [{"text": "Well."}]])
+        hypothesis.event(f"answers given again: {served}")
 
     @rule(data=st.data())
     def model_switches(self, data: st.DataObject) -> None:
@@ -271,8 +335,12 @@ class AnyOrder(RuleBasedStateMachine):
             self.world.check()
 
     def teardown(self) -> None:
-        if self.begun:
-            self.world.close()
+        if not self.begun:
+            return
+        self.world.close()
+        if sys.exception() is None:  # or it would stand in front of what failed first
+            self.world.prove()
+        self.world.remove()
 
 
 def run(machine: type[AnyOrder], make: Callable[[], World], examples: int) -> None:

@@ -55,7 +55,9 @@ def check_without_thinking(request: Received) -> None:
     """The first request after a compaction: what was thought before is bound to what is gone."""
     if request.kind == "side":
         return
-    assert not any(block.kind in ("thinking", "redacted_thinking", "reasoning") for block in request.blocks)
+    kinds = ("thinking", "redacted_thinking", "reasoning")
+    # with calls some servers want the field at least, empty
+    assert not any(block.kind in kinds and block.canonical != b'""' for block in request.blocks)
     for message in request.json.get("messages", ()):
         assert not message.get("reasoning_content"), "reasoning outlived a compaction"
         assert not message.get("reasoning_details"), "reasoning outlived a compaction"

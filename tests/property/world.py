@@ -12,6 +12,7 @@ import datetime as dt
 import json
 import shutil
 import ssl
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -19,17 +20,23 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent import rewind
+from harness.agent.settings import on_its_line
 from harness.agent.turn import side_request
 from harness.app import App
+from harness.config import config_dir
 from harness.conversation.events import Event, Question
 from harness.conversation.request import Refresh
 from harness.errors import CompactionFailed, ProviderError, UsageError
 from harness.options import Options
+from harness.providers.catalog import Catalog
 from harness.providers.retry import RetryPolicy
+from harness.replay import wording
+from harness.replay.verify import verify
 from harness.seam import Seam
 from harness.simulator import MODELS, Clock, Fault, Received, Simulator, said
 from tests.prefix_check import first_moved, identity
-from tests.property import reading
+from tests.property import delegates, reading, versions
+from tests.property.delegates import Context, Delegate
 from tests.property.reference import Facts, Frozen, Reference, State
 from tests.vendors import reach, server_of
 
@@ -116,12 +123,14 @@ class Branch:
 class Model:
     """The scripted model: the answers planned for this turn, the same again for the same request.
 
-    summaries: what it answers to the next compactions, a good summary after those.
+    summaries: what it answers to the next compactions, a good summary after those. jobs: what sub-agents answer, by
+    the name of their task.
     """
 
     def __init__(self) -> None:
         self.plan: list[Any] = []
         self.summaries: list[Any] = []
+        self.jobs: dict[str, Sequence[Any]] = {}
         self._given: dict[int, Any] = {}
 
     def __call__(self, request: dict[str, Any]) -> Any:
@@ -129,13 +138,21 @@ class Model:
         if spoken[-1].texts and "[Side request, compaction" in spoken[-1].texts[-1]:
             self._given = {}
             return self.summaries.pop(0) if self.summaries else [{"text": SUMMARY}]
-        key = len(request["messages"] if "messages" in request else request["input"])
-        if key not in self._given:
-            self._given[key] = self.plan.pop(0) if self.plan else [{"text": "Done."}]
-        answer = self._given[key]
+        task, turns = delegates.task_of(request) if self.jobs else ("", 0)
+        answer = self._reported(task, turns) if task else self._planned(request)
         facts = MODELS.get(request["model"])  # on the other wires all may think
         thinks = facts is None or "thinking" in request or facts.always_thinks
         return answer if thinks else [item for item in answer if "thinking" not in item] or [{"text": "Done."}]
+
+    def _reported(self, task: str, turns: int) -> Any:
+        job = self.jobs[task]
+        return job[turns] if turns < len(job) else [{"text": f"Report of {task}."}]
+
+    def _planned(self, request: dict[str, Any]) -> Any:
+        key = len(request["messages"] if "messages" in request else request["input"])
+        if key not in self._given:
+            self._given[key] = self.plan.pop(0) if self.plan else [{"text": "Done."}]
+        return self._given[key]
 
     def turn(self, plan: Sequence[Any]) -> None:
         self.plan, self._given = list(plan), {}
@@ -165,8 +182,15 @@ class World:
     checked: dict[str, int] = field(default_factory=dict)
     billed: set[str] = field(default_factory=set)
     """Ids of the answers whose bill was told."""
+    served: int = 0
+    """Answers that were kept ones."""
+    delegates: dict[str, Delegate] = field(default_factory=dict)
+    """Sub-agents by their task."""
+    read_to: dict[Path, int] = field(default_factory=dict)
+    """Bytes of the journals of sub-agents that were judged."""
 
     def __post_init__(self) -> None:
+        self.model.jobs = {}
         self.project = self.folder / "project"
         self.project.mkdir(parents=True)
         self.write_rules("Use four spaces.")
@@ -179,8 +203,10 @@ class World:
 
     # ------------------------------------------------------------------------------------------- the session
 
-    def begin(self, model: str, ttl: str, window: int | None = None, *, snapshots: bool = True) -> None:
-        """A new session."""
+    def begin(
+        self, model: str, ttl: str, window: int | None = None, *, snapshots: bool = True, keeps: str | None = None
+    ) -> None:
+        """A new session. keeps: the scope of the response cache."""
         self.window = window
         config = self.folder / "home" / ".config" / "harness"
         config.mkdir(parents=True)
@@ -188,8 +214,13 @@ class World:
             f'[cache]\nttl = "{ttl}"\n[snapshots]\nenabled = {str(snapshots).lower()}\n'
         )
         (config / "catalog.toml").write_text(self.catalog)
-        self.options = Options(cwd=self.project, model=model, strict_prefix=True)
-        self.app = self._open(self.options)
+        for context, name in delegates.SKILLS.items():
+            self.write_skill(name, "Looks.", delegates.FRONT.format(context))
+        self.options = Options(cwd=self.project, model=model, strict_prefix=True, response_cache=keeps)
+        self._begin(self.options)
+
+    def _begin(self, options: Options) -> None:
+        self.app = self._open(options)
         self.branches[self.app.session.journal.id] = Branch(Reference(frozen=(0, self.rule)))
 
     def _open(self, options: Options) -> App:
@@ -221,23 +252,40 @@ class World:
     def branch(self) -> Branch:
         return self.branches[self.app.session.journal.id]
 
-    def reopen(self, session: str | None = None, *, fork: bool = False, **changes: Any) -> None:
-        """Leave the session and open one again from its journal, everything rebuilt."""
+    def reopen(
+        self, session: str | None = None, *, fork: bool = False, other_version: bool = False, **changes: Any
+    ) -> None:
+        """Leave the session and open one again from its journal, everything rebuilt.
+
+        other_version: what the journal holds was written by another version of the program.
+        """
+        if other_version and self.app.session.untouched:
+            self.clear()  # so that there is a session at all
         left, known = self.app.session.journal.id, self._known()
         self.runner.run(self.app.close())
+        if not self.app.session.journal.folder.is_dir():
+            # nothing had been said in it
+            del self.branches[left]
+            if session in (None, left):
+                self._begin(replace(self.options, **changes))
+                return
+        if other_version:
+            self.branch.journal = versions.rewrite(self.app.session.journal.folder)
+            self.branch.parsed = len(self.branch.journal)
+            known = ()
         # the model and the effort are given once: a resumed session keeps both by itself
         options = replace(self.options, resume=session or left, fork=fork, model=None, effort=None)
         self.app = self._open(replace(options, **changes))
         if fork:
             self.branches[self.app.session.journal.id] = self.branches[left].forked()
-        elif session in (None, left):
+        elif session in (None, left) and known:
             assert self._known() == known, "the session that was resumed is not the one that was left"
 
     def _known(self) -> tuple[Any, ...]:
         """What a session knows of itself; of the ledger, only where no other writes into it."""
         session = self.app.session
         history = session.history
-        ledger = session.ledger if len(self.branches) == 1 else None
+        ledger = session.ledger if len(self.branches) == 1 and not self.delegates else None
         bills = (session.totals, session.last_prompt, session.prompts, session.replaced, session.epochs)
         return (
             history.seqs,
@@ -252,6 +300,18 @@ class World:
 
     def close(self) -> None:
         self.runner.run(self.app.close())
+
+    def prove(self) -> None:
+        """When all is closed: every request that was made is made again from the journals, as `harness replay` does."""
+        catalog = Catalog.load(config_dir(self.environment))
+        for path in sorted(self.folder.rglob("journal.jsonl")):
+            report = verify(path.parent, catalog)
+            assert report.equal, f"{path.parent.name}: {'; '.join(wording.lines(report))}"
+            asked = path.read_bytes().count(b'"kind":"request"')
+            assert report.requests == report.bodies == asked, f"{path.parent.name}: {asked} requests, {report}"
+            assert not report.checked or versions.OTHER.encode() in path.read_bytes(), f"{path.parent.name}: {report}"
+
+    def remove(self) -> None:
         shutil.rmtree(self.folder)
 
     # ------------------------------------------------------------------------------------------------- turns
@@ -265,11 +325,81 @@ class World:
         steering: Sequence[str] = (),
     ) -> None:
         """A person's turn. `stop`: the event at which the person interrupts, by cancelling or by closing the turn."""
+        self._say(words, plan, stop, style, steering)
+        self.check(self.facts)
+
+    def _say(
+        self,
+        words: str,
+        plan: Sequence[Sequence[Item]],
+        stop: Callable[[Event], bool] | None = None,
+        style: str = "cancel",
+        steering: Sequence[str] = (),
+    ) -> None:
         self.model.turn(plan)
         left = [list(steering)]
         self.app.agent.steering = lambda: left.pop() if left else ()
         self.runner.run(self._carried(self._spoken(words), stop, style))
+
+    def delegation(self, jobs: Sequence[tuple[Context, Sequence[Any]]]) -> list[Item]:
+        """Calls of skills that sub-agents carry out. jobs: how each is called; what it answers before its report."""
+        calls: list[Item] = []
+        for context, answers in jobs:
+            task = f"job{len(self.delegates) + 1}"
+            self.delegates[task] = Delegate(context)
+            self.model.jobs[task] = answers
+            calls.append({"call": "invoke_skill", "input": {"name": delegates.SKILLS[context], "task": task}})
+        return calls
+
+    def say_again(self, words: str, plan: Sequence[Sequence[Item]]) -> int:
+        """A turn, undone, and said once more; gives how many kept answers it got then."""
+        self.turn(words, plan)
+        served = self.served
+        self.undo()
+        self.turn(words, plan)
+        return self.served - served
+
+    def cut_off(self, words: str, plan: Sequence[Sequence[Item]], at: Callable[[Event], bool], style: str) -> None:
+        """A turn in which sub-agents may be asking when it is interrupted; the person leaves then, and comes back."""
+        self._say(words, plan, at, style)
+        self._leave()
+        self._come_back()
         self.check(self.facts)
+
+    def killed(self, words: str, plan: Sequence[Sequence[Item]], at: Callable[[Event], bool]) -> bool:
+        """The process is killed at an event of a turn: what it had written by then is all that the next one finds.
+
+        Gives whether it came to that event.
+        """
+        folder, left = self.app.session.journal.folder, self.folder / "left"
+
+        def stop(event: Event) -> bool:
+            if not left.exists() and at(event):
+                shutil.copytree(folder, left)
+            return left.exists()
+
+        self._say(words, plan, stop)
+        self._leave()
+        if killed := left.exists():
+            shutil.rmtree(folder)
+            left.rename(folder)
+        self._come_back()
+        self.check(self.facts)
+        return killed
+
+    def _leave(self) -> None:
+        """Close it; what was still being asked has reached its vendor then, and what was not never will."""
+        self.runner.run(self.app.close())
+        time.sleep(0.005)  # a connection that was made is taken at once, but not by this thread
+        for _ in range(10_000):
+            if not any(vendor.connections[1] for vendor in self.vendors.values()):
+                return
+            time.sleep(0.001)
+        raise AssertionError("a connection is open that nobody closes")
+
+    def _come_back(self) -> None:
+        left = self.app.session.journal.id
+        self.app = self._open(replace(self.options, resume=left, model=None, effort=None))
 
     async def _carried(self, events: AsyncGenerator[Event], stop: Callable[[Event], bool] | None, style: str) -> None:
         task = asyncio.ensure_future(self._events(events, stop, style))
@@ -301,7 +431,8 @@ class World:
         instruction = "[Side request] Sum up what was done."
         self.model.turn([[{"text": "A summary."}]])
         with contextlib.suppress(ProviderError):  # a fault that was planned for a turn may be left
-            self.runner.run(side_request(self.app.session, self.app.agent.channel, instruction))
+            channel = on_its_line(self.app.session, self.app.agent.channel)
+            self.runner.run(side_request(self.app.session, channel, instruction))
 
     def fault(self, fault: Fault) -> None:
         self.vendor.fault(replace(fault, message=PLANNED))
@@ -373,7 +504,7 @@ class World:
     def _rule(number: int) -> str:
         return f"Rule number {number}."
 
-    def write_skill(self, name: str, text: str | None) -> None:
+    def write_skill(self, name: str, text: str | None, front: str = "") -> None:
         """Add or change a skill, or remove it."""
         folder = self.project / ".harness" / "skills" / name
         if text is None:
@@ -381,7 +512,7 @@ class World:
             self.skills.pop(name, None)
             return
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "SKILL.md").write_text(f"---\nname: {name}\ndescription: {text}\n---\nDo it.\n")
+        (folder / "SKILL.md").write_text(f"---\nname: {name}\ndescription: {text}\n{front}---\nDo it.\n")
         self.skills[name] = text
 
     # ------------------------------------------------------------------------------------------------- facts
@@ -393,7 +524,8 @@ class World:
             facts: what a turn or a compaction had to tell; None where there can have been neither.
         """
         branch = self.branch
-        compactions = branch.reference.fold(self._check_journal(), facts, self.rule)
+        records = self._check_journal()
+        compactions = branch.reference.fold(records, facts, self.rule)
         assert list(self.app.session.history.seqs) == branch.reference.seqs
         ahead = branch.reference.states
         branch.summary, branch.contexts, branch.system = ahead.pop(0)
@@ -402,12 +534,25 @@ class World:
             assert not refused, refused[0].error
             requests = vendor.requests
             for number in range(self.checked.get(server, 0), len(requests)):
-                self._settle(requests[number], ahead)
-                self._check_request(server, requests[number], requests[number - 1] if number else None)
+                request, earlier = requests[number], requests[number - 1] if number else None
+                if (delegate := self._asked_by(request)) is not None:
+                    self._check_delegate(delegate, server, request)
+                    continue
+                self._settle(request, ahead)
+                self._check_request(server, request, earlier)
             self.checked[server] = len(requests)
         for state in ahead:
             self._compacted(state)  # nothing was sent since
+        agents = self.app.session.journal.folder / "agents"
+        for record in records:
+            if record["kind"] == "subagent" and (task := delegates.task_in(agents / record["data"]["child"])):
+                delegates.check_counted(record["data"], self.delegates[task].requests, self.billed)
         return compactions
+
+    def _asked_by(self, request: Received) -> Delegate | None:
+        """The sub-agent whose request it is; None where it is the session's own."""
+        task = delegates.task_of(request.json)[0] if self.delegates else ""
+        return self.delegates.get(task)
 
     def _settle(self, request: Received, ahead: list[State]) -> None:
         """Each request belongs to the conversation that its summary tells of."""
@@ -422,6 +567,35 @@ class World:
         branch.summary, branch.contexts, branch.system = state
         branch.begin_epoch()
 
+    def _check_delegate(self, delegate: Delegate, server: str, request: Received) -> None:
+        """Of a sub-agent: it goes on with what its caller sent, or begins behind the very same system blocks."""
+        branch, line = self.branch, (server, request.wire, request.line)
+        if not delegate.requests and delegate.context == "fork":
+            delegate.summary, delegate.contexts = branch.summary, branch.contexts
+            delegate.base = {line: branch.last[line]}
+        before = delegate.take(line, request)
+        self._check_frozen((server, request.wire, request.model), request)
+        reading.check_markers(request)
+        reading.check_conversation(request, delegate.contexts)
+        # several that ask at once: nobody can tell which of them an engine worked on last
+        held = None if request.contract == "slots" else before
+        if held is not None and request.at - self.began_at < DAY:
+            reading.check_nothing_is_read_twice(held, request)
+        if request.kind == "side":
+            reading.check_side(request)
+        elif not reading.beyond_reach(request) and not self._never_told(server, request):
+            assert request.read >= request.perfect_read, f"a sub-agent's request {request.index}: {request.explain}"
+
+    def _check_frozen(self, model: Place, request: Received) -> None:
+        branch = self.branch
+        frozen = tuple(identity(block) for block in request.blocks if block.level != "messages")
+        assert branch.frozen.setdefault((branch.system, model), frozen) == frozen, (
+            "tools or system changed within the session"
+        )
+        words = reading.frozen_words(request)
+        assert branch.words.setdefault(branch.system, words) == words, "models are sent other tools or system texts"
+        assert self._rule(branch.system[1]) in words[1], "the system text is not of when it was frozen"
+
     def _check_request(self, server: str, request: Received, earlier: Received | None) -> None:
         """`earlier`: the request before it at its vendor, of whatever branch and line."""
         branch = self.branch
@@ -430,17 +604,14 @@ class World:
         if before is not None and line in branch.standing:
             moved = first_moved(before, request)
             assert moved is None, str(moved)
-        frozen = tuple(identity(block) for block in request.blocks if block.level != "messages")
-        assert branch.frozen.setdefault((branch.system, model), frozen) == frozen, (
-            "tools or system changed within the session"
-        )
-        words = reading.frozen_words(request)
-        assert branch.words.setdefault(branch.system, words) == words, "models are sent other tools or system texts"
-        assert self._rule(branch.system[1]) in words[1], "the system text is not of when it was frozen"
+        self._check_frozen(model, request)
         reading.check_markers(request)
         reading.check_conversation(request, branch.contexts)
         # an engine holds the last prompt that it worked on, and nothing older
-        held = earlier if request.contract == "slots" else before
+        held = before
+        if request.contract == "slots":
+            # nobody can tell which of several that asked at once it worked on last
+            held = None if earlier is not None and self._asked_by(earlier) else earlier
         # units may end where others do not: behind a parting there is no telling which
         told = line in branch.standing or request.contract != "units"
         if held is not None and told and request.at - self.began_at < DAY:
@@ -453,7 +624,8 @@ class World:
             note = f"request {request.index}: read {request.read}, perfect {request.perfect_read}: {request.explain}"
             if not reading.beyond_reach(request) and not self._never_told(server, request):
                 assert request.read >= request.perfect_read, note
-            assert request.read <= request.perfect_read or len(self.branches) > 1 or branch.replaced, note
+            alone = len(self.branches) == 1 and not self.delegates
+            assert request.read <= request.perfect_read or not alone or branch.replaced, note
         else:
             reading.check_side(request)
 
@@ -477,14 +649,34 @@ class World:
         branch.journal = raw
         everything = [vendor.requests for vendor in self.vendors.values()]
         received = {request.message_id: (request, requests) for requests in everything for request in requests}
+        self._check_journals_of_delegates(received)
         records = [json.loads(line) for line in raw[branch.parsed :].splitlines()]
         for record in records:
-            if record["kind"] == "response":
-                self.billed.add(record["data"]["message_id"])
-                request, requests = received[record["data"]["message_id"]]
-                reading.check_verdict(record["data"], request, requests[: requests.index(request)], self.billed)
+            self._judge(record, received)
         branch.parsed = len(raw)
         return records
+
+    def _judge(self, record: dict[str, Any], received: Mapping[str, tuple[Received, Sequence[Received]]]) -> None:
+        """What a record says of a bill."""
+        data = record["data"]
+        if record["kind"] != "response":
+            return
+        if "cached" in data:
+            # no vendor saw it: nothing was read, written or paid
+            assert (data["verdict"]["kind"], data["cost"], {*data["usage"].values()}) == ("response cache", 0.0, {0})
+            self.served += 1
+            return
+        self.billed.add(data["message_id"])
+        request, requests = received[data["message_id"]]
+        reading.check_verdict(data, request, requests[: requests.index(request)], self.billed)
+
+    def _check_journals_of_delegates(self, received: Mapping[str, tuple[Received, Sequence[Received]]]) -> None:
+        for path in (self.app.session.journal.folder / "agents").glob("*/journal.jsonl"):
+            begin = self.read_to[path] if path in self.read_to else delegates.born(path)
+            if begin >= 0:
+                for record in delegates.records(path, begin):
+                    self._judge(record, received)
+                self.read_to[path] = path.stat().st_size
 
 
 async def _nobody(_question: Question) -> None:
