@@ -26,7 +26,7 @@ from rich.text import Text
 
 from harness.conversation.events import Event, Permission, Question, TurnEnd, TurnEnded
 from harness.errors import HarnessError, UsageError
-from harness.ui import slash
+from harness.ui import slash, type_ahead
 from harness.ui.conversation import Conversation
 from harness.ui.history import InputHistory
 from harness.ui.keys import bindings
@@ -124,6 +124,7 @@ class Terminal:
         self._scrollback.print_now(self._app)
         async with self._printing(), self._signals():
             try:
+                type_ahead.take(self._app.input)
                 await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
             except (EOFError, OSError):
                 self._code = INTERRUPTED  # the terminal is gone

@@ -24,17 +24,24 @@ def sittings() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def sit(sittings: ExitStack, tmp_path: Path) -> Sit:
-    """Starts the real program: `sit(vendor, "--model", "opus", columns=40)`; waits for its input line."""
+    """Starts the real program: `sit(vendor, "--model", "opus", columns=40)`; waits for its input line.
+
+    ahead: what is typed before the program has begun.
+    """
     project = tmp_path / "project"
     project.mkdir()
 
-    def start(vendor: Simulator, *flags: str, columns: int = 80, rows: int = 24) -> Sitting:
+    def start(vendor: Simulator, *flags: str, columns: int = 80, rows: int = 24, ahead: str = "") -> Sitting:
         names = ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "PATH")
         env = {name: os.environ[name] for name in names}
         env |= {"ANTHROPIC_API_KEY": "sk-test-1", "ANTHROPIC_BASE_URL": vendor.url}
         arguments = ["-m", "harness", *(flags or ("--permission-mode", "yolo"))]
         sitting = sittings.enter_context(Sitting(arguments, env, project, columns, rows))
-        sitting.ready()
+        if ahead:
+            sitting.type(ahead)
+            sitting.until("/help")
+        else:
+            sitting.ready()
         return sitting
 
     return start

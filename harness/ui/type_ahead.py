@@ -1,0 +1,37 @@
+"""What was typed while the program started, before there was an input line.
+
+Invariant: nothing is lost, and nothing is sent that a person did not end with Enter. Until the line is there, the
+terminal makes a line feed of Enter, as it does of each line break of a paste: one at the very end is taken for Enter,
+and text of several lines stays on the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from prompt_toolkit.input import Input
+from prompt_toolkit.input.typeahead import store_typeahead
+from prompt_toolkit.key_binding import KeyPress
+from prompt_toolkit.keys import Keys
+
+_ENTER = KeyPress(Keys.ControlM, "\r")
+
+
+def take(source: Input) -> None:
+    """Have the next prompt on this input begin with what was typed so far."""
+    keys: list[KeyPress] = []
+    # in cooked mode a line without its end could not be read
+    with source.raw_mode():
+        while more := source.read_keys():
+            keys += more
+    store_typeahead(source, entered(keys))
+
+
+def entered(keys: Sequence[KeyPress]) -> list[KeyPress]:
+    """The keys, the line feeds at their end made the Enter that they were."""
+    ends = len(list(takewhile(lambda key: key.key == Keys.ControlJ, reversed(keys))))
+    words = list(keys[: len(keys) - ends])
+    if not ends or any(key.key == Keys.ControlJ for key in words):
+        return list(keys)
+    return [*words, _ENTER]
