@@ -11,15 +11,12 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from harness.agent.loop import Agent, Call
+from harness.agent.loop import GO_ON, Agent, Call
 from harness.agent.settings import settled
 from harness.agent.turn import Answer, ModelCall
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, Notice
 from harness.errors import ProviderError, QuotaExhausted, Temporary, UsageError
-
-GO_ON = "Go on."
-"""What is said to the model that stands in, behind the facts that changed."""
 
 COOL_OFF = 30 * 60.0
 """Seconds for which a model that failed is left alone; then the next turn of the person goes to it again."""
@@ -149,8 +146,7 @@ class FallbackCall:
             yield Notice(self._fallback.move(other, first))
         except UsageError as error:  # no key, no address
             raise type(first)(f"{first}; {other} cannot stand in: {error}") from error
-        if (told := agent.context(agent.session.history.context)) is not None:
-            agent.session.add(told[0], told[1])
+        if agent.tell_changes():
             # a context stands before somebody's words, and the last message is the one that carries the marker
             agent.session.add(Message("program", (Text(GO_ON),)))
         self._call = self._fallback.make(agent)

@@ -22,6 +22,9 @@ from harness.conversation.events import Event, Notice, TurnEnded
 NUDGES = 2
 """How often in a row a cut answer is asked to go on."""
 
+GO_ON = "Go on."
+"""What is said to a model behind facts that changed within a turn, and to one that paused."""
+
 ContextSource = Callable[[Mapping[str, Json]], tuple[Message, Mapping[str, Json]] | None]
 """The session context to tell now and its facts, given those last told; None where nothing changed."""
 
@@ -61,14 +64,18 @@ class Agent:
         """Append what a turn begins with: results for calls left open, then context, then the words themselves."""
         session = self.session
         session.heal()
-        if (told := self.context(session.history.context)) is not None:
-            session.add(told[0], told[1])
-        dropped = (
-            (f"Your last answer was cut off.{_not_run(session.history.dropped)}",) if session.history.dropped else ()
-        )
+        self.tell_changes()
+        dropped = (cut_off(session.history.dropped),) if session.history.dropped else ()
         for fact in (*dropped, *injected):
             session.add(Message("system_injected", (Text(fact),)))
         session.add(Message(tag, (Text(clean(text)),)))
+
+    def tell_changes(self) -> bool:
+        """Append the session context where something of it changed; words must follow. Whether something did."""
+        if (told := self.context(self.session.history.context)) is None:
+            return False
+        self.session.add(told[0], told[1])
+        return True
 
     async def turn(self, text: str, tag: Tag = "person", injected: Sequence[str] = ()) -> AsyncGenerator[Event]:
         """One turn of the conversation; its last event is `TurnEnded`.
@@ -120,6 +127,11 @@ class Agent:
         return next(answers, "")
 
 
+def cut_off(dropped: Sequence[str]) -> str:
+    """What a model is told of its last answer. dropped: the tools of calls in it that were not kept."""
+    return f"Your last answer was cut off.{_not_run(dropped)}"
+
+
 def _not_run(tools: Sequence[str]) -> str:
     """What is said, to the model and to the person, of calls that were not run."""
     return f" Its call of {', '.join(tools)} was not run." if tools else ""
@@ -131,7 +143,7 @@ def _nudge(answer: Answer) -> str:
         case "max_tokens":
             return f"Your answer reached the output limit.{_not_run(answer.dropped)} Go on in smaller steps."
         case "pause_turn":
-            return f"Go on.{_not_run(answer.dropped)}"
+            return f"{GO_ON}{_not_run(answer.dropped)}"
         case _:
             return ""
 

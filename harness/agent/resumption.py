@@ -11,15 +11,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from harness.agent import compaction
-from harness.agent.loop import Agent
+from harness.agent.loop import GO_ON, Agent, cut_off
 from harness.agent.session import Session
 from harness.agent.undoable import UndoableAgent
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, TurnEnded
 from harness.conversation.history import Fate
 from harness.errors import UsageError
-
-GO_ON = "Your last answer was cut off. Go on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def _named(names: list[str]) -> str:
 async def rest_of_turn(agent: Agent, instruction: str = "") -> AsyncGenerator[Event]:
     """What is left of a turn that was cut off; its last event is `TurnEnded`, the only one where nothing is left.
 
-    Calls that go on where they were do so first, then what became of the others is told.
+    Calls that go on where they were do so first, then what became of the others is told, and what else changed.
 
     Args:
         instruction: said to the model before it goes on; "" for nothing but what it must know.
@@ -88,8 +86,10 @@ async def rest_of_turn(agent: Agent, instruction: str = "") -> AsyncGenerator[Ev
         async for event in events:
             yield event
     session.heal()
-    told = [GO_ON] if session.history.entries[-1].message.tag == "answer" else []
-    if text := " ".join(filter(None, [*told, instruction])):
+    words = [cut_off(session.history.dropped), GO_ON] if session.history.entries[-1].message.tag == "answer" else []
+    if agent.tell_changes() and not words:
+        words = [GO_ON]
+    if text := " ".join(filter(None, [*words, instruction])):
         session.add(Message("program", (Text(text),)))
     async with aclosing(agent.go_on()) as events:
         async for event in events:

@@ -183,6 +183,30 @@ def test_words_of_the_program_that_nobody_answered_are_cut_after_an_undo_and_a_r
     assert go_on(person).text == "Two."
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_what_changed_meanwhile_is_told(speaker: Begin, model: str) -> None:
+    person = speaker(Script(LOOK, LOOK, "All looked at."), model=model, **MODELS[model])
+    person.say("Look.", until=lambda event: isinstance(event, ResponseDone) and event.number == 2)
+    person.come_back(permission_mode="plan")
+    assert go_on(person).text == "All looked at."
+    told = [entry.message.text for entry in person.app.session.history.entries[-3:-1]]
+    assert "Permission mode: plan." in told[0]
+    assert told[1] == "Go on."
+    nothing_was_lost(person)
+
+
+def test_calls_of_a_cut_answer_that_were_not_run_are_told(speaker: Begin) -> None:
+    half = Answer(
+        ({"text": "I write it."}, {"call": "write", "input": {"path": "a", "content": "x"}}), stop="max_tokens"
+    )
+    person = speaker(Script(half, half, half, "Written in steps."))
+    person.say("Write.")
+    assert person.app.session.history.entries[-1].message.tag == "answer"
+    person.come_back()
+    assert go_on(person).text == "Written in steps."
+    assert "Your last answer was cut off. Its call of write was not run. Go on." in str(person.everything[-1].json)
+
+
 def test_an_empty_session_has_nothing_to_go_on_with(speaker: Begin) -> None:
     person = speaker(Script())
     with pytest.raises(UsageError, match="nothing to go on with"):
