@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.agent.turn import side_request
 from harness.app import App
 from harness.conversation.events import Event, Permission, Question, TurnEnded
 from harness.conversation.journal import Record, read_records
@@ -21,7 +20,7 @@ from harness.options import Options
 from harness.providers.handoff import NO_ANSWER
 from harness.providers.retry import RetryPolicy
 from harness.simulator import Received, Simulator, said
-from tests.property.world import SharedClock
+from tests.property.world import SharedClock, side_request
 from tests.vendors import reach
 
 

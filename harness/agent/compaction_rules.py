@@ -6,13 +6,10 @@ Invariant: pure; an unknown price never makes anything due. All prices are USD p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from harness.config import Config
 from harness.conversation.request import TTL_SECONDS, Ttl
 from harness.providers.facts import Price
-
-Trigger = Literal["window", "cost", "person", "overflow", "idle"]
 
 DEFAULT_OUTPUT = 32_000
 """Room for a long file, within every current model's limit."""

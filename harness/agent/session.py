@@ -37,7 +37,7 @@ CUT = frozenset({"lost", "interrupted"})
 
 
 class Session:
-    """An open session. Make one with `create`, `resume` or `fork`; `close` it."""
+    """An open session. Make one with `create`, `resume` or `fork_of`; `close` it."""
 
     def __init__(self, journal: Journal, seam: Seam) -> None:
         self.journal = journal
@@ -154,13 +154,6 @@ class Session:
             raise JournalError(f"session {name} was written by a newer version; update to resume it")
         if self._prefix is None or not self.about:
             raise JournalError(f"session {name} has no whole beginning and cannot go on; start a new one")
-
-    def fork(self, folder: Path, until: int | None = None) -> Session:
-        """A new session that continues this one; this one stays as it is. See `fork_of`."""
-        forked = self.fork_of(self.journal.folder, folder, self.seam, until)
-        self.record("forked", {"child": forked.journal.id})
-        forked.ledger = self.ledger
-        return forked
 
     @classmethod
     def fork_of(

@@ -12,7 +12,6 @@ import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from harness.agent.cached_response import said_of, told, verdict_of
 from harness.agent.firewall import comparable, expected, warning
@@ -412,16 +411,3 @@ class ModelCall:
 def _substance(blocks: tuple[Block, ...]) -> bool:
     """Whether anything but thinking and white space is left: no vendor takes an answer without."""
     return any(not isinstance(b, Thinking) and not (isinstance(b, Text) and not b.text.strip()) for b in blocks)
-
-
-async def side_request(session: Session, channel: Channel, instruction: str) -> Any:
-    """Ask beside the line: reads its cache, leaves no entry and no message behind. Returns the text of the answer.
-
-    Raises:
-        ProviderError: the call failed.
-    """
-    session.heal()
-    call = ModelCall(session, channel, (Message("system_injected", (Text(instruction),)),))
-    async for _ in call.run():
-        pass
-    return call.answer.message.text if call.answer.message else ""

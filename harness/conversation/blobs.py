@@ -29,7 +29,7 @@ class Blobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._unsynced: list[Path] = []
+        self._unsynced: dict[Path, None] = {}
 
     def put(self, raw: bytes) -> str:
         """Keep the bytes; returns their SHA-256.
@@ -54,7 +54,7 @@ class Blobs:
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise storage_error(error, path) from error
-        self._unsynced.append(path)
+        self._unsynced[path] = None
         return name
 
     def sync(self) -> None:
@@ -64,7 +64,9 @@ class Blobs:
         folders = {path.parent for path in put} | {self._folder, self._folder.parent}
         for path in (*put, *sorted(folders)):
             sync_path(path)
-        del self._unsynced[: len(put)]
+        for path in put:
+            # another sync may have had it too: one that was cancelled goes on in its thread
+            self._unsynced.pop(path, None)
 
     def get(self, name: str) -> bytes:
         """The bytes of a blob.
@@ -100,7 +102,7 @@ class Blobs:
             except OSError:
                 self.put(path.read_bytes())  # a file system without hard links
             else:
-                self._unsynced.append(mine)
+                self._unsynced[mine] = None
 
 
 def sync_path(path: Path) -> None:

@@ -58,23 +58,14 @@ def test_a_rewind_by_a_fork_reads_what_is_left(speaker: Begin) -> None:
     until = person.app.session.history.entries[-1].seq
     person.say("Two?")
     session = person.app.session
-    fork = session.fork(session.journal.folder.with_name("rewound"), until)
+    source = session.journal.folder
+    fork = Session.fork_of(source, source.with_name("rewound"), session.seam, until)
     fork.close()
     person.come_back("rewound")
     person.say("Another two?")
 
     assert person.mainline[-1].read == person.mainline[0].prompt_tokens == person.mainline[-1].perfect_read
     assert person.verdicts() == ["first", "hit"]
-
-
-def test_a_fork_in_the_same_process_shares_the_ledger(speaker: Begin) -> None:
-    person = speaker(Script("One."))
-    person.say("One?")
-    session = person.app.session
-    fork = session.fork(session.journal.folder.with_name("twin"))
-    fork.close()
-
-    assert fork.ledger is session.ledger
 
 
 def damage(person: Speaker, kind: str) -> None:

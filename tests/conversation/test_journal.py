@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from harness.conversation.canonical import digest
 from harness.conversation.journal import BLOB_FROM, Blobs, Journal, Record, read_records
 from harness.conversation.stored import fetch, fetch_json, keep, keep_json
 from harness.errors import JournalBusy, JournalError, StorageFull
@@ -338,3 +341,21 @@ def test_large_texts_live_beside_the_journal(tmp_path: Path, size: int) -> None:
     assert fetch(kept, blobs) == "x" * size
     value = {"blob": "y" * size, "b": 1, "a": 2.5}
     assert fetch_json(json.loads(json.dumps(keep_json(value, blobs))), blobs) == value
+
+
+def test_two_syncs_at_once_forget_no_blob_that_came_meanwhile(tmp_path: Path) -> None:
+    """One that was cancelled goes on in its thread, beside the next one."""
+    blobs = Blobs(tmp_path / "blobs")
+    for number in range(2_000):
+        blobs.put(b"%d" % number)
+    syncs = [threading.Thread(target=blobs.sync) for _ in range(2)]
+    for sync in syncs:
+        sync.start()
+        time.sleep(0.01)
+    while blobs._unsynced:
+        time.sleep(0)
+    late = digest(b"late")
+    assert blobs.put(b"late") == late
+    for sync in syncs:
+        sync.join()
+    assert [path.name for path in blobs._unsynced] == [late]

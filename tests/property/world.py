@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent import rewind
+from harness.agent.session import Session
 from harness.agent.settings import on_its_line
-from harness.agent.turn import side_request
+from harness.agent.turn import Channel, ModelCall
 from harness.app import App
 from harness.config import config_dir
+from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, Question
 from harness.conversation.request import Refresh
 from harness.errors import CompactionFailed, ProviderError, UsageError
@@ -49,6 +51,16 @@ SUMMARY = "# Task\nWhat the person wants.\n# Next\nGo on."
 Item = dict[str, Any]
 Place = tuple[str, str, str]
 """Server, wire, and model or line there."""
+
+
+async def side_request(session: Session, channel: Channel, instruction: str) -> str:
+    """Ask beside the line: reads its cache, leaves no entry and no message behind. The text of the answer."""
+    session.heal()
+    call = ModelCall(session, channel, (Message("system_injected", (Text(instruction),)),))
+    async with aclosing(call.run()) as events:
+        async for _ in events:
+            pass
+    return call.answer.message.text if call.answer.message else ""
 
 
 class SharedClock(Seam):
