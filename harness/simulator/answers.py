@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.simulator.faults import Fault, fault_from
 
 _KINDS = ("thinking", "text", "call", "redacted_thinking")
+_TOKEN = 4  # bytes: the simulator's only tokenizer
 _EXTRA = {"call": {"input", "id", "raw_input"}}
 
 
@@ -50,6 +51,33 @@ class Answer:
             return self.stop
         return "tool_use" if any("call" in item for item in self.content) else "end_turn"
 
+    def within(self, limit: int, stop: str) -> Answer:
+        """What is said of it in `limit` tokens; itself when it fits, else it ends there with this stop reason."""
+        said: list[Mapping[str, Any]] = []
+        left = limit
+        for item in self.content:
+            size = item_tokens(item)
+            if size > left:
+                said.extend(_beginning(item, left * _TOKEN))
+                return replace(self, content=tuple(said), stop=stop)
+            said.append(item)
+            left -= size
+        return self
+
+
+def _beginning(item: Mapping[str, Any], size: int) -> list[Mapping[str, Any]]:
+    """The first bytes of an item, no letter cut in half; nothing where there is no room for any of it."""
+    kind = next(iter(item))
+    name = item.get("call", "")
+    text = input_text(item) if name else str(item[kind])
+    room = size - len(name.encode("utf-8", "surrogatepass"))
+    if room <= 0:
+        return []
+    cut = text.encode("utf-8", "surrogatepass")[:room].decode("utf-8", "ignore")
+    if not name:
+        return [{kind: cut}]
+    return [{**{key: value for key, value in item.items() if key != "input"}, "raw_input": cut}]
+
 
 def input_text(item: Mapping[str, Any]) -> str:
     """The JSON text of a call's arguments as the model wrote it."""
@@ -65,7 +93,7 @@ def output_tokens(answer: Answer) -> int:
 def item_tokens(item: Mapping[str, Any]) -> int:
     """Bytes / 4 of one item, rounded up."""
     text = item["call"] + input_text(item) if "call" in item else str(next(iter(item.values())))
-    return -(-len(text.encode("utf-8", "surrogatepass")) // 4)
+    return -(-len(text.encode("utf-8", "surrogatepass")) // _TOKEN)
 
 
 def answer_from(value: object) -> Answer:

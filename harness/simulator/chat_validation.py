@@ -60,6 +60,7 @@ def check_request(request: Mapping[str, Any], facts: OpenAIFacts, profile: Profi
     if strict:
         _check_sampling(request, facts)
         f.check_effort("reasoning_effort", request.get("reasoning_effort"), facts)
+        _check_limit(request, facts)
     if profile.markers:
         f.check_caching(request, facts, CACHE_OPTIONS)
     _check_settings(request)
@@ -135,6 +136,18 @@ def _check_settings(request: Mapping[str, Any]) -> None:
         f.one_of("response_format.type", kind, ("json_object", "json_schema", "text"))
         if kind == "json_schema":
             f.need("response_format.json_schema", f.need("response_format", form, "json_schema", dict), "name", str)
+
+
+def _check_limit(request: Mapping[str, Any], facts: OpenAIFacts) -> None:
+    """B: 1.05M of context, 922k in."""
+    limit = request.get("max_completion_tokens")
+    if limit is not None and f.typed("max_completion_tokens", limit, int) > facts.max_output:
+        raise Refused(
+            f"max_tokens is too large: {limit}. This model supports at most {facts.max_output} completion tokens, "
+            f"whereas you provided {limit}.",
+            param="max_completion_tokens",
+            code="invalid_value",
+        )
 
 
 def _check_tools(request: Mapping[str, Any], *, strict: bool) -> set[str]:

@@ -7,6 +7,7 @@ not_found_error. The figures are the vendor's own published ones; this table is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class ModelFacts:
 # Minimum cacheable prompt: A2 "Minimum cacheable tokens"
 # (platform.claude.com/docs/en/build-with-claude/prompt-caching). Those of Fable 5.2 and Mythos 5.2 are
 # unpublished: 512, as Fable 5.1.
-# Windows: A7 (1M context, 128k output; Haiku 4.5 200k and 64k).
+# Windows: A7 (1M context, 128k output; Haiku 4.5 200k and 64k); litellm 1.109.1 has the latter for all of 4.5.
 # Bound thinking: A4 scope. Forced tools, disabled thinking: A4. Sampling and prefill: A1. System role: A5.
 # Effort in a message: A5, which lists Fable and Mythos 5.1, Opus 5 and 5.5, Sonnet 5.5, and not the later 5.2.
 # Stripping of earlier thinking: A3 (platform.claude.com/docs/en/build-with-claude/thinking).
@@ -52,6 +53,7 @@ _FABLE_BOUND = {
 _FABLE = {**_FABLE_BOUND, "binds_thinking": False}
 _MYTHOS = {"rejects_sampling": True, "system_messages": True}
 _EFFORT = {"effort_messages": True}
+_SMALL: dict[str, Any] = {"context_window": 200_000, "max_output": 64_000, "rejects_prefill": False}
 
 _ROWS = (
     ModelFacts("claude-fable-5-2", 512, later=True, **_FABLE_BOUND),
@@ -66,20 +68,13 @@ _ROWS = (
     ModelFacts("claude-opus-4-8", 1_024, rejects_sampling=True, system_messages=True),
     ModelFacts("claude-opus-4-7", 2_048, rejects_sampling=True),
     ModelFacts("claude-opus-4-6", 4_096),
-    ModelFacts("claude-opus-4-5", 4_096, rejects_prefill=False),
+    ModelFacts("claude-opus-4-5", 4_096, **_SMALL),
     ModelFacts("claude-sonnet-5-5", 512, binds_thinking=True, rejects_sampling=True, system_messages=True, **_EFFORT),
     ModelFacts("claude-sonnet-5", 1_024, rejects_sampling=True),
     ModelFacts("claude-sonnet-4-6", 1_024),
-    ModelFacts("claude-sonnet-4-5", 1_024, rejects_prefill=False, strips_thinking=True),
+    ModelFacts("claude-sonnet-4-5", 1_024, strips_thinking=True, **_SMALL),
     ModelFacts("claude-haiku-5-5", 512, rejects_sampling=True),
-    ModelFacts(
-        "claude-haiku-4-5",
-        4_096,
-        context_window=200_000,
-        max_output=64_000,
-        rejects_prefill=False,
-        strips_thinking=True,
-    ),
+    ModelFacts("claude-haiku-4-5", 4_096, strips_thinking=True, **_SMALL),
 )
 
 _ALIASES = {

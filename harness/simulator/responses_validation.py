@@ -77,7 +77,7 @@ def check_request(request: Mapping[str, Any], facts: OpenAIFacts, profile: Profi
         _check_sampling(request, facts)
     if profile.markers:
         f.check_caching(request, facts, CACHE_OPTIONS)
-    _check_settings(request, facts)
+    _check_settings(request, facts, strict=strict)
     tools = check_tools("tools", request.get("tools") or [], strict=strict)
     _check_choice(request, tools)
     given = f.need("", request, "input", str, list)
@@ -101,7 +101,7 @@ def _check_sampling(request: Mapping[str, Any], facts: OpenAIFacts) -> None:
             )
 
 
-def _check_settings(request: Mapping[str, Any], facts: OpenAIFacts) -> None:
+def _check_settings(request: Mapping[str, Any], facts: OpenAIFacts, *, strict: bool) -> None:
     for name in ("store", "stream", "parallel_tool_calls"):
         if request.get(name) is not None:
             f.typed(name, request[name], bool)
@@ -114,6 +114,14 @@ def _check_settings(request: Mapping[str, Any], facts: OpenAIFacts) -> None:
             "instead.",
             param="max_output_tokens",
             code="integer_below_min_value",
+        )
+    if limit is not None and strict and limit > facts.max_output:
+        # B: 1.05M of context, 922k in.
+        raise Refused(
+            f"Invalid 'max_output_tokens': integer above maximum value. Expected a value <= {facts.max_output}, but "
+            f"got {limit} instead.",
+            param="max_output_tokens",
+            code="integer_above_max_value",
         )
     if request.get("service_tier") is not None:
         f.one_of("service_tier", request["service_tier"], SERVICE_TIERS)

@@ -259,6 +259,8 @@ class Vendor:
 
     def _respond(self, ticket: _Ticket, answer: Answer, fault: Fault | None, request_id: str) -> Response:
         known = ticket.known
+        for limit, stop in sorted(known.limits, reverse=True):
+            answer = answer.within(limit, stop)
         with self._lock:
             earlier = self._answers.get(known.compare_with or "")
         spoken = known.speak(Speech(answer, ticket.body, ticket.bill, ticket.at, earlier))

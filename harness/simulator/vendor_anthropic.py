@@ -76,6 +76,8 @@ class AnthropicWire:
             silent=request["max_tokens"] == 0,  # A5 pre-warm
             compare_with=asked.get("previous_message_id") if isinstance(asked, dict) else None,
             effort=known.effort,
+            # A6 stop_reason: the window ends an answer that max_tokens would still allow.
+            limits=((request["max_tokens"], "max_tokens"), (known.room, "model_context_window_exceeded")),
         )
 
     def no_key(self, key: str) -> Refused:

@@ -13,7 +13,7 @@ from harness.simulator.chat_validation import check_request
 from harness.simulator.openai_fields import need
 from harness.simulator.openai_models import facts_for, heard, profile_of
 from harness.simulator.rules import Rules
-from harness.simulator.vendor_responses import OpenAIErrors
+from harness.simulator.vendor_responses import OpenAIErrors, limits_of
 from harness.simulator.wire_chat import WIRE, Understood, understand
 from harness.simulator.wires import Accepted, Speech, Spoken
 
@@ -40,6 +40,7 @@ class ChatWire(OpenAIErrors):
             stream=bool(request.get("stream")),
             effort=request.get("reasoning_effort"),
             speak=lambda speech: _speak(request, known, rules, speech),
+            limits=limits_of(request, "max_completion_tokens", "max_tokens"),
         )
 
 

@@ -67,6 +67,11 @@ class OpenAIErrors:
         return Refused(fault.message, status=fault.status, kind=kind, code=code)
 
 
+def limits_of(request: Mapping[str, Any], *names: str) -> tuple[tuple[int, str], ...]:
+    """The limits of an answer that a request sets under one of these names."""
+    return tuple((int(request[name]), "max_tokens") for name in names if request.get(name) is not None)
+
+
 class ResponsesWire(OpenAIErrors):
     """POST /v1/responses. Implements `Wire`."""
 
@@ -94,6 +99,7 @@ class ResponsesWire(OpenAIErrors):
             silent=bool(options.get("prewarm")),
             compare_with=options.get("comparison_response_id"),
             effort=known.effort,
+            limits=limits_of(request, "max_output_tokens"),
         )
 
 

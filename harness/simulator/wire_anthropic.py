@@ -36,6 +36,8 @@ class Understood:
     """Makes the digest of the whole request, which the thinking of the answer is bound to."""
     effort: str | None
     """The effort in force for the answer: the last that a message sets, or the request's own."""
+    room: int
+    """Tokens that the window leaves for the answer."""
     transformations: tuple[dict[str, str], ...]
     """A4 `input_transformations`: the thinking that failed a check and was left out, and why."""
 
@@ -95,6 +97,7 @@ def understand(
         line=line,
         prefix=lambda: _digest(part for index, part in enumerate(parts) if index not in dropped.indexes),
         effort=_effort(request),
+        room=window - prompt.total,
         transformations=tuple(dropped.report) if BINDING_BETA in headers.get("anthropic-beta", "") else (),
     )
 

@@ -64,6 +64,8 @@ class Accepted:
     """Id of an earlier answer that this one is to be compared with."""
     effort: str | None = None
     """The effort in force for the answer; None: the model's default."""
+    limits: tuple[tuple[int, str], ...] = ()
+    """Tokens that the answer may have, and the stop reason (in the script's form) of one that ends there."""
 
 
 class Wire(Protocol):

@@ -189,7 +189,7 @@ def test_endless_calls_end_with_a_report(speaker: Begin) -> None:
 
 @pytest.mark.branches(reason="a sub-agent begins anew", times=1)
 def test_a_huge_report_is_cut_and_kept_whole(speaker: Begin) -> None:
-    huge = "".join(f"line {number}\n" for number in range(20_000))
+    huge = "".join(f"line {number}\n" for number in range(10_000))
     person = speaker(Brain([[call("look", "alpha")], "Thanks."], {"alpha": [huge]}), minimum=1)
     skill(person.project, "look", FRESH)
     person.say("Go.")

@@ -48,7 +48,7 @@ def test_the_sdk_reads_it_and_a_retry_is_the_same_answer(start: Any, tool: Any) 
     tools: list[Any] = [tool]
     answers = []
     for _ in range(2):
-        with client.messages.stream(model="claude-opus-5-5", max_tokens=9, messages=HI, tools=tools) as stream:
+        with client.messages.stream(model="claude-opus-5-5", max_tokens=99, messages=HI, tools=tools) as stream:
             answers.append(stream.get_final_message())
     assert answers[0].content[1].text == "Grüße, a text of some length"  # type: ignore[union-attr]
     assert answers[0].content[2].input == {"path": "ä", "n": [1, 2]}  # type: ignore[union-attr]
