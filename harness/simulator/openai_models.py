@@ -110,7 +110,7 @@ _PROFILES = (
         responses=False,
     ),
     # C Local engines. Those that batch requests reserve room for the answer: vllm-project/vllm issues 19861, 42474.
-    Profile("ollama", "slots", reasoning="reasoning"),
+    Profile("ollama", "slots", reasoning="reasoning", usage="cached"),
     Profile("llamacpp", "slots", reasoning="reasoning_content", usage="cached"),
     Profile("vllm", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero", reserves=True),
     Profile("sglang", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero", reserves=True),
@@ -153,8 +153,10 @@ def facts_for(name: str, profile: Profile, rules: Rules) -> OpenAIFacts:
         least = 1_024 if contract in {"breakpoints", "steps"} else 0
         facts = replace(facts, contract=contract, min_cacheable=least, step=128)
     least = facts.min_cacheable if rules.minimum is None else rules.minimum
-    return replace(facts, name=name, min_cacheable=least, step=_step(facts, rules))
+    return replace(facts, name=name, min_cacheable=least, step=_step(facts, profile, rules))
 
 
-def _step(facts: OpenAIFacts, rules: Rules) -> int:
-    return {"units": rules.unit_interval, "blocks": rules.block_tokens}.get(facts.contract, facts.step)
+def _step(facts: OpenAIFacts, profile: Profile, rules: Rules) -> int:
+    # C SGLang: a tree, which parts anywhere.
+    block = 1 if profile.name == "sglang" else rules.block_tokens
+    return {"units": rules.unit_interval, "blocks": block}.get(facts.contract, facts.step)

@@ -67,8 +67,8 @@ def test_empty_and_call_only_messages(start: Any) -> None:
 @pytest.mark.parametrize(
     ("profile", "report", "first", "second"),
     [
-        ("ollama", "profile", {}, {}),
-        ("ollama", "on", {"prompt_tokens_details": 0}, {"prompt_tokens_details": 1}),
+        ("ollama", "profile", {"prompt_tokens_details": 0}, {"prompt_tokens_details": 1}),
+        ("ollama", "off", {}, {}),
         ("generic", "profile", {}, {}),
         ("llamacpp", "profile", {"prompt_tokens_details": 0}, {"prompt_tokens_details": 1}),
         ("llamacpp", "off", {}, {}),

@@ -82,6 +82,17 @@ def test_vllm_reads_full_blocks(start: Any, tokens: int, read: int) -> None:
     assert all(request.perfect_read == request.read for request in call.sim.requests)
 
 
+def test_sglang_has_a_tree_of_tokens(start: Any) -> None:
+    call = start(profile="sglang")
+    call.chat(talk(10))
+    assert call.chat(talk(11)).bill[0] == 250
+    # it parts within the ninth message, not at the end of a block
+    other = talk(11)
+    other[8]["content"][0]["text"] = other[8]["content"][0]["text"].replace("message", "massage")
+    assert call.chat(other).bill[0] == 200 + (len('{"type":"text","text":"m') // 4)
+    assert call.chat(talk(11), cache_salt="mine").bill[0] == 0
+
+
 def test_llamacpp_has_slots(start: Any) -> None:
     call = start(profile="llamacpp")
     call.chat(talk(10))

@@ -45,15 +45,15 @@ SERVERS: dict[str, tuple[str, dict[str, Any]]] = {
         "openai-chat/vllm/qwen3-coder-30b",
         {"profile": "vllm", "block_tokens": 528},
     ),
-    "sglang": ("openai-chat/sglang/qwen3-coder-30b", {"profile": "sglang", "cache_report": "on", "block_tokens": 1}),
+    "sglang": ("openai-chat/sglang/qwen3-coder-30b", {"profile": "sglang", "cache_report": "on"}),
     "llamacpp": ("openai-chat/llamacpp/gemma-4-27b", {"profile": "llamacpp", "strict_alternation": True}),
     "llamacpp, no usage at all": ("openai-chat/llamacpp/noise", {"profile": "llamacpp", "cache_report": "nothing"}),
     "deepseek, no usage at all": (
         "openai-chat/deepseek/deepseek-v4-pro",
         {"profile": "deepseek", "cache_report": "nothing"},
     ),
-    "ollama": ("openai-chat/ollama/qwen3", {"profile": "ollama", "cache_report": "on"}),
-    "ollama, telling nothing": ("openai-chat/ollama/qwen3", {"profile": "ollama"}),
+    "ollama": ("openai-chat/ollama/qwen3", {"profile": "ollama"}),
+    "ollama, telling nothing": ("openai-chat/ollama/qwen3", {"profile": "ollama", "cache_report": "off"}),
     "generic": ("openai-chat/some-model", {"profile": "generic", "strict_alternation": True}),
 }
 
