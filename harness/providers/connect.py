@@ -140,12 +140,14 @@ def says_effort(model: Model) -> bool:
 
 def settings(model: Model, effort: str | None, cache_key: str, ttl: Ttl) -> dict[str, Json]:
     """What is sent with every request of a line and, at most vendors, keys its cache."""
+    if effort and model.efforts is not None and effort not in model.efforts:
+        effort = None  # wanted of another model; this one would refuse it
     if model.wire == "anthropic":
         found: dict[str, Json] = {"thinking": {"type": "adaptive"}} if model.thinking == "adaptive" else {}
         return found | ({"output_config": {"effort": effort}} if effort else {})
     profile, vendors = model.profile, model.profile is None or model.profile.name == "openai"
     found = {}
-    if effort and (model.efforts is None or effort in model.efforts) and not (vendors and effort == DEFAULT_EFFORT):
+    if effort and not (vendors and effort == DEFAULT_EFFORT):
         found |= {"reasoning": {"effort": effort}} if profile is None else {"reasoning_effort": effort}
     where, _, name = profile.affinity.partition(":") if profile else ("body", "", "prompt_cache_key")
     if where == "body" and cache_key:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
@@ -26,6 +28,8 @@ class ModelFacts:
     rejects_sampling: bool = False
     """Non-default temperature, top_p, top_k are refused even on the old API version."""
     rejects_prefill: bool = True
+    efforts: tuple[str, ...] = EFFORTS
+    """Values of output_config.effort; none where the field is refused."""
     system_messages: bool = False
     """`{"role": "system"}` is allowed inside `messages`."""
     effort_messages: bool = False
@@ -42,17 +46,19 @@ class ModelFacts:
 # Windows: A7 (1M context, 128k output; Haiku 4.5 200k and 64k); litellm 1.109.1 has the latter for all of 4.5.
 # Bound thinking: A4 scope. Forced tools, disabled thinking: A4. Sampling and prefill: A1. System role: A5.
 # Effort in a message: A5, which lists Fable and Mythos 5.1, Opus 5 and 5.5, Sonnet 5.5, and not the later 5.2.
+# Values of effort: litellm 1.109.1, supports_*_reasoning_effort.
 # Stripping of earlier thinking: A3 (platform.claude.com/docs/en/build-with-claude/thinking).
-_FABLE_BOUND = {
+_FABLE_BOUND: dict[str, Any] = {
     "binds_thinking": True,
     "always_thinks": True,
     "rejects_forced_tools": True,
     "rejects_sampling": True,
     "system_messages": True,
 }
-_FABLE = {**_FABLE_BOUND, "binds_thinking": False}
-_MYTHOS = {"rejects_sampling": True, "system_messages": True}
-_EFFORT = {"effort_messages": True}
+_FABLE: dict[str, Any] = {**_FABLE_BOUND, "binds_thinking": False}
+_MYTHOS: dict[str, Any] = {"rejects_sampling": True, "system_messages": True}
+_EFFORT: dict[str, Any] = {"effort_messages": True}
+_NO_XHIGH = ("low", "medium", "high", "max")
 _SMALL: dict[str, Any] = {"context_window": 200_000, "max_output": 64_000, "rejects_prefill": False}
 
 _ROWS = (
@@ -67,14 +73,14 @@ _ROWS = (
     ModelFacts("claude-opus-5", 512, rejects_sampling=True, system_messages=True, **_EFFORT),
     ModelFacts("claude-opus-4-8", 1_024, rejects_sampling=True, system_messages=True),
     ModelFacts("claude-opus-4-7", 2_048, rejects_sampling=True),
-    ModelFacts("claude-opus-4-6", 4_096),
-    ModelFacts("claude-opus-4-5", 4_096, **_SMALL),
+    ModelFacts("claude-opus-4-6", 4_096, efforts=_NO_XHIGH),
+    ModelFacts("claude-opus-4-5", 4_096, efforts=EFFORTS[:3], **_SMALL),
     ModelFacts("claude-sonnet-5-5", 512, binds_thinking=True, rejects_sampling=True, system_messages=True, **_EFFORT),
     ModelFacts("claude-sonnet-5", 1_024, rejects_sampling=True),
-    ModelFacts("claude-sonnet-4-6", 1_024),
-    ModelFacts("claude-sonnet-4-5", 1_024, strips_thinking=True, **_SMALL),
+    ModelFacts("claude-sonnet-4-6", 1_024, efforts=_NO_XHIGH),
+    ModelFacts("claude-sonnet-4-5", 1_024, strips_thinking=True, efforts=(), **_SMALL),
     ModelFacts("claude-haiku-5-5", 512, rejects_sampling=True),
-    ModelFacts("claude-haiku-4-5", 4_096, strips_thinking=True, **_SMALL),
+    ModelFacts("claude-haiku-4-5", 4_096, strips_thinking=True, efforts=(), **_SMALL),
 )
 
 _ALIASES = {

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.simulator import fields as f
-from harness.simulator.models import ModelFacts, facts_of
+from harness.simulator.models import EFFORTS, ModelFacts, facts_of
 from harness.simulator.pairing import check_pairs
 from harness.simulator.records import Refused
 from harness.simulator.rules import Rules
@@ -22,7 +22,6 @@ VERSIONS = (NEW_VERSION, "2023-06-01")  # A1
 _SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": None}
 BINDING_BETA = "thinking-binding-controls-2026-08-01"  # A4
 EFFORT_BETA = "mid-conversation-output-config-2026-07-01"  # A5
-_EFFORTS = (None, "low", "medium", "high", "xhigh", "max")
 _EFFORT_TEXT = "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'"
 _MEDIA = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
@@ -50,7 +49,7 @@ def check_request(
     if not counting:
         _check_output(request, facts)
     _check_thinking(request, facts, headers)
-    _check_settings(request)
+    _check_settings(request, facts)
     tools = _check_tools(request)
     _check_tool_choice(request, facts, tools)
     f.check_cache_control("", request.get("cache_control"))
@@ -133,14 +132,13 @@ def _check_thinking(request: Mapping[str, Any], facts: ModelFacts, headers: Mapp
             raise Refused("`max_tokens` must be greater than `thinking.budget_tokens`.")
 
 
-def _check_settings(request: Mapping[str, Any]) -> None:
+def _check_settings(request: Mapping[str, Any], facts: ModelFacts) -> None:
     output = request.get("output_config")
     if output is not None:
         if not isinstance(output, dict):
             raise Refused("output_config: Input should be a valid dictionary")
         f.only("output_config", output, frozenset({"effort", "format"}))
-        if output.get("effort") not in _EFFORTS:
-            raise Refused(_EFFORT_TEXT)
+        _check_effort(output.get("effort"), facts)
     if request.get("speed") not in (None, "standard", "fast"):
         raise Refused("speed: Input should be 'standard' or 'fast'")
     diagnostics = request.get("diagnostics")
@@ -153,6 +151,18 @@ def _check_settings(request: Mapping[str, Any]) -> None:
         if not isinstance(metadata, dict):
             raise Refused("metadata: Input should be a valid dictionary")
         f.only("metadata", metadata, frozenset({"user_id"}))
+
+
+def _check_effort(effort: object, facts: ModelFacts) -> None:
+    if effort is None:
+        return
+    if effort not in EFFORTS:
+        raise Refused(_EFFORT_TEXT)
+    if not facts.efforts:
+        raise Refused("This model does not support the effort parameter.")
+    if effort not in facts.efforts:
+        # Which values a model has is public; this text is not.
+        raise Refused(f"output_config.effort: '{effort}' is not supported on this model")
 
 
 def _check_tools(request: Mapping[str, Any]) -> set[str]:
@@ -264,7 +274,7 @@ def _check_effort_message(where: str, output: object, says_effort: str) -> None:
     if not isinstance(output, dict):
         raise Refused(f"{where}.output_config: Input should be a valid dictionary")
     f.only(f"{where}.output_config", output, frozenset({"effort"}))
-    if output.get("effort") is None or output["effort"] not in _EFFORTS:
+    if output.get("effort") not in EFFORTS:
         raise Refused(f"{where}.{_EFFORT_TEXT}")
 
 

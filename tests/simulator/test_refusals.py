@@ -159,6 +159,15 @@ FIELDS: dict[str, tuple[dict[str, Any], str]] = {
         "messages.1: role 'system' is not supported on this model",
     ),
     "A5 pre-warm with stream": ({"max_tokens": 0, "stream": True}, "max_tokens: 0 is not supported"),
+    "effort of a model that has none": (
+        {"model": "claude-haiku-4-5", "output_config": {"effort": "low"}},
+        "This model does not support the effort parameter.",
+    ),
+    "effort of a later model": (
+        {"model": "claude-opus-4-6", "output_config": {"effort": "xhigh"}},
+        "output_config.effort: 'xhigh' is not supported on this model",
+    ),
+    "effort later still": ({"model": "claude-opus-4-5", "output_config": {"effort": "max"}}, "output_config.effort"),
     "budget": ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "`max_tokens` must be greater"),
 }
 

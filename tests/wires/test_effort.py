@@ -177,6 +177,27 @@ def test_what_a_model_does_not_know_is_refused(speaker: Begin) -> None:
         person.come_back(session=left, effort="minimal")
 
 
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "claude-opus-4-6", "openai/gpt-6.2-sol"])
+def test_an_effort_that_another_model_does_not_have_is_not_sent_to_it(
+    model: str, simulator: Start, tmp_path: Path
+) -> None:
+    main = simulator(Script(*["So."] * 9))
+    person = Speaker(main, tmp_path, "sonnet", {"openai": simulator(Script(*["So."] * 9), clock=main.clock)})
+    wanted = "none" if model.startswith("openai") else "xhigh"
+    try:
+        if wanted == "none":
+            person.app.switch("openai/gpt-6.1-terra")
+        person.change_effort(wanted)
+        person.say("One?")
+        person.app.switch(model)
+        person.say("Two?")
+        person.say("Three?")
+    finally:
+        person.close()
+
+    assert [request.effort for request in person.everything] == [wanted, None, None]
+
+
 @pytest.mark.refusals(reason="the call after the change fails")
 @pytest.mark.parametrize("model", ["anthropic/claude-sonnet-5-5", "openai/gpt-6.1-sol"])
 def test_a_call_that_fails_behind_the_change_leaves_a_valid_conversation(model: str, speaker: Begin) -> None:
