@@ -59,6 +59,8 @@ _ROWS = (
     OpenAIFacts("gpt-5.6-luna"),
     replace(_OLD, name="gpt-5.5", step=2_048),
     replace(_OLD, name="gpt-5.4", only_24h=False),
+    # litellm 1.109.1: 272k in.
+    replace(_OLD, name="gpt-5.4-mini", only_24h=False, max_input=272_000),
 )
 # C: served by other profiles than openai.
 _OTHERS = (

@@ -30,6 +30,10 @@ class ChatWire(OpenAIErrors):
         facts = facts_for(need("", request, "model", str), profile, rules)
         check_request(request, facts, profile, rules)
         known = understand(request, headers, facts, profile, rules, workspace)
+        limits = limits_of(request, "max_completion_tokens", "max_tokens")
+        if profile.contract is not None:
+            # C Local engines: an answer ends with the window.
+            limits = (*limits, ((rules.context_window or facts.max_input) - known.prompt.total, "max_tokens"))
         return Accepted(
             model=request["model"],
             blocks=known.blocks,
@@ -40,7 +44,7 @@ class ChatWire(OpenAIErrors):
             stream=bool(request.get("stream")),
             effort=request.get("reasoning_effort"),
             speak=lambda speech: _speak(request, known, rules, speech),
-            limits=limits_of(request, "max_completion_tokens", "max_tokens"),
+            limits=limits,
         )
 
 

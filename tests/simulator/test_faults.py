@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import time
 from typing import Any
 
@@ -105,6 +106,21 @@ def test_a_long_stall_ends_with_the_server(start: Any) -> None:
     began = time.monotonic()
     call.sim.stop()
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_before_the_answer_has_paid_for_it(start: Any, row: Any, stream: bool) -> None:
+    call = start()
+    call.sim.fault(Fault("late", seconds=0.2))
+    body = {"model": "claude-opus-4-8", "max_tokens": 9, "messages": row(5, {5: "5m"}), "stream": stream}
+    with pytest.raises(TimeoutError):
+        call.send("/v1/messages", json.dumps(body).encode(), timeout=0.05)
+    assert (call.sim.requests, call(row(5, {5: "5m"})).usage[0]) == ([], 0)
+    deadline = time.monotonic() + 5
+    while len(call.sim.requests) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    left, after = call.sim.requests
+    assert (left.index, left.written, after.written) == (0, after.written, left.written)
 
 
 def test_error_event_after_200(start: Any) -> None:

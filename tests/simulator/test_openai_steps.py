@@ -33,6 +33,14 @@ def test_55_has_steps_of_2048(start: Any, items: Any) -> None:
     assert [call.respond(items(count), model="gpt-5.5").bill[0] for count in (81, 82, 170, 171)] == [0, 0, 2048, 4096]
 
 
+def test_54_mini_is_as_54_with_a_smaller_window(start: Any, items: Any, part: Any) -> None:
+    call = start(minimum=None)
+    mini = {"model": "gpt-5.4-mini", "prompt_cache_retention": "in_memory"}
+    assert [call.respond(items(count), **mini).bill[0] for count in (47, 60)] == [0, 1152]
+    big = [{"role": "user", "content": [part("x" * 4 * 272_000)]}]
+    assert call.respond(big, **mini).failure[3] == "context_length_exceeded"
+
+
 def test_key_settings_and_tools_separate(start: Any, items: Any, function: Any) -> None:
     call = start(minimum=None)
     call.respond(items(60), **OLD)

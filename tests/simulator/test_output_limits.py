@@ -59,6 +59,13 @@ def test_b_a_chat_answer_ends_at_its_limit(start: Any, name: str) -> None:
     assert call.chat(HI, **{name: 50}).json["choices"][0]["finish_reason"] == "stop"
 
 
+@pytest.mark.parametrize("profile", ["llamacpp", "vllm"])
+def test_c_an_answer_ends_at_the_window_of_an_engine(start: Any, profile: str) -> None:
+    call = start(lambda _: LONG, profile=profile, context_window=30)
+    reply = call.chat(HI).json
+    assert (reply["choices"][0]["finish_reason"], reply["usage"]["total_tokens"]) == ("length", 30)
+
+
 def test_b_a_response_ends_at_its_limit(start: Any) -> None:
     call = start(lambda _: LONG)
     response = call.respond(HI, max_output_tokens=20).json
