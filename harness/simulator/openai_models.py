@@ -43,20 +43,23 @@ class OpenAIFacts:
 
 
 # B: 6.2 rejects the efforts none and minimal. 5.5: implicit breakpoints each 2,048. Window: 1.05M, 922k in.
+# Efforts of the others: litellm 1.109.1, supports_*_reasoning_effort.
 _NO_SHORT = EFFORTS[2:]
-_OLD = OpenAIFacts("", "steps", all_turns=False)
+_NONE = ("none", *_NO_SHORT)
+_UP_TO_XHIGH = _NONE[:-1]
+_OLD = OpenAIFacts("", "steps", all_turns=False, efforts=_UP_TO_XHIGH)
 _LOCAL = OpenAIFacts("", "none", min_cacheable=0, reasons=False, max_input=131_072, max_output=32_768)
 _ROWS = (
     OpenAIFacts("gpt-6.2-astra", efforts=_NO_SHORT),
     OpenAIFacts("gpt-6.2-sol", efforts=_NO_SHORT),
-    OpenAIFacts("gpt-6.1-sol"),
-    OpenAIFacts("gpt-6.1-terra"),
-    OpenAIFacts("gpt-6-astra"),
-    OpenAIFacts("gpt-6-sol"),
-    OpenAIFacts("gpt-6-luna"),
-    OpenAIFacts("gpt-5.6-sol"),
-    OpenAIFacts("gpt-5.6-terra"),
-    OpenAIFacts("gpt-5.6-luna"),
+    OpenAIFacts("gpt-6.1-sol", efforts=_NO_SHORT),
+    OpenAIFacts("gpt-6.1-terra", efforts=_NONE),
+    OpenAIFacts("gpt-6-astra", efforts=_NO_SHORT),
+    OpenAIFacts("gpt-6-sol", efforts=_NONE),
+    OpenAIFacts("gpt-6-luna", efforts=_NONE),
+    OpenAIFacts("gpt-5.6-sol", efforts=_UP_TO_XHIGH),
+    OpenAIFacts("gpt-5.6-terra", efforts=_UP_TO_XHIGH),
+    OpenAIFacts("gpt-5.6-luna", efforts=_UP_TO_XHIGH),
     replace(_OLD, name="gpt-5.5", step=2_048),
     replace(_OLD, name="gpt-5.4", only_24h=False),
     # litellm 1.109.1: 272k in.

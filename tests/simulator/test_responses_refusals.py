@@ -133,13 +133,32 @@ def test_b_older_models_know_no_breakpoints(start: Any, model: str) -> None:
     assert call.respond(HI, model=model, prompt_cache_retention="in_memory").status == (200 if "5.4" in model else 400)
 
 
+@pytest.mark.parametrize(
+    ("model", "effort", "taken"),
+    [
+        ("gpt-6.1-terra", "none", True),
+        ("gpt-6.1-terra", "max", True),
+        ("gpt-6.1-sol", "none", False),
+        ("gpt-6-astra", "none", False),
+        ("gpt-6-luna", "minimal", False),
+        ("gpt-5.6-sol", "xhigh", True),
+        ("gpt-5.6-sol", "max", False),
+        ("gpt-5.4", "max", False),
+        ("gpt-5.4-mini", "none", True),
+    ],
+)
+def test_efforts_of_each_model(start: Any, model: str, effort: str, taken: bool) -> None:
+    reply = start().respond("hi", model=model, reasoning={"effort": effort})
+    assert reply.status == (200 if taken else 400)
+    assert taken or reply.failure[2:] == ("reasoning.effort", "unsupported_value")
+
+
 @pytest.mark.parametrize("effort", ["none", "minimal"])
 def test_b_62_rejects_the_shortest_efforts(start: Any, effort: str) -> None:
     call = start()
     for model in ("gpt-6.2-astra", "gpt-6.2-sol"):
         text = call.respond(HI, model=model, reasoning={"effort": effort}).failure[1]
         assert text.endswith("Supported values are: 'low', 'medium', 'high', 'xhigh', and 'max'.")
-    assert call.respond(HI, model="gpt-6.1-sol", reasoning={"effort": effort}).status == 200
 
 
 def test_every_allowed_thing_at_once(start: Any) -> None:
