@@ -41,7 +41,7 @@ def test_any_order(
 ) -> None:
     prefix_watch.watched.clear()
     model, number = Model(), iter(range(10**9))
-    rules = Rules(refresh=refresh, collapse_tool_runs=collapse, effort_messages="later")
+    rules = Rules(refresh=refresh, collapse_tool_runs=collapse)
     simulator = Simulator(model, rules, clock=Clock(ticking=False))
     environment = {"PATH": os.environ["PATH"]}
     with simulator, asyncio.Runner() as runner:

@@ -24,12 +24,13 @@ GLOB = [{"text": "I look."}, {"call": "glob", "input": {"pattern": "*"}}]
 TELLS: dict[str, dict[str, Any]] = {
     "anthropic/claude-sonnet-5-5": {},
     "anthropic/claude-opus-5-5": {"betas_in_key": False},
-    "anthropic/claude-fable-5-2": {"effort_messages": "later"},
+    "anthropic/claude-fable-5-1": {},
     "openai/gpt-6.1-sol": {},
     "openai/gpt-5.6-luna": {"breakpoint_lookback": "first2_latest50"},
 }
 PAYS: dict[str, dict[str, Any]] = {
     "anthropic/claude-opus-4-8": {},
+    "anthropic/claude-fable-5-2": {},
     "openai/gpt-5.4": {},
     "openai-chat/openai/gpt-6.1-sol": {},
 }
