@@ -43,7 +43,7 @@ from harness.options import Options
 from harness.prompt.context import Facts, context_message
 from harness.prompt.layers import static_text
 from harness.prompt.prefix import assemble
-from harness.prompt.sources import session_layers
+from harness.prompt.sources import own_files, session_layers
 from harness.providers.catalog import Model
 from harness.seam import Seam
 from harness.sessions.store import Store
@@ -300,6 +300,7 @@ class App:
             rules={rule.path: rule.sha256 for rule in rules},
             skills=skills.digests(index),
             memory=kept,
+            own=own_files(self._config_dir),
         )
         message = context_message(facts, told, {skill.name: skill.description for skill in index.listed} | titles)
         return None if message is None else (message, facts.to_json())

@@ -25,7 +25,8 @@ class Facts:
     """What the model is told besides the conversation.
 
     rules, skills, memory: digest of each rules file, skill and memory file by name: a difference from what was told is
-    announced. A session without memory says nothing of it.
+    announced. A session without memory says nothing of it. own: USER.md and SOUL.md as they are shown, by title; one
+    that is different is told whole.
     """
 
     today: dt.date
@@ -37,6 +38,7 @@ class Facts:
     rules: Mapping[str, str] = field(default_factory=dict)
     skills: Mapping[str, str] = field(default_factory=dict)
     memory: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
         """The form that is journaled with the message."""
@@ -49,6 +51,7 @@ class Facts:
             "dirs": list(self.dirs),
             "rules": dict(self.rules),
             "skills": dict(self.skills),
+            "own": dict(self.own),
             **({"memory": dict(self.memory)} if self.memory else {}),
         }
 
@@ -60,14 +63,19 @@ def context_message(facts: Facts, told: Mapping[str, Json], descriptions: Mappin
         told: `Facts.to_json()` as last told; empty at the start, when all of it is in the session block.
         descriptions: of the skills that can be announced, by name, and of memory, by "place/name".
     """
-    if told == facts.to_json():
+    # a session of an earlier version did not say what it had of them
+    own = told.get("own", facts.own)
+    if told and {**told, "own": own} == facts.to_json():
         return None
-    lines = [_headline(facts)]
+    lines, files = [_headline(facts)], ""
     if told:
         lines += _changes("Project rules", "read it before you go on", facts.rules, told.get("rules", {}), {})
         lines += _changes("Skill", "invoke_skill can use it", facts.skills, told.get("skills", {}), descriptions)
         lines += _changes("Memory", "the skill recall reads it", facts.memory, told.get("memory", {}), descriptions)
-    return Message("system_injected", (Text("[Session context: " + " ".join(lines) + "]"),))
+        changed = [title for title in sorted({*facts.own, *own}) if facts.own.get(title) != own.get(title)]
+        lines += [f"{title} {'changed: see below' if title in facts.own else 'removed'}." for title in changed]
+        files = "".join(f"\n\n# {title}\n{facts.own[title]}" for title in changed if title in facts.own)
+    return Message("system_injected", (Text("[Session context: " + " ".join(lines) + "]" + files),))
 
 
 def _headline(facts: Facts) -> str:

@@ -155,7 +155,9 @@ def kept(
 def _context(where: str, found: Message, facts: Mapping[str, Json], told: Mapping[str, Json]) -> Iterator[Divergence]:
     """What was said of skills and memory is taken from the message itself: the journal has it nowhere else."""
     known = {**facts, "today": dt.date.fromisoformat(facts["today"]), "dirs": tuple(facts["dirs"])}
-    made = context_message(Facts(**known), told, dict(_ANNOUNCED.findall(found.text[:_CONTEXT_BYTES])))
+    # the first of a name: what USER.md says comes last, and may look like one
+    announced = dict(reversed(_ANNOUNCED.findall(found.text[:_CONTEXT_BYTES])))
+    made = context_message(Facts(**known), told, announced)
     why = "the session context that its facts give is another"
     if made is None:
         yield Divergence(f"{where} block 1", "nothing had changed since it was last told", why)
