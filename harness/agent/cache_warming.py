@@ -8,8 +8,13 @@ available after the first response begins").
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
+
+from harness.agent.loop import Agent
+from harness.agent.turn import Answer, ModelCall
+from harness.conversation.events import Event
 
 Key = tuple[str, str]
 """A line, and the digest of what its requests begin with."""
@@ -59,3 +64,41 @@ class Warming:
 
     def _free(self, key: Key) -> None:
         del self._first[key]
+
+
+class FirstCall:
+    """The first model call of an agent, after whoever goes first. shared: what others begin with, too."""
+
+    def __init__(self, agent: Agent, warming: Warming, shared: Key) -> None:
+        self._agent = agent
+        self._warming = warming
+        self._shared = shared
+        self._turn: Turn | None = None
+        self.call = ModelCall(agent.session, agent.channel, began=self._began)
+
+    @property
+    def answer(self) -> Answer:
+        """See `Call`."""
+        return self.call.answer
+
+    async def run(self) -> AsyncGenerator[Event]:
+        """See `Call`."""
+        self._turn = await self._warming.turn(self._shared, self._alive)
+        try:
+            async with aclosing(self.call.run()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._turn.end()
+
+    def _began(self) -> None:
+        if self._turn is not None:
+            self._turn.begun()
+
+    def _alive(self) -> bool:
+        session, channel = self._agent.session, self._agent.channel
+        now, (line, digest) = session.seam.now(), self._shared
+        if session.ledger.alive(line, now)(digest) is not None:
+            return True
+        # a server that caches by itself has all that any request of this line began with
+        return channel.model.rules.by_itself and session.ledger.held(line, now) != 0

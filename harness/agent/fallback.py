@@ -62,8 +62,9 @@ class Fallback:
         if (state := self.agent.session.fallback) is None:
             return
         home, left = state["model"], state["until"] - self.agent.session.seam.now()
-        if left <= 0 or state["to"] != self.to:
-            self.end("its time is over" if left <= 0 else "there is another fallback model now, or none")
+        over = not 0 < left <= COOL_OFF  # a clock may have been set back
+        if over or state["to"] != self.to:
+            self.end("its time is over" if over else "there is another fallback model now, or none")
             self.use(home)
             yield f"back to {home}"
         elif self.model != self.to:

@@ -16,7 +16,7 @@ from harness.agent.session import Session
 from harness.agent.undoable import UndoableAgent
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, TurnEnded
-from harness.conversation.history import Fate
+from harness.conversation.history import Entry, Fate
 from harness.errors import UsageError
 
 
@@ -42,11 +42,9 @@ _TOLD: tuple[Fate, ...] = ("done", "may have run", "not run")
 
 def cut_turn(session: Session) -> CutTurn | None:
     """The last turn, where it was cut off: by a crash, a signal, a limit, a failure; None where it ended."""
-    history = session.history
-    entries = [e for e in history.entries if e.message.tag not in ("system_injected", "setting")]
-    if not entries or session.ends.refused:
+    history, last = session.history, _last_said(session)
+    if last is None or session.ends.refused:
         return None
-    last = entries[-1]
     match last.message.tag:
         case "answer" if not last.message.calls and not history.dropped and not _is_cut(session, last.seq):
             return None
@@ -58,6 +56,12 @@ def cut_turn(session: Session) -> CutTurn | None:
             pass
     calls = tuple((call.name, fate) for call, fate in history.fates())
     return CutTurn(session.ends.answers + (last.message.tag != "answer"), calls)
+
+
+def _last_said(session: Session) -> Entry | None:
+    """The last message that is more than facts."""
+    entries = reversed(session.history.entries)
+    return next((e for e in entries if e.message.tag not in ("system_injected", "setting")), None)
 
 
 def _is_cut(session: Session, seq: int) -> bool:
@@ -86,7 +90,8 @@ async def rest_of_turn(agent: Agent, instruction: str = "") -> AsyncGenerator[Ev
         async for event in events:
             yield event
     session.heal()
-    words = [cut_off(session.history.dropped), GO_ON] if session.history.entries[-1].message.tag == "answer" else []
+    last = _last_said(session)
+    words = [cut_off(session.history.dropped), GO_ON] if last is not None and last.message.tag == "answer" else []
     if agent.tell_changes() and not words:
         words = [GO_ON]
     if text := " ".join(filter(None, [*words, instruction])):

@@ -57,9 +57,14 @@ def again(caller: Session, folder: Path) -> Session:
     Raises:
         JournalError: it cannot be read.
     """
-    session = Session.resume(folder, caller.seam)
+    session = _resumed(folder, caller)
     session.ledger = caller.ledger
     return session
+
+
+def _resumed(folder: Path, caller: Session) -> Session:
+    # whoever owns the caller owns it, whatever another machine left in its lock
+    return Session.resume(folder, caller.seam, from_elsewhere=True)
 
 
 def uncounted(caller: Session, child: Session) -> Totals:
@@ -75,7 +80,8 @@ def _birth(folder: Path) -> Mapping[str, Json] | None:
     if not path.is_file():
         return None
     # the last one: a fork of a sub-agent has its caller's before its own
-    return next((record.data for record in reversed([*read_records(path)]) if record.kind == "born"), None)
+    births = [record.data for record in read_records(path) if record.kind == "born"]
+    return births[-1] if births else None
 
 
 def recover(session: Session) -> None:
@@ -88,7 +94,7 @@ def recover(session: Session) -> None:
         if ended or _birth(folder) is None:
             continue
         try:
-            child = Session.resume(folder, session.seam)
+            child = _resumed(folder, session)
         except JournalError as error:
             session.journal.lose(-1, f"what its sub-agent {folder.name} was billed is not known: {error}")
             continue

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.agent import subagent_sessions
 from harness.agent.auto_compaction import Compaction
-from harness.agent.cache_warming import Key, Turn, Warming
+from harness.agent.cache_warming import FirstCall, Key, Warming
 from harness.agent.compaction import Compactor
 from harness.agent.compaction_rules import CompactionConfig
 from harness.agent.delegation import LAST_WORDS, Delegation, briefing, of_skill, report, taken_over
@@ -31,7 +31,7 @@ from harness.agent.session import Session
 from harness.agent.settings import settled
 from harness.agent.tool_runner import Permit, ToolRunner
 from harness.agent.totals import Totals, read_totals, write_totals
-from harness.agent.turn import Answer, Channel, ModelCall
+from harness.agent.turn import Channel, ModelCall
 from harness.audit.report import counted
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import (
@@ -335,7 +335,7 @@ class _Work:
         agent.channel = settled(agent.session, agent.channel)
         if self._first is not None:
             return ModelCall(agent.session, agent.channel)
-        first = _FirstCall(agent, self._pool.warming, self._shared(agent))
+        first = FirstCall(agent, self._pool.warming, self._shared(agent))
         self._first = first.call
         return first
 
@@ -405,41 +405,3 @@ class _Work:
             return f"{crash!r:.300}; see {self._caller.spill.keep(text.encode('utf-8', 'replace'))}"
         except OSError as problem:
             return f"{crash!r:.300} (and that could not be kept: {problem.strerror})"
-
-
-class _FirstCall:
-    """The first model call of a sub-agent, after whoever goes first."""
-
-    def __init__(self, agent: Agent, warming: Warming, shared: Key) -> None:
-        self._agent = agent
-        self._warming = warming
-        self._shared = shared
-        self._turn: Turn | None = None
-        self.call = ModelCall(agent.session, agent.channel, began=self._began)
-
-    @property
-    def answer(self) -> Answer:
-        """See `Call`."""
-        return self.call.answer
-
-    async def run(self) -> AsyncGenerator[Event]:
-        """See `Call`."""
-        self._turn = await self._warming.turn(self._shared, self._alive)
-        try:
-            async with aclosing(self.call.run()) as events:
-                async for event in events:
-                    yield event
-        finally:
-            self._turn.end()
-
-    def _began(self) -> None:
-        if self._turn is not None:
-            self._turn.begun()
-
-    def _alive(self) -> bool:
-        session, channel = self._agent.session, self._agent.channel
-        now, (line, digest) = session.seam.now(), self._shared
-        if session.ledger.alive(line, now)(digest) is not None:
-            return True
-        # a server that caches by itself has all that any request of this line began with
-        return channel.model.rules.by_itself and session.ledger.held(line, now) != 0

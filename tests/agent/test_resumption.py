@@ -195,6 +195,17 @@ def test_what_changed_meanwhile_is_told(speaker: Begin, model: str) -> None:
     nothing_was_lost(person)
 
 
+def test_killed_between_what_changed_and_the_words_it_is_still_asked_to_go_on(speaker: Begin) -> None:
+    half = Answer(({"text": "It goes li"},), stop="max_tokens")
+    person = speaker(Script(half, half, half, "The rest."))
+    person.say("Tell.")
+    person.come_back(permission_mode="plan")
+    assert person.app.agent.tell_changes()
+    person.come_back(permission_mode="plan")
+    assert go_on(person).text == "The rest."
+    assert person.app.session.history.entries[-2].message.text == "Your last answer was cut off. Go on."
+
+
 def test_calls_of_a_cut_answer_that_were_not_run_are_told(speaker: Begin) -> None:
     half = Answer(
         ({"text": "I write it."}, {"call": "write", "input": {"path": "a", "content": "x"}}), stop="max_tokens"

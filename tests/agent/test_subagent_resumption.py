@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -141,6 +142,22 @@ def test_stopped_while_it_is_opened_again_it_can_still_go_on(speaker: Begin) -> 
 async def _all(events: AsyncGenerator[Any]) -> None:
     async for _ in events:
         pass
+
+
+@pytest.mark.branches(reason="a sub-agent begins anew", times=1)
+def test_whoever_takes_a_session_from_another_machine_has_its_sub_agents_too(speaker: Begin) -> None:
+    person = speaker(Brain([[call("deep", "one")], "Later."], {"one": slow("one")}), minimum=1)
+    skill(person.project, "deep", FRESH)
+    cut(person, 1)
+    person.leave()
+    elsewhere = json.dumps({"pid": 1, "host": "another", "boot": "another", "started": "1"})
+    for folder in (person.folder, *children(person)):
+        (folder / "lock").write_text(elsewhere)
+
+    person.come_back(from_elsewhere=True)
+    assert person.app.session.journal.warnings() == []
+    go_on(person, back=False)
+    assert results(person) == ["Done."]
 
 
 def cut_journal(folder: Path, kind: str) -> None:

@@ -27,6 +27,7 @@ from harness.simulator import Fault, Simulator
 from harness.simulator.conversation import last_user_text
 from harness.simulator.faults import fault_from
 from tests.delegating import FORK, FRESH, Brain, call, children, done, records, results, skill, tool
+from tests.property.world import SharedClock
 from tests.speaker import Speaker
 
 Start = Callable[..., Simulator]
@@ -129,6 +130,25 @@ def end(events: list[Event]) -> tuple[str, str]:
     last = events[-1]
     assert isinstance(last, TurnEnded)
     return last.reason, last.text
+
+
+class Behind(SharedClock):
+    """A clock that was set back by a year."""
+
+    def now(self) -> float:
+        return super().now() - 365 * 86_400
+
+
+@pytest.mark.refusals(reason="the first vendor is down")
+def test_a_clock_that_is_set_back_does_not_keep_the_other_model(begin: Begin) -> None:
+    talk = begin("anthropic", "responses")
+    person = talk.person
+    talk.down(talk.home)
+    talk.say("Have a look.")
+    assert talk.models()[-1] == talk.other
+    person.seam = Behind(person.simulator.clock, person.seam.environment())
+    person.come_back()
+    assert notices(talk.say("And now?")) == [f"back to {talk.home}"]
 
 
 @pytest.mark.refusals(reason="the first vendor is down")
