@@ -30,7 +30,7 @@ def cut(person: Speaker, count: int, **options: Any) -> None:
     """A turn that is stopped when so many sub-agents wait for the person, or for another one to be answered first."""
     person.answers = []
     person.thinks = 60
-    person.come_back(model="claude-opus-4-8", **options)
+    person.come_back(**{"model": "claude-opus-4-8", **options})
 
     async def stopped() -> None:
         turn = asyncio.ensure_future(person._say("Go.", None, ()))

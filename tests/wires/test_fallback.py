@@ -26,6 +26,7 @@ from harness.errors import (
 from harness.simulator import Fault, Simulator
 from harness.simulator.conversation import last_user_text
 from harness.simulator.faults import fault_from
+from tests.agent.test_subagent_resumption import cut, go_on
 from tests.delegating import FORK, FRESH, Brain, call, children, done, records, results, skill, tool
 from tests.property.world import SharedClock
 from tests.speaker import Speaker
@@ -409,3 +410,25 @@ def test_where_both_fail_a_sub_agent_says_so_to_its_caller(begin: Begin) -> None
 
     (told,) = results(talk.person)
     assert re.fullmatch(rf"the sub-agent of see failed: {talk.home} failed: 529: .*; {talk.other} failed too: .*", told)
+
+
+@pytest.mark.refusals(reason="the first vendor is down")
+@pytest.mark.parametrize("back", [False, True], ids=["in the same run", "in another"])
+def test_a_sub_agent_that_was_cut_off_goes_on_with_its_stand_in(back: bool, begin: Begin) -> None:
+    asks = {"alpha": [[tool("glob", pattern="*")], [tool("ask_user", question="Which?")], "It is so."]}
+    talk = begin("anthropic", "responses", mind=Brain([[call("see", "alpha")], "Thanks."], asks))
+    person = talk.person
+    skill(person.project, "see", FRESH)
+    goes_down(talk.vendors[talk.home], 3)
+    cut(person, 1, model=talk.home)
+    assert of_child(talk) == [talk.other] * 2
+
+    go_on(person, back=back)
+
+    assert results(person) == ["It is so."]
+    assert of_child(talk) == [talk.other] * 3
+    assert talk.models() == [talk.home] * 2
+    assert [record.data["model"] for record in person.records("subagent")] == [talk.other] * 2
+    one, *_, last = talk.vendors[talk.other].requests
+    assert last.extends(one)
+    assert last.read == last.perfect_read > 0, last.explain
