@@ -149,8 +149,7 @@ def facts_for(name: str, profile: Profile, rules: Rules) -> OpenAIFacts:
     if facts is None:
         facts = OTHER_MODELS.get(name.rpartition("/")[2], _LOCAL)
         if profile.name == "openrouter" and name.startswith("anthropic/"):
-            known = anthropic_facts(name.removeprefix("anthropic/").replace(".", "-"))
-            facts = replace(_LOCAL, contract="anthropic", min_cacheable=known.min_cacheable if known else 1_024)
+            facts = _of_anthropic(name)
     contract: Contract = profile.contract or facts.contract
     if rules.contract != "model":
         contract = rules.contract
@@ -159,6 +158,19 @@ def facts_for(name: str, profile: Profile, rules: Rules) -> OpenAIFacts:
         facts = replace(facts, contract=contract, min_cacheable=least, step=128)
     least = facts.min_cacheable if rules.minimum is None else rules.minimum
     return replace(facts, name=name, min_cacheable=least, step=_step(facts, profile, rules))
+
+
+def _of_anthropic(name: str) -> OpenAIFacts:
+    known = anthropic_facts(name.removeprefix("anthropic/").replace(".", "-"))
+    if known is None:
+        return replace(_LOCAL, contract="anthropic", min_cacheable=1_024)
+    return replace(
+        _LOCAL,
+        contract="anthropic",
+        min_cacheable=known.min_cacheable,
+        max_input=known.context_window,
+        max_output=known.max_output,
+    )
 
 
 def _step(facts: OpenAIFacts, profile: Profile, rules: Rules) -> int:

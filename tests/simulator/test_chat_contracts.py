@@ -154,6 +154,17 @@ def test_openrouter_translates_or_passes_markers(start: Any) -> None:
     assert call.chat(talk(12), model="deepseek/deepseek-v4-pro").bill[0] == 250
 
 
+@pytest.mark.parametrize(
+    ("model", "window"), [("claude-opus-4.8", 1_000_000), ("claude-haiku-4.5", 200_000), ("claude-nobody", 131_072)]
+)
+def test_openrouter_has_the_window_of_its_vendor(start: Any, model: str, window: int) -> None:
+    call = start(profile="openrouter")
+    frame = len('{"type":"text","text":""}')
+    for tokens, status in ((window, 200), (window + 1, 400)):
+        content = [{"type": "text", "text": "x" * (tokens * 4 - frame)}]
+        assert call.chat([{"role": "user", "content": content}], model=f"anthropic/{model}").status == status
+
+
 def test_c_sticky_routing_of_openrouter(start: Any) -> None:
     call = start(profile="openrouter")
     model = "openai/gpt-6.1-sol"

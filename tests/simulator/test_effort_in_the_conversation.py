@@ -97,6 +97,16 @@ def test_a5_its_place_and_its_beta(start: Any, text: Any) -> None:
     assert (reply.status, "must be last or be followed by an assistant" in reply.error) == (400, True)
 
 
+def test_a2_automatic_walks_back_over_what_cannot_be_marked(start: Any, text: Any) -> None:
+    call = start()
+    call.headers = BETA
+    model = {"model": "claude-sonnet-5-5", "cache_control": {"type": "ephemeral"}}
+    assert call([user(text("one")), LOW], **model).usage[1] > 0
+    assert call.sim.requests[0].markers == (0,)
+    taken = call([user(text("one", "1h")), LOW], **model)
+    assert (taken.status, "conflicts with the ttl='1h' breakpoint" in taken.error) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("model", "rule", "taken"),
     [
