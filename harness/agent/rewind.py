@@ -66,7 +66,7 @@ def redo(session: Session) -> PersonTurn:
     """Take the last undo back; gives the turn that is there again.
 
     Raises:
-        UsageError: nothing was undone, or something was said since.
+        UsageError: nothing was undone, or something was said or answered since.
         JournalError: as `rewind`.
     """
     check_whole(session)

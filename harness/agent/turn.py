@@ -257,27 +257,29 @@ class ModelCall:
             at = round((self._session.seam.monotonic() - begun) * 1000)
             stream.chunks.append([at, chunk.decode("latin-1")])
 
-        async for part in self._channel.provider.stream(body, record, (self._session.journal.id, self._request_seq)):
-            match part:
-                case Began():
-                    stream.began = part
-                    self._began()
-                case TextPart(text):
-                    stream.shown = True
-                    stream.text.append(text)
-                    yield TextDelta(text)
-                case ThinkingPart(text):
-                    stream.shown = True
-                    yield ThinkingDelta(text)
-                case BlockDone(block):
-                    stream.blocks.append(self._checked(block))
-                    stream.text.clear()
-                case BlockBroken(kind, raw, name):
-                    stream.unsent.append({"is": kind, "raw": raw} | ({"name": name} if name else {}))
-                case Finished():
-                    stream.finished = part
-                case FromCache() | NotFromCache():
-                    stream.cache = part
+        origin = (self._session.journal.id, self._request_seq)
+        async with aclosing(self._channel.provider.stream(body, record, origin)) as parts:
+            async for part in parts:
+                match part:
+                    case Began():
+                        stream.began = part
+                        self._began()
+                    case TextPart(text):
+                        stream.shown = True
+                        stream.text.append(text)
+                        yield TextDelta(text)
+                    case ThinkingPart(text):
+                        stream.shown = True
+                        yield ThinkingDelta(text)
+                    case BlockDone(block):
+                        stream.blocks.append(self._checked(block))
+                        stream.text.clear()
+                    case BlockBroken(kind, raw, name):
+                        stream.unsent.append({"is": kind, "raw": raw} | ({"name": name} if name else {}))
+                    case Finished():
+                        stream.finished = part
+                    case FromCache() | NotFromCache():
+                        stream.cache = part
 
     def _checked(self, block: Block) -> Block:
         """A call whose id is empty or taken gets its own, and does not run: its result could not be told apart."""

@@ -8,7 +8,8 @@ is kept: never a refusal, an error, one that was cut short, or one with a part t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from harness.caches.response_key import Components, components
@@ -111,7 +112,7 @@ class CachedProvider:
         """See `Provider`."""
         return self._inner.identity(body)
 
-    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
+    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncGenerator[Part]:
         """See `Provider`."""
         return self._inner.replay(chunks, request_id, record)
 
@@ -119,13 +120,14 @@ class CachedProvider:
         """See `Provider`."""
         await self._inner.close()
 
-    async def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
+    async def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncGenerator[Part]:
         """See `Provider`. The first part of a cached response is `FromCache`, the last of any other `NotFromCache`."""
         parts = self._made.get(digest(body))
         if parts is None:
             # not made here, or long ago: nothing is known of it
-            async for part in self._inner.stream(body, record, origin):
-                yield part
+            async with aclosing(self._inner.stream(body, record, origin)) as answer:
+                async for part in answer:
+                    yield part
             return
         found: CachedResponse | str = "a fresh answer was asked for"
         if not self._cache.fresh:
@@ -133,11 +135,12 @@ class CachedProvider:
         if isinstance(found, CachedResponse):
             found = await self._problem(found) or found
         if isinstance(found, CachedResponse):
-            answer = self._served(found, record)
+            made = self._served(found, record)
         else:
-            answer = self._live(body, record, origin, parts, found)
-        async for part in answer:
-            yield part
+            made = self._live(body, record, origin, parts, found)
+        async with aclosing(made) as answer:
+            async for part in answer:
+                yield part
 
     async def _problem(self, entry: CachedResponse) -> str:
         """Why a cached stream cannot be served; "" where it can: all of it is decoded before any of it is shown."""
@@ -151,17 +154,18 @@ class CachedProvider:
             return f"the entry {entry.key[:12]} is damaged: it is no complete answer"
         return ""
 
-    def _replayed(self, entry: CachedResponse, record: Recorder) -> AsyncIterator[Part]:
+    def _replayed(self, entry: CachedResponse, record: Recorder) -> AsyncGenerator[Part]:
         return self._inner.replay([chunk for _, chunk in entry.chunks], entry.request_id, record)
 
-    async def _served(self, entry: CachedResponse, record: Recorder) -> AsyncIterator[Part]:
+    async def _served(self, entry: CachedResponse, record: Recorder) -> AsyncGenerator[Part]:
         yield FromCache(entry.key, self._cache.scope, entry.session, entry.request, entry.at, entry.usage)
-        async for part in self._replayed(entry, record):
-            yield part
+        async with aclosing(self._replayed(entry, record)) as answer:
+            async for part in answer:
+                yield part
 
     async def _live(
         self, body: bytes, record: Recorder, origin: Origin, parts: Components, cause: str
-    ) -> AsyncIterator[Part]:
+    ) -> AsyncGenerator[Part]:
         answer, seam = _Answer(), self._cache.seam
         begun, at = seam.monotonic(), seam.now()
 
@@ -169,9 +173,10 @@ class CachedProvider:
             answer.chunks.append((round((seam.monotonic() - begun) * 1000), chunk))
             record(chunk)
 
-        async for part in self._inner.stream(body, both, origin):
-            answer.take(part)
-            yield part
+        async with aclosing(self._inner.stream(body, both, origin)) as live:
+            async for part in live:
+                answer.take(part)
+                yield part
         unkept = await self._keep(answer, parts, at, origin)
         yield NotFromCache(parts.key, self._cache.scope, cause, unkept)
 

@@ -82,7 +82,7 @@ class History:
     prefix: int = -1
     """The record of the prefix in force."""
     undone: list[Conversation] = field(default_factory=list)
-    """The conversations that undo left, the last one last; a new message of the person forgets them."""
+    """The conversations that undo left, the last one last; words of the person and an answer forget them."""
     _compacted: tuple[int, ...] = ()
     _past: list[Conversation] = field(default_factory=list)
     _places: dict[int, Place] = field(default_factory=dict)
@@ -128,7 +128,8 @@ class History:
         self.entries.append(entry)
         self._places[seq] = _place(data)
         self.context = dict(entry.context or self.context)
-        if message.tag == "person":
+        if message.tag in ("person", "answer"):
+            # an answer, too: a turn that was cut off may go on, and a redo would leave that behind
             self.undone.clear()
         if message.tag == "answer":
             self.dropped = _tools(data.get("unsent", ()))

@@ -6,7 +6,7 @@ shorten a wait, and it cannot know what was shown); auth, headers, proxies, TLS 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import anthropic
 import httpx2
@@ -82,11 +82,11 @@ class Anthropic:
         """See `Provider`."""
         return {"adapter": f"anthropic {adapter.version()}", "betas": self._betas(body)}
 
-    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
+    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncGenerator[Part]:
         """See `Provider`."""
         return self._transport.replay(chunks, request_id, record, wire.Decoder(self._model))
 
-    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
+    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncGenerator[Part]:
         """See `Provider`."""
         del origin
         return self._transport.stream(body, record, wire.Decoder(self._model))

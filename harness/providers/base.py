@@ -6,7 +6,7 @@ it never changes what was rendered, never retries by itself and raises nothing b
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -163,7 +163,7 @@ class Provider(Protocol):
         """
         ...
 
-    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
+    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncGenerator[Part]:
         """The parts of an answer whose raw chunks are cached, through the same decoder. Sends nothing.
 
         Raises:
@@ -171,7 +171,7 @@ class Provider(Protocol):
         """
         ...
 
-    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
+    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncGenerator[Part]:
         """Send the body once and give the answer's parts.
 
         Args:

@@ -5,7 +5,7 @@ Invariant: the SDK serialises nothing and retries nothing; auth, headers, proxie
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 import httpx2
 import openai
@@ -88,11 +88,11 @@ class OpenAIResponses:
             "betas": str(self._client.default_headers.get(BETAS) or ""),
         }
 
-    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncIterator[Part]:
+    def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncGenerator[Part]:
         """See `Provider`."""
         return self._transport.replay(chunks, request_id, record, wire.Decoder(self._model))
 
-    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncIterator[Part]:
+    def stream(self, body: bytes, record: Recorder, origin: Origin = NOBODY) -> AsyncGenerator[Part]:
         """See `Provider`."""
         del origin
         return self._transport.stream(body, record, wire.Decoder(self._model))

@@ -93,7 +93,7 @@ class Transport:
         self._idle = idle
         self._post = post
 
-    async def stream(self, body: bytes, record: Recorder, decoder: Decodes) -> AsyncIterator[Part]:
+    async def stream(self, body: bytes, record: Recorder, decoder: Decodes) -> AsyncGenerator[Part]:
         """See `Provider.stream`."""
         try:
             async with contextlib.aclosing(self._events(body, record)) as events:
@@ -114,7 +114,7 @@ class Transport:
 
     async def replay(
         self, chunks: Sequence[bytes], request_id: str, record: Recorder, decoder: Decodes
-    ) -> AsyncIterator[Part]:
+    ) -> AsyncGenerator[Part]:
         """See `Provider.replay`."""
         kept = _Kept(chunks, record)
         try:
@@ -151,8 +151,10 @@ class Transport:
                     f"{self._base_url} answered with {kind or 'no content type'}, not with an API stream; "
                     f"check {self._sdk.variable}"
                 )
-            async for data in self._said(_Chunks(response, record, self._seam, self._idle)):
-                yield data, response.headers.get(self._sdk.id_header, "")
+            chunks = _Chunks(response, record, self._seam, self._idle)
+            async with contextlib.aclosing(self._said(chunks)) as said:
+                async for data in said:
+                    yield data, response.headers.get(self._sdk.id_header, "")
         except httpx2.HTTPError as error:
             raise errors.StreamBroken(f"the connection broke: {type(error).__name__}") from error
         except UnicodeDecodeError as error:

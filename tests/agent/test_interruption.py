@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import resource
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import harness
 from harness.app import App
 from harness.conversation.events import (
     Event,
@@ -26,6 +29,7 @@ from harness.simulator import Fault
 from tests.speaker import Script, Speaker
 
 Begin = Callable[..., Speaker]
+OURS = str(Path(harness.__file__).parent)
 TODO = {"call": "todo", "input": {"items": []}}
 
 
@@ -203,3 +207,27 @@ def test_a_session_that_cannot_begin_leaves_nothing(speaker: Begin, tmp_path: Pa
         tempfile.tempdir = temporary
     assert [*person.folder.parent.iterdir()] == before
     assert [*tmp_path.glob("harness-*")] == []
+
+
+@pytest.mark.parametrize("kind", [ThinkingDelta, TextDelta, ToolStarted])
+def test_a_turn_that_is_closed_leaves_no_generator_to_the_garbage_collector(speaker: Begin, kind: type[Event]) -> None:
+    """It would be closed later, by a task of its own, beside or behind the closing of the session."""
+    person = speaker(Script([{"thinking": "hm"}, {"text": "I look."}, TODO]))
+    left: list[str] = []
+
+    async def closed() -> None:
+        hooks = sys.get_asyncgen_hooks()
+
+        def finalize(generator: Any) -> None:
+            left.extend([generator.__qualname__] if OURS in generator.ag_code.co_filename else [])
+            assert hooks.finalizer is not None
+            hooks.finalizer(generator)
+
+        sys.set_asyncgen_hooks(hooks.firstiter, finalize)
+        try:
+            await person._say("Look.", kind_of(kind), ())
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+    person._runner.run(closed())
+    assert left == []

@@ -170,6 +170,18 @@ def test_undone_and_redone_it_still_knows_what_its_calls_did(speaker: Begin, bac
     assert go_on(person).text == "Written."
 
 
+@pytest.mark.moves_prefix(reason="an undo is an epoch", times=1)
+def test_nothing_is_redone_over_a_turn_that_went_on(speaker: Begin) -> None:
+    person = speaker(Script(LOOK, "Two.", "One, in the end."))
+    person.say("One?", until=lambda event: isinstance(event, ResponseDone))
+    assert person.answer("Two?") == "Two."
+    rewind.undo(person.app.session)
+    assert go_on(person).text == "Two."
+    with pytest.raises(UsageError, match="nothing to redo"):
+        rewind.redo(person.app.session)
+    assert [e.message.tag for e in person.app.session.history.entries][-2:] == ["results", "answer"]
+
+
 def test_words_of_the_program_that_nobody_answered_are_cut_after_an_undo_and_a_redo(speaker: Begin) -> None:
     person = speaker(Script("One.", Answer(({"text": "Two, to begin wi"},), stop="max_tokens"), "Two."))
     person.say("One?")
