@@ -210,7 +210,7 @@ def test_a_session_that_cannot_begin_leaves_nothing(speaker: Begin, tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", [ThinkingDelta, TextDelta, ToolStarted])
-def test_a_turn_that_is_closed_leaves_no_generator_to_the_garbage_collector(speaker: Begin, kind: type[Event]) -> None:
+def test_a_turn_that_is_closed_leaves_none_of_our_generators_open(speaker: Begin, kind: type[Event]) -> None:
     """It would be closed later, by a task of its own, beside or behind the closing of the session."""
     person = speaker(Script([{"thinking": "hm"}, {"text": "I look."}, TODO]))
     left: list[str] = []
