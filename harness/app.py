@@ -36,7 +36,7 @@ from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json
 from harness.conversation.events import Ask, AskPermission, Event, Notice, Question
 from harness.conversation.request import FrozenPrefix
-from harness.errors import SkillError
+from harness.errors import SkillError, UsageError
 from harness.knowledge import memory, project, skills
 from harness.knowledge.run_memory import RunMemory
 from harness.options import Options
@@ -141,7 +141,11 @@ class App:
             yield Notice(line)
         if self._effort_asked is not None:
             level, self._effort_asked = self._effort_asked, None
-            if line := await self.change_effort(level):
+            try:
+                line = await self.change_effort(level)
+            except UsageError as unknown:
+                line = str(unknown)  # the model was switched since the flag was checked; the words are not lost for it
+            if line:
                 yield Notice(line)
 
     async def change_effort(self, level: str) -> str:

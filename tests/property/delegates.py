@@ -40,6 +40,8 @@ class Delegate:
     context: Context
     summary: str = ""
     contexts: int = 1
+    continued: int = 0
+    """How often a turn that was cut off went on since it was called: it may have been told each time what changed."""
     base: Mapping[tuple[str, str, str], Received] = field(default_factory=dict)
     last: dict[tuple[str, str, str], Received] = field(default_factory=dict)
     requests: list[Received] = field(default_factory=list)
@@ -47,7 +49,7 @@ class Delegate:
     def take(self, line: tuple[str, str, str], request: Received) -> Received | None:
         """Check one request of its; gives the one that it goes on with."""
         if (summary := reading.summary(request)) != self.summary:
-            self.summary, self.contexts, self.base = summary, 1, {}
+            self.summary, self.contexts, self.continued, self.base = summary, 1, 0, {}
             self.last.clear()
             reading.check_without_thinking(request)
         before = self.last.get(line) or self.base.get(line)

@@ -235,6 +235,10 @@ class AnyOrder(RuleBasedStateMachine):
         killed = self.world.killed("Work.", [one.items() for one in plan], Nth((kind,), number))
         hypothesis.event(f"killed at {kind.__name__}: {killed}")
 
+    @rule(plan=st.lists(answers(), max_size=2))
+    def a_turn_that_was_cut_off_goes_on(self, plan: list[Calls]) -> None:
+        hypothesis.event(f"went on: {self.world.go_on([one.items() for one in plan])}")
+
     # ------------------------------------------------------------------------ sub-agents and answers that were kept
 
     @rule(jobs=st.lists(job, min_size=1, max_size=4), beside=st.lists(answers(), max_size=1))
@@ -244,8 +248,7 @@ class AnyOrder(RuleBasedStateMachine):
         hypothesis.event(f"{len(jobs)} sub-agents")
 
     @rule(
-        # one: where several open connections at once, one whose opening is cancelled is closed by no client
-        jobs=st.lists(job, min_size=1, max_size=1),
+        jobs=st.lists(job, min_size=1, max_size=4),
         kind=st.sampled_from([Progress, SubAgentDone]),
         number=st.integers(1, 8),
         style=st.sampled_from(["cancel", "close", "kill"]),

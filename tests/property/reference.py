@@ -90,7 +90,7 @@ class Reference:
 
     @property
     def contexts(self) -> int:
-        return sum(turn.facts is not None for turn in self.turns)
+        return sum(piece.text.startswith(CONTEXT) for piece in self.pieces)
 
     @property
     def _state(self) -> State:
@@ -169,9 +169,8 @@ class Reference:
                     before = []
                     self.states[-1] = self._state
                 case "message":
-                    assert not before, "something stands between what was told and the person's words"
-                    *rest, last = self.turns
-                    self.turns = (*rest, replace(last, pieces=(*last.pieces, _piece(record))))
+                    self._goes_on((*before, _piece(record)), facts)
+                    before = []
                 case "kept":
                     kept[record["seq"]] = _piece(record)
                 case "epoch" if data["reason"].startswith("compaction"):
@@ -191,6 +190,17 @@ class Reference:
         assert len(told) == (facts != self.told), f"told {told}; the model knew {self.told}, now it is {facts}"
         self.undone = []
         self.turns = (*self.turns, Turn(pieces[-1].seq, pieces, facts if told else None))
+
+    def _goes_on(self, pieces: tuple[Piece, ...], facts: Facts | None) -> None:
+        """More of a turn. Where it goes on after it was cut off, what changed is told before words of ours."""
+        *rest, last = self.turns
+        told = facts if len(pieces) > 1 else last.facts
+        if len(pieces) > 1:
+            assert pieces[-1].tag == "program", "something stands between what was told and the words behind it"
+            assert [piece.text.startswith(CONTEXT) for piece in pieces[:-1]] == [True], pieces
+            assert facts not in (None, self.told), "what the model knew was told again"
+        self.turns = (*rest, replace(last, pieces=(*last.pieces, *pieces), facts=told))
+        self.states[-1] = self._state
 
     def _compact(self, new: Sequence[Piece], facts: Facts | None, rule: int) -> None:
         """Context, summary, and a tail of what there was, without thinking."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent import rewind
+from harness.agent.resumption import cut_turn, resume_turn
 from harness.agent.session import Session
 from harness.agent.settings import on_its_line
 from harness.agent.turn import Channel, ModelCall
@@ -378,6 +379,25 @@ class World:
         self._come_back()
         self.check(self.facts)
 
+    def go_on(self, plan: Sequence[Sequence[Item]]) -> bool:
+        """The rest of a turn that was cut off; gives whether one was."""
+        if cut_turn(self.app.session) is None:
+            return False
+        for delegate in self.delegates.values():
+            delegate.continued += 1
+        self.model.turn(plan)
+        self.runner.run(self._carried(self._rest(), None, "cancel"))
+        self.check(self.facts)
+        assert self.branch.reference.told == self.facts, "what changed while it was cut off was not told"
+        return True
+
+    async def _rest(self) -> AsyncGenerator[Event]:
+        async for _ in self.app.before_turn():
+            pass
+        async with aclosing(resume_turn(self.app.agent)) as events:
+            async for event in events:
+                yield event
+
     def killed(self, words: str, plan: Sequence[Sequence[Item]], at: Callable[[Event], bool]) -> bool:
         """The process is killed at an event of a turn: what it had written by then is all that the next one finds.
 
@@ -588,7 +608,9 @@ class World:
         before = delegate.take(line, request)
         self._check_frozen((server, request.wire, request.model), request)
         reading.check_markers(request)
-        reading.check_conversation(request, delegate.contexts)
+        told = sum(one.kind == "context" for one in reading.read(request))
+        assert delegate.contexts <= told <= delegate.contexts + delegate.continued, f"told {told} times: {delegate}"
+        reading.check_conversation(request, told)
         # several that ask at once: nobody can tell which of them an engine worked on last
         held = None if request.contract == "slots" else before
         if held is not None and request.at - self.began_at < DAY:

@@ -264,3 +264,14 @@ def test_another_model_gets_nothing_of_it(simulator: Start, tmp_path: Path) -> N
     assert b'"role":"system"' not in bodies["claude-opus-5-5"]
     assert b"configuration_update" not in bodies["qwen3-coder-30b"]
     assert set(person.verdicts()) <= {"first", "hit"}
+
+
+def test_an_effort_that_was_asked_for_another_model_costs_no_words(speaker: Begin) -> None:
+    person = speaker(Script("One.", "Two."), model="openai/gpt-6.1-sol")
+    person.say("One?")
+    person.come_back(effort="max")
+    person.app.switch("openai/gpt-5.4")
+    events = person.say("Two?")
+
+    assert [e.text for e in events if isinstance(e, Notice) and "knows no effort `max`" in e.text]
+    assert events[-1].text == "Two."  # type: ignore[union-attr]
