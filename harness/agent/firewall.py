@@ -12,6 +12,8 @@ from dataclasses import replace
 from harness.agent.session import Session
 from harness.audit.cost import price_ahead
 from harness.audit.difference import Difference, first_difference, named
+from harness.audit.lookups import Lookups
+from harness.audit.other_line import other_line
 from harness.audit.verdict import Expectation, Sent, expect
 from harness.conversation.canonical import Json
 from harness.conversation.journal import Blobs, Record
@@ -25,26 +27,25 @@ LOST = Difference(-1, "unknown block", "what was sent is no longer in the journa
 
 
 def expected(
-    session: Session, model: Model, envelope: Envelope, request: Request, started: float, *, shorter: bool = False
+    session: Session, model: Model, envelope: Envelope, request: Request, looks: Lookups, *, shorter: bool = False
 ) -> Expectation:
-    """What an attempt that starts now should read; for "ours", with the block that moved.
+    """What an attempt should read; for "ours", with the block that moved.
 
-    shorter: a side request that leaves out the last messages on purpose.
+    looks: into the ledger, as the attempt starts. shorter: a side request that leaves out the last messages on purpose.
     """
-    line, ledger = request.line.key, session.ledger
     previous, declared = session.declared(request.line)
     declared = declared or ("a side request from an earlier message" if shorter else "")
     found = expect(
         request,
         previous,
         declared,
-        ledger.alive(line, started),
-        lambda digest: ledger.known(line, digest),
-        elsewhere=ledger.alive_elsewhere(line, started),
+        looks.alive,
+        looks.known,
+        elsewhere=looks.elsewhere,
         lookback=model.caching.lookback if model.rules.max_markers else 0,
     )
     if found.reason == "first" and not found.cause:
-        return replace(found, cause=_other_line(session.last_request, request, model.id))
+        return replace(found, cause=other_line(session.last_request, request.line, model.id))
     if found.reason != "ours" or previous is None:
         return found
     moved = moved_block(session, model.id, envelope, previous, request)
@@ -163,16 +164,3 @@ class _Journaled:
                 made.add(seq, read_message(self._messages[seq], self._blobs), fragments)
             left = left[len(group) :]
         return made
-
-
-def _other_line(last: Mapping[str, Json], request: Request, model: str) -> str:
-    """Why a session that has spoken before begins another line; "" where it has not."""
-    if not last:
-        return ""
-    if last["model"] != model:
-        return f"model switch: {last['model']} to {model}; the line left behind stays cached"
-    if last["base_url"] != request.line.base_url:
-        return f"another server: {last['base_url']} to {request.line.base_url}"
-    old, new = last["settings"], dict(request.line.settings)
-    changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    return f"another setting: {', '.join(changed)}" if changed else ""

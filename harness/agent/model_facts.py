@@ -3,7 +3,8 @@
 Invariant: no address, no key, no header. Written when it is not what the journal says already, so a later version, or a
 changed catalog.toml, leaves a record of its own, and a replay never needs today's tables.
 
-    model  {"model": "provider/name", "version": of the program, "rules": {…}, "ttl": …, "cache": bool, …}
+    model  {"model": "provider/name", "version": of the program, "rules": {…}, "ttl": …, "cache": bool,
+           "price": {…} | None, …}
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from harness import __version__
 from harness.agent.session import Session
 from harness.conversation.canonical import Json, decode, encode
 from harness.conversation.request import Ttl
-from harness.providers.catalog import Model
+from harness.providers.catalog import Model, Price
 
 SECRET = ("base_url", "headers", "key_env", "key_optional")
 """Of a profile: where it is and who may ask it."""
@@ -49,8 +50,16 @@ def facts(model: Model, chosen: Chosen) -> Mapping[str, Json]:
         "thinking": model.thinking,
         "efforts": model.efforts,
         "images": model.images,
+        "price": _price(model.price),
+        "long": _price(model.long),
+        "long_above": model.long_above,
         "profile": {name: value for name, value in profile.items() if name not in SECRET} if profile else None,
     }
     # as it is read again: tuples are lists
     made: Mapping[str, Json] = decode(encode(found))
     return made
+
+
+def _price(price: Price | None) -> Json:
+    """What a token is billed, USD per million; what a request cost can be reckoned again by it."""
+    return asdict(price) if price else None

@@ -13,9 +13,9 @@ from harness.agent.answer_ends import AnswerEnds
 from harness.agent.file_history import FileHistory
 from harness.agent.files_seen import SeenFiles
 from harness.agent.renderings import Renderings
-from harness.agent.shared_ledger import children, family_ledger, sub_agents, tell_parent
-from harness.agent.totals import Totals, read_totals
 from harness.audit.ledger import Ledger, apply_bill, was_cached
+from harness.audit.shared_ledger import children, family, sub_agents, tell_parent
+from harness.audit.totals import Totals, read_totals
 from harness.audit.verdict import Sent
 from harness.conversation.blocks import Message, Usage
 from harness.conversation.canonical import Json
@@ -123,9 +123,11 @@ class Session:
             session._take(journal.load())
             session._check(folder.name)
             session._mend()
-            session.relatives += sorted(children(folder) - set(session.relatives))
+            for child in sorted(children(folder) - set(session.relatives)):
+                # its journal is to name whose bills its requests rest on
+                session.record("forked", {"child": child})
             if session.relatives or sub_agents(folder):
-                session.ledger = family_ledger(folder, journal.records(), seam.now())
+                session.ledger = family(folder, journal.records(), seam.now()).ledger()
         except BaseException:
             journal.close()
             raise
@@ -183,7 +185,7 @@ class Session:
             forked._mend()
             if ledger is None:
                 tell_parent(source, folder.name)
-            forked.ledger = family_ledger(folder, forked.journal.records(), seam.now()) if ledger is None else ledger
+            forked.ledger = family(folder, forked.journal.records(), seam.now()).ledger() if ledger is None else ledger
         except BaseException as error:
             forked.journal.remove()
             if isinstance(error, OSError):

@@ -17,13 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.agent.session import Session
-from harness.agent.shared_ledger import sub_agents
-from harness.agent.totals import Totals, read_totals, write_totals
+from harness.audit.shared_ledger import sub_agents
+from harness.audit.totals import Totals, read_totals, write_totals
 from harness.conversation.canonical import Json
 from harness.conversation.journal import read_records
 from harness.errors import JournalError
-
-FOLDER = "agents"
 
 
 def fresh(caller: Session, folder: Path, effort: str | None) -> Session:

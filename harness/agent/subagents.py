@@ -30,9 +30,10 @@ from harness.agent.resumption import rest_of_turn
 from harness.agent.session import Session
 from harness.agent.settings import settled
 from harness.agent.tool_runner import Permit, ToolRunner
-from harness.agent.totals import Totals, read_totals, write_totals
 from harness.agent.turn import Channel, ModelCall
 from harness.audit.report import counted
+from harness.audit.shared_ledger import AGENTS
+from harness.audit.totals import Totals, read_totals, write_totals
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import (
     Event,
@@ -258,7 +259,7 @@ class _Work:
     def _birth(self) -> Callable[[], Session]:
         """What makes a new session. Not on the disk yet: it is before its first request."""
         caller, channel = self._caller.agent.session, self._caller.agent.channel
-        folder = caller.journal.folder / subagent_sessions.FOLDER / caller.seam.new_id()
+        folder = caller.journal.folder / AGENTS / caller.seam.new_id()
         try:
             folder.parent.mkdir(mode=0o700, exist_ok=True)
         except OSError as problem:

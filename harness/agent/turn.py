@@ -11,17 +11,19 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
-from harness.agent.cached_response import said_of, told, verdict_of
 from harness.agent.firewall import comparable, expected, warning
 from harness.agent.model_facts import note
 from harness.agent.session import Session
 from harness.agent.stream import Stream
+from harness.audit.cached_response import said_of, told, verdict_of
 from harness.audit.cost import cost, price_of_miss
-from harness.audit.diagnostics import said, weigh
-from harness.audit.verdict import Expectation, Verdict, deepest_alive, judge
-from harness.conversation.blocks import Block, Message, Text, Thinking, ToolCall, Usage
+from harness.audit.judgement import judged, write_verdict
+from harness.audit.lookups import Lookups
+from harness.audit.verdict import Expectation, Verdict, deepest_alive
+from harness.conversation.answers import checked, left_out, sent_back
+from harness.conversation.blocks import Message, Text, Usage
 from harness.conversation.canonical import Json, digest
 from harness.conversation.events import Event, Notice, RequestSent, ResponseDone, Retrying, TextDelta, ThinkingDelta
 from harness.conversation.request import Line, Request, Ttl
@@ -100,6 +102,7 @@ class ModelCall:
         self._request_seq = -1
         self._started = 0.0
         self._expected = Expectation("first")
+        self._again: dict[str, Json] = {}
         self._done: ResponseDone | None = None
         self.answer: Answer = Answer(None, "")
         self.request: Request | None = None
@@ -151,32 +154,34 @@ class ModelCall:
         tail = [projection.render(-1, message, f) for message, f in zip(self._tail, fragments, strict=True)]
         messages = projection.with_tail(tail)
         self._started = session.seam.now()
-        alive = session.ledger.alive(channel.line.key, self._started)
+        looks = self._looks()
         rules = channel.model.rules if channel.cache else replace(channel.model.rules, max_markers=0)
         side = bool(tail)
-        markers = place(projection.prefix, messages, alive, rules, channel.ttl, side=side)
+        markers = place(projection.prefix, messages, looks.alive, rules, channel.ttl, side=side)
         compare = comparable(session, channel.line) if channel.diagnostics else None
         request = Request(channel.line, projection.prefix, messages, markers, channel.max_tokens, side, compare)
-        self._expected = self._expect(request)
+        self._expected = self._expect(request, looks)
         if self._expected.reason == "ours" and channel.strict_prefix:
             raise PrefixMoved(f"not sent: {self._expected.cause}; run without --strict-prefix to pay for it")
         body = channel.provider.body(request)
-        record = session.record("request", self._journal_form(request) | {"body": digest(body)})
+        record = session.record("request", self._journal_form(request, looks) | {"body": digest(body)})
         self._request_seq = record.seq
         self.request = request
         return request, body
 
-    def _expect(self, request: Request) -> Expectation:
-        """What an attempt that starts now should read."""
-        channel = self._channel
-        shorter = self._until is not None
-        return expected(
-            self._session, channel.model, channel.provider.envelope, request, self._started, shorter=shorter
-        )
+    def _looks(self) -> Lookups:
+        """Into the ledger, as an attempt that starts now."""
+        session = self._session
+        return Lookups(session.ledger, session.own, self._channel.line.key, self._started)
 
-    def _journal_form(self, request: Request) -> dict[str, Json]:
+    def _expect(self, request: Request, looks: Lookups) -> Expectation:
+        """What an attempt should read."""
+        channel, shorter = self._channel, self._until is not None
+        return expected(self._session, channel.model, channel.provider.envelope, request, looks, shorter=shorter)
+
+    def _journal_form(self, request: Request, looks: Lookups) -> dict[str, Json]:
         """References, never the body again: with the renderings it can be rebuilt byte for byte."""
-        line, found = request.line, self._expected
+        line, ends = request.line, self._ends(request, looks)
         return (
             {
                 "kind": "side" if request.side else "mainline",
@@ -196,33 +201,28 @@ class ModelCall:
                     {"role": m.role, "message": m.message, "block": m.block, "digest": m.digest, "ttl": m.ttl}
                     for m in request.markers
                 ],
-                "expected": {"reason": found.reason, "tokens": found.tokens, "cause": found.cause},
             }
-            | self._ends(request)
-            | self._foreign(request)
+            | ends
+            | self._rests_on(looks)
             | ({"compare": request.compare} if request.compare is not None else {})
             | ({"tail": [message.text for message in self._tail]} if self._tail else {})
         )
 
-    def _ends(self, request: Request) -> dict[str, Json]:
+    def _rests_on(self, looks: Lookups) -> dict[str, Json]:
+        """What an attempt should read, and what that rests on besides this journal's own bills."""
+        found, foreign = self._expected, looks.foreign()
+        told = {"reason": found.reason, "tokens": found.tokens, "cause": found.cause, "left_behind": looks.left_behind}
+        return {"expected": told} | ({"foreign": foreign} if foreign else {})
+
+    def _ends(self, request: Request, looks: Lookups) -> dict[str, Json]:
         """Where a server caches by itself: the deepest end it can read, and the request's own."""
         rules = self._channel.model.rules
         if not rules.by_itself:
             return {}
-        alive = self._session.ledger.alive(request.line.key, self._started)
-        deepest = deepest_alive(request, alive)
+        deepest = deepest_alive(request, looks.alive)
         digests = [entry.digest for entry in (deepest,) if entry] + [request.head]
         caching = {"kind": rules.kind, "granularity": rules.granularity, "minimum": rules.minimum}
         return {"ends": [{"digest": d, "ttl": rules.default_ttl} for d in digests], "caching": caching}
-
-    def _foreign(self, request: Request) -> dict[str, Json]:
-        """Entries that it reads and that only the bills of another session tell of: this journal cannot."""
-        session, key, now = self._session, request.line.key, self._started
-        alive, own = session.ledger.alive(key, now), session.own.alive(key, now)
-        deepest = deepest_alive(request, alive)
-        found = [alive(marker.digest) for marker in request.markers] + [deepest]
-        told = {entry.digest: asdict(entry) for entry in found if entry is not None and entry != own(entry.digest)}
-        return {"foreign": list(told.values())} if told else {}
 
     async def _attempts(self, request: Request, body: bytes) -> AsyncGenerator[Event]:
         """Send until it works or may not be sent again."""
@@ -233,7 +233,9 @@ class ModelCall:
             if attempt > 1:
                 # a TTL counts from the start of each attempt, and one that began has written what this one reads
                 self._started = self._session.seam.now()
-                self._expected = self._expect(request)
+                looks = self._looks()
+                self._expected = self._expect(request, looks)
+                self._again = {"again": self._rests_on(looks)}
             try:
                 async with aclosing(self._once(body)) as events:
                     async for event in events:
@@ -272,7 +274,8 @@ class ModelCall:
                         stream.shown = True
                         yield ThinkingDelta(text)
                     case BlockDone(block):
-                        stream.blocks.append(self._checked(block))
+                        knows = self._session.history.knows_call
+                        stream.blocks.append(checked(block, stream.blocks, knows, self._request_seq))
                         stream.text.clear()
                     case BlockBroken(kind, raw, name):
                         stream.unsent.append({"is": kind, "raw": raw} | ({"name": name} if name else {}))
@@ -280,16 +283,6 @@ class ModelCall:
                         stream.finished = part
                     case FromCache() | NotFromCache():
                         stream.cache = part
-
-    def _checked(self, block: Block) -> Block:
-        """A call whose id is empty or taken gets its own, and does not run: its result could not be told apart."""
-        if not isinstance(block, ToolCall):
-            return block
-        here = [other.id for other in self._stream.blocks if isinstance(other, ToolCall)]
-        if block.id and block.id not in here and not self._session.history.knows_call(block.id):
-            return block
-        own = f"call_{self._request_seq}_{len(self._stream.blocks)}"
-        return replace(block, id=own, invalid=f"its id {block.id!r} is empty or was used before")
 
     def _retried(self, attempt: int, wait: float, error: ProviderError) -> dict[str, Json]:
         """The record of an attempt that is sent again; what it was billed is billed all the same."""
@@ -330,25 +323,11 @@ class ModelCall:
 
     def _judged(self, usage: Usage) -> Verdict:
         """The verdict of an answer that a vendor gave."""
-        finished = self._stream.finished
-        missed = usage.read < (self._expected.tokens or 0)
-        thinking, image = missed and self._carries_thinking(), missed and self._first_image()
-        tells = finished is None or finished.told
-        rules = self._channel.model.rules
-        verdict = judge(self._expected, usage, rules, thinking=thinking, first_image=image, told=tells)
-        if finished and self.request and self.request.compare:
-            return weigh(verdict, said(finished.extra), thinking=thinking)
-        return verdict
-
-    def _first_image(self) -> bool:
         previous, _ = self._session.declared(self._channel.line)
-        messages = [entry.message for entry in self._session.history.entries]
-        before = previous.messages if previous else 0
-        return any(m.has_image for m in messages[before:]) and not any(m.has_image for m in messages[:before])
-
-    def _carries_thinking(self) -> bool:
-        blocks = (block for entry in self._session.history.entries for block in entry.message.blocks)
-        return any(isinstance(b, Thinking) and b.maker == self._channel.model.id and b.can_be_sent for b in blocks)
+        carried = [entry.message for entry in self._session.history.entries], previous.messages if previous else 0
+        compared = bool(self.request and self.request.compare)
+        finished = self._stream.finished
+        return judged(self._expected, usage, self._channel.model, finished, carried, compared=compared)
 
     def _response(
         self, stop: str, usage: Usage, verdict: Verdict, price: float | None, error: ProviderError | None
@@ -362,54 +341,25 @@ class ModelCall:
             "started": self._started,
             "usage": write_usage(usage),
             "cost": price,
-            "verdict": {
-                "kind": verdict.kind,
-                "expected": verdict.expected,
-                "read": verdict.read,
-                "lost": verdict.lost,
-                "cause": verdict.cause,
-                "block": verdict.block,
-                "where": verdict.where,
-                "diff": verdict.diff,
-                "price": price_of_miss(model, verdict.lost, usage) if verdict.lost else 0.0,
-            }
-            | ({"vendor": {"said": verdict.vendor, "agrees": verdict.agrees}} if verdict.vendor else {}),
+            "verdict": write_verdict(verdict, price_of_miss(model, verdict.lost, usage) if verdict.lost else 0.0),
             "message_id": stream.began.message_id if stream.began else "",
             "request_id": stream.began.request_id if stream.began else "",
             "stream": self._session.journal.blobs.put(raw) if raw else "",
             "seconds": round(self._session.seam.now() - self._started, 3),
             "extra": dict(stream.finished.extra) if stream.finished else {},
+            **self._again,
         } | said_of(stream.cache, model)
 
     def _message(self, stop: str, *, partial: bool) -> Message | None:
         """The answer as it is kept; a side request's is not part of the conversation."""
         stream = self._stream
-        blocks = self._sendable(stop, partial=partial)
-        message = Message("answer", blocks, partial) if _substance(blocks) else None
+        message = sent_back(stream.kept(), stop, partial=partial)
         if self._tail:
             return message
-        dropped = [b for b in stream.kept() if message is None or b not in blocks]
+        dropped = left_out(stream.kept(), message)
         unsent = [*stream.unsent, *(write_block(block, self._session.journal.blobs) for block in dropped)]
         if message is not None:
             self._session.add(message, unsent=unsent)
         elif unsent:
             self._session.record("unsent", {"request": self._request_seq, "stop": stop, "blocks": unsent})
         return message
-
-    def _sendable(self, stop: str, *, partial: bool) -> tuple[Block, ...]:
-        """The blocks that may be sent back.
-
-        A call of an answer that did not come to its end is not run, so it is not sent either; at the output limit the
-        last call may be half a call that happens to parse. A refused answer is dropped whole, as its vendor asks.
-        """
-        blocks = self._stream.kept()
-        if stop == "refusal":
-            return ()
-        if partial or stop != "tool_use":
-            return tuple(block for block in blocks if not isinstance(block, ToolCall))
-        return blocks
-
-
-def _substance(blocks: tuple[Block, ...]) -> bool:
-    """Whether anything but thinking and white space is left: no vendor takes an answer without."""
-    return any(not isinstance(b, Thinking) and not (isinstance(b, Text) and not b.text.strip()) for b in blocks)

@@ -18,6 +18,7 @@ from harness.agent.turn import ModelCall
 from harness.app import App
 from harness.audit.book import read_book
 from harness.audit.ledger import Ledger, apply_bill
+from harness.audit.lookups import Lookups
 from harness.audit.verdict import Expectation, judge
 from harness.commands.bench_calls import LENGTHS, fill, nobody, server
 from harness.conversation.blocks import Message, Text, Usage
@@ -63,7 +64,13 @@ async def _length(folder: Path, seam: Seam, length: int, runs: int) -> list[dict
             apply_bill(ledger, sent, bill)
 
         parts: dict[str, Callable[[], object]] = {
-            "firewall": lambda: expected(session, channel.model, envelope, request, seam.now()),
+            "firewall": lambda: expected(
+                session,
+                channel.model,
+                envelope,
+                request,
+                Lookups(session.ledger, session.own, request.line.key, seam.now()),
+            ),
             "verdict and ledger": audit,
             "finding the block that moved": lambda: moved_block(
                 session, channel.model.id, envelope, replace(previous, seq=1 << 40), moved

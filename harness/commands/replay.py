@@ -29,6 +29,9 @@ from harness.workspace.permissions import Mode
 FORMAT = 1
 """Version of the JSON form."""
 
+_NOT_TOLD = "the others are of an older journal, or rest on journals that are not there"
+_NOT_MADE_AGAIN = "the others are another version's, by its rules"
+
 _LIVE = ("edit", "model", "effort", "verify")
 """Flags that mean something with --from only."""
 
@@ -138,6 +141,10 @@ def as_json(report: Report) -> Mapping[str, Json]:
         "side_requests": report.side,
         "bodies": report.bodies,
         "expected_reads": report.reads,
+        "answers": report.answers,
+        "verdicts": report.verdicts,
+        "sub_agents": report.agents,
+        "sub_agents_proved": report.agents_proved,
         "blocks": report.blocks,
         "checked_by_digest": report.checked,
         "not_proved": report.unproved,
@@ -162,10 +169,14 @@ def lines(report: Report) -> Iterator[str]:
     yield f"bodies            {report.bodies} by the digest of the very bytes that were sent"
     if report.bodies < report.requests:
         yield "                  the others by their blocks, markers and settings: their journal has no such digest"
-    if report.reads < report.requests:
-        some = f"{report.reads} of {report.requests}"
-        yield f"expected reads    {some}: the others may rest on the bills of forks or sub-agents,"
-        yield "                  or are of a journal or a version that tells too little of them"
-    if report.checked:
-        yield f"by digest only    {report.checked} renderings of another version ({one_line(report.version)})"
+    another = report.checked > 0
+    if report.reads < report.requests or report.verdicts < report.answers:
+        some = f"expected reads {report.reads} of {report.requests}, verdicts {report.verdicts} of {report.answers}"
+        yield f"proved            {some}: {_NOT_MADE_AGAIN if another else _NOT_TOLD}"
+    if report.agents_proved < report.agents:
+        some = f"{report.agents_proved} of {report.agents}"
+        yield f"sub-agents        the figures of {some} by their own journals: the others' are not there, or not whole"
+    if another:
+        yield f"by digest only    {report.checked} renderings of another version ({one_line(report.version)}), and with"
+        yield "                  them its session block, contexts and cut outputs; --rerender makes all of it again"
     yield from wording.lines(report)

@@ -20,9 +20,9 @@ from pathlib import Path
 from harness.agent.checkpoints import open_store
 from harness.agent.reexecution import Called, calls_of
 from harness.agent.session import Session
-from harness.agent.totals import Totals
 from harness.app import App
 from harness.audit.report import counted, counts
+from harness.audit.totals import Totals
 from harness.commands.replay_execute import scratch_for
 from harness.config import state_dir
 from harness.conversation.blocks import Message, Text, ToolResult, Usage

@@ -14,7 +14,7 @@ from typing import Protocol
 from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
 from harness.providers import anthropic_wire, openai_chat_stream, openai_chat_wire, openai_responses_wire
-from harness.providers.base import Part
+from harness.providers.base import BlockBroken, Part
 from harness.providers.catalog import Model
 from harness.providers.splice import joined
 
@@ -28,6 +28,9 @@ class Decodes(Protocol):
 
     def feed(self, data: str, request_id: str) -> Iterator[Part]:
         """The parts of one event's data."""
+
+    def broken(self) -> tuple[BlockBroken, ...]:
+        """What began and never ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The journal read as what the program knew when: the state before each request, without owning or changing anything.
 
 Invariant: a fold of its own, beside that of a running session, so that the one proves the other. Of another session's
-journal nothing is read; what of it decided a byte is journaled in this one (`foreign`).
+journal nothing is read; what of it decided a byte or a verdict is journaled in this one (`foreign`, `left_behind`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.conversation.stored import fetch, read_usage
 from harness.prompt.prefix import read_prefix
 from harness.prompt.projection import Projection
 from harness.providers import connect
-from harness.providers.catalog import Catalog, Model
+from harness.providers.catalog import Catalog, Model, Price
 from harness.providers.efforts import Efforts
 from harness.providers.facts import Profile
 
@@ -57,11 +57,18 @@ class Recorded:
     efforts: Efforts = field(default_factory=Efforts)
     epochs: list[str] = field(default_factory=list)
     requests: dict[int, Mapping[str, Json]] = field(default_factory=dict)
+    last_request: Mapping[str, Json] = field(default_factory=dict)
+    """The last mainline one, on whatever line."""
     kin: bool = False
     """Whether it is a fork or has forks, whose bills its own requests may rest on."""
+    tells_all: bool = False
+    """Whether the last request told all that today's do: not so an older build of the same version."""
     began_it: str = ""
     """The call that it was just born for, as a sub-agent that goes on with its caller's conversation; or ""."""
     projections: dict[str, Projection] = field(default_factory=dict)
+    kept: set[int] = field(default_factory=set)
+    """Messages that were written to be listed by an epoch; `used`: those that one has listed."""
+    used: set[int] = field(default_factory=set)
     _models: dict[str, Mapping[str, Json]] = field(default_factory=dict)
     _messages: dict[int, Mapping[str, Json]] = field(default_factory=dict)
     _prefixes: dict[int, FrozenPrefix] = field(default_factory=dict)
@@ -87,6 +94,7 @@ class Recorded:
         if record.kind in ("message", "kept"):
             self._messages[record.seq] = data
             self.began_it = ""
+            self.kept |= {record.seq} if record.kind == "kept" else set()
         self.history.apply(record)
         self.efforts.apply(record)
         match record.kind:
@@ -110,6 +118,8 @@ class Recorded:
                 self._groups.setdefault((data["profile"], first), []).append(record)
             case "request":
                 self.requests[record.seq] = data
+                self.tells_all = self.tells_all or "left_behind" in data["expected"]
+                self.last_request = data if data["kind"] == "mainline" else self.last_request
                 self.kin = self.kin or "foreign" in data
             case "response":
                 self._billed(self.requests.pop(data["request"], None), data)
@@ -124,6 +134,7 @@ class Recorded:
 
     def _begin(self, data: Mapping[str, Json]) -> None:
         self.epochs.append(data["reason"])
+        self.used.update(data.get("messages", ()))
         self.kin = self.kin or "parent" in data
         if "prefix" in data:
             self.prefix = self._prefixes[data["prefix"]]
@@ -154,6 +165,8 @@ class Recorded:
         changed["efforts"] = None if facts["efforts"] is None else tuple(facts["efforts"])
         changed["rules"] = CacheRules(**facts["rules"] | {"ttls": tuple(facts["rules"]["ttls"])})
         changed["caching"] = replace(model.caching, lookback=facts["lookback"])
+        if "price" in facts:
+            changed |= {name: _price(facts[name]) for name in ("price", "long")} | {"long_above": facts["long_above"]}
         if facts["profile"]:
             changed["profile"] = Profile(base_url=None, key_env="", key_optional=True, **facts["profile"])
         model = replace(model, **changed)
@@ -188,12 +201,32 @@ class Recorded:
 
     def alive(self, request: Mapping[str, Json]) -> Look:
         """The entries that can be read by a request that starts when it did, those it read of other sessions too."""
-        own = self.ledger.alive(request["line"], request["started"])
-        foreign = {one["digest"]: LedgerEntry(**one) for one in request.get("foreign", ())}
-        return lambda digest: foreign.get(digest) or own(digest)
+        return self.looks(request["line"], request["started"], request)[0]
+
+    def looks(self, line: str, now: float, rests_on: Mapping[str, Json]) -> tuple[Look, Look]:
+        """The entries of a line that can be read at a time, and those that are known.
+
+        rests_on: the record that tells which of other sessions an attempt found.
+        """
+        foreign = {one["digest"]: LedgerEntry(**one) for one in rests_on.get("foreign", ())}
+
+        def known(digest: str) -> LedgerEntry | None:
+            return foreign.get(digest) or self.ledger.known(line, digest)
+
+        def alive(digest: str) -> LedgerEntry | None:
+            entry = known(digest)
+            return entry if entry is not None and entry.alive(now) else None
+
+        return alive, known
 
     def declared(self, line: str) -> tuple[Sent | None, str]:
         """The line's last mainline request, and the reason of an epoch that began since (or "")."""
         sent, epoch = self._sent.get(line, (None, 0))
         since = self.epochs[epoch + 1 :] if sent else self.epochs[1:]
         return sent, since[-1] if since else ""
+
+
+def _price(data: Mapping[str, Json] | None) -> Price | None:
+    if data is None:
+        return None
+    return Price(**dict(data) | {"writes": tuple((ttl, price) for ttl, price in data["writes"])})

@@ -14,19 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from harness.conversation.blocks import Block, Image, Message, Tag, Text, Thinking, ToolCall, ToolResult, Usage
-from harness.conversation.canonical import Json, decode, digest, encode
+from harness.conversation.blocks import Image, Message, Tag, Text, Thinking, ToolResult
+from harness.conversation.canonical import Json, decode, digest
 from harness.conversation.history import ELSEWHERE, History
 from harness.conversation.journal import Blobs
 from harness.conversation.request import FrozenPrefix
-from harness.conversation.stored import fetch, read_block, read_message, read_usage, write_usage
-from harness.errors import ProviderError
+from harness.conversation.stored import fetch, read_block, read_message
 from harness.prompt.context import Facts, context_message
 from harness.prompt.layers import Layer
 from harness.prompt.prefix import assemble, read_prefix
-from harness.providers.base import Began, BlockDone, Finished, TextPart
-from harness.providers.offline import Form, events
-from harness.replay.divergence import Divergence, block, value
+from harness.replay.answered import Answered
+from harness.replay.divergence import Divergence, block, block_bytes, blocks, value
 from harness.tools.output import Spill, entered
 
 _ANNOUNCED = re.compile(
@@ -86,12 +84,14 @@ class Worded:
     """What a message is made of.
 
     history: before it. began_it: the call that began a sub-agent, of which this is the first message, behind its
-    caller's conversation. made_here: by this version; another one may have had other words of its own.
+    caller's conversation. made_here: by this version; another one may have had other words of its own. whole: by
+    a journal that tells all that today's do.
     """
 
     history: History
     began_it: str
     made_here: bool
+    whole: bool
 
 
 def message(data: Mapping[str, Json], of: Worded, answer: Answered | None, blobs: Blobs) -> Iterator[Divergence]:
@@ -104,13 +104,13 @@ def message(data: Mapping[str, Json], of: Worded, answer: Answered | None, blobs
         case "results" if of.began_it:
             why = "its caller's calls, and the one that began it, are others"
             if of.made_here:
-                yield from _blocks(where, found, _taken_over(found, history, of.began_it), why)
+                yield from blocks(where, found.blocks, _taken_over(found, history, of.began_it).blocks, why)
         case "results" if (healing := history.healing()) is not None:
             why = "the results of the calls, as they were journaled when they finished, are others"
             made = healing if of.made_here else _without_words(healing, found, history)
-            yield from _blocks(where, found, made, why)
+            yield from blocks(where, found.blocks, made.blocks, why)
         case "answer" if answer is not None:
-            yield from answer.gave(found, where)
+            yield from answer.gave(data, found, history, blobs, whole=of.whole)
         case "system_injected" if data.get("context") and of.made_here:
             yield from _context(where, found, data["context"], history.context)
         case _:
@@ -148,7 +148,7 @@ def kept(
         return
     whole = read_message(of, blobs)
     left = replace(whole, blocks=tuple(b for b in whole.blocks if not isinstance(b, Thinking)))
-    yield from _blocks(where, found, left, why)
+    yield from blocks(where, found.blocks, left.blocks, why)
     yield from _some(value(where, [found.tag, found.partial], [whole.tag, whole.partial], why))
 
 
@@ -162,20 +162,7 @@ def _context(where: str, found: Message, facts: Mapping[str, Json], told: Mappin
     if made is None:
         yield Divergence(f"{where} block 1", "nothing had changed since it was last told", why)
     else:
-        yield from _blocks(where, found, made, why)
-
-
-def _blocks(where: str, recorded: Message, made: Message, cause: str) -> Iterator[Divergence]:
-    for number, (old, new) in enumerate(zip(recorded.blocks, made.blocks, strict=False), 1):
-        if old != new:
-            yield from _some(block(f"{where} block {number}", _bytes(old), _bytes(new), cause))
-    if len(recorded.blocks) != len(made.blocks):
-        counts = f"{len(recorded.blocks)} blocks were recorded, {len(made.blocks)} are made"
-        yield Divergence(f"{where} block {min(len(recorded.blocks), len(made.blocks)) + 1}", counts, cause)
-
-
-def _bytes(one: Block) -> bytes:
-    return repr(one).encode("utf-8", "replace")
+        yield from blocks(where, found.blocks, made.blocks, why)
 
 
 # ------------------------------------------------------------------------------------------------------- tools
@@ -202,90 +189,8 @@ def output(data: Mapping[str, Json], blobs: Blobs, name: str) -> Iterator[Diverg
     why = f"the output as the tool gave it, capped at {data['limit']:,} bytes, gives another text"
     for number, (old, new) in enumerate(zip(recorded, made, strict=False), 1):
         if old != new:
-            yield from _some(block(f"result of {name} part {number}", _bytes(old), _bytes(new), why))
+            yield from _some(block(f"result of {name} part {number}", block_bytes(old), block_bytes(new), why))
     yield from _some(value(f"result of {name}", len(recorded), len(made), why))
-
-
-# ------------------------------------------------------------------------------------------------------- answers
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What a recorded stream says: complete blocks, text of one that is not, the bill, its id, its end."""
-
-    blocks: tuple[Block, ...]
-    rest: str
-    usage: Usage | None
-    message_id: str
-    finished: Finished | None
-
-    @classmethod
-    def read(cls, raw: bytes, form: Form) -> Answered:
-        """Decode a stream as it was journaled: lines of [milliseconds, bytes as latin-1]."""
-        decoder = form.decoder()
-        blocks: list[Block] = []
-        rest: list[str] = []
-        usage: Usage | None = None
-        message_id, finished = "", None
-        stream = b"".join(decode(line)[1].encode("latin-1") for line in raw.split(b"\n") if line)
-        try:
-            for data in events(stream):
-                for part in decoder.feed(data, ""):
-                    match part:
-                        case Began():
-                            usage, message_id = part.usage, part.message_id
-                        case TextPart(text):
-                            rest.append(text)
-                        case BlockDone(done):
-                            blocks.append(done)
-                            rest.clear()
-                        case Finished():
-                            usage, finished = part.usage, part
-                        case _:
-                            pass
-                if decoder.finished:
-                    break
-        except (ProviderError, UnicodeDecodeError):
-            pass  # where it broke off, it broke off when it came, too
-        return cls(tuple(blocks), "".join(rest), usage, message_id, finished)
-
-    def billed(self, data: Mapping[str, Json]) -> Iterator[Divergence]:
-        """A `response` record says what its stream does; the usage of a cached one is what it was billed at first."""
-        stop, end = data["stop"], self.finished
-        if stop not in ("interrupted", "broken") and (end is None or stop != end.stop):
-            told = f"it was journaled as {stop!r}, and the stream {f'ended as {end.stop!r}' if end else 'has no end'}"
-            yield Divergence("end of the answer", told, "the recorded stream of the answer ends otherwise")
-        why = "the recorded stream of the answer is another's"
-        yield from _some(value("id of the answer", data["message_id"], self.message_id, why))
-        data = data.get("cached") or data
-        if self.usage is not None:
-            why = "the recorded stream of the answer bills something else"
-            yield from _some(value("usage", write_usage(read_usage(data["usage"])), write_usage(self.usage), why))
-
-    def gave(self, found: Message, where: str) -> Iterator[Divergence]:
-        """Every block of the answer came in the stream, in that order; what was not kept is left out."""
-        if found.partial != (self.finished is None):
-            told = f"it was kept as {'a part' if found.partial else 'whole'}"
-            yield Divergence(where, told, "the recorded stream of the answer says otherwise")
-        came = [*self.blocks, *([Text(self.rest)] if self.rest else [])]
-        for number, one in enumerate(found.blocks, 1):
-            while came and not _same(one, came[0]):
-                came.pop(0)
-            if not came:
-                left = [b for b in self.blocks if type(b) is type(one)]
-                now = _bytes(left[min(number, len(left)) - 1]) if left else b"(nothing of its kind came)"
-                why = "the recorded stream of the answer holds no such block"
-                yield from _some(block(f"{where} block {number}", _bytes(one), now, why))
-                return
-            came.pop(0)
-
-
-def _same(one: Block, came: Block) -> bool:
-    """A call whose id was empty or taken got another, and is not run."""
-    if isinstance(one, ToolCall) and isinstance(came, ToolCall):
-        same_id = one.id == came.id or bool(one.invalid)
-        return same_id and one.name == came.name and encode(one.arguments) == encode(came.arguments)
-    return one == came
 
 
 def _some(found: Divergence | None) -> Iterator[Divergence]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.audit.difference import named
-from harness.audit.verdict import deepest_alive, expect
 from harness.conversation.blocks import Message, Text
 from harness.conversation.canonical import Json, digest
 from harness.conversation.history import Entry
@@ -25,10 +24,15 @@ from harness.prompt.projection import Projection, batches
 from harness.providers import offline
 from harness.providers.catalog import Catalog
 from harness.providers.offline import Form
-from harness.replay import remake
+from harness.replay import judged, remake
+from harness.replay.answered import Answered
+from harness.replay.caching import Attempt, Expected, markers
 from harness.replay.consequences import of_request
 from harness.replay.divergence import Divergence, block, value
+from harness.replay.reasons import of_epoch
 from harness.replay.recorded import Asked, Recorded
+from harness.replay.relatives import Relatives
+from harness.replay.sub_agents import SubAgents
 
 MENDED = "rewind: lost"
 MOST_TOLD = 20
@@ -53,6 +57,8 @@ class Report:
 
     requests: proved equal. bodies: of those, with the digest of the very body that was sent; older journals have none.
     reads: of those, where the read that was expected of them is proved too.
+    answers: that came; verdicts: of those, proved. agents: what is told of sub-agents that ended; agents_proved: of
+    those, by the sub-agents' own journals.
     checked: renderings of another version, which were checked by digest only. unproved: requests that a damaged journal
     no longer tells enough of. damage: where it is damaged, one line each; more: places that are only counted.
     """
@@ -66,6 +72,10 @@ class Report:
     checked: int = 0
     unproved: int = 0
     reads: int = 0
+    answers: int = 0
+    verdicts: int = 0
+    agents: int = 0
+    agents_proved: int = 0
     damage: list[str] = field(default_factory=list)
     more: int = 0
     found: At | None = None
@@ -97,7 +107,7 @@ def verify(folder: Path, catalog: Catalog, *, rerender: bool = False) -> Report:
     if not os.path.isfile(path):  # noqa: PTH113 - see above
         raise ReplayFailed(f"{str(folder)[:300]} holds no journal.jsonl: name a session's folder, or its id")
     reader = Reader(path)
-    verifier = _Verifier(Recorded(Blobs(folder / "blobs"), catalog), Report(folder.name), rerender=rerender)
+    verifier = _Verifier(folder, Recorded(Blobs(folder / "blobs"), catalog), Report(folder.name), rerender=rerender)
     told, last = 0, -1
     for record in reader:
         lost = [f"{one.where}: {one.reason}" for one in reader.damage[told:]]
@@ -127,18 +137,31 @@ def _readable(session: Record) -> bool:
     return not isinstance(form, int | float) or form <= FORMAT
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A request that is not answered yet, and what it should read; None where the journal does not tell enough."""
+
+    request: Request
+    expected: Expected | None
+
+
 class _Verifier:
     """Takes the records in, one after the other."""
 
-    def __init__(self, recorded: Recorded, report: Report, *, rerender: bool) -> None:
+    def __init__(self, folder: Path, recorded: Recorded, report: Report, *, rerender: bool) -> None:
         self.recorded = recorded
         self.report = report
         self.damaged = False
         """Whether records that the next request may rest on are missing."""
         self._rerender = rerender
-        self._answer: remake.Answered | None = None
+        self._answer: Answered | None = None
         self._calls: dict[str, str] = {}
         self._rendered: set[int] = set()
+        self._bodies = False
+        """Whether a request before had the digest of its body: then all have."""
+        self._open: dict[int, _Open] = {}
+        self._relatives = Relatives(folder)
+        self._sub_agents = SubAgents(self._relatives)
 
     def take(self, record: Record) -> bool:
         """Check one record, then know it; False at the first divergence."""
@@ -173,7 +196,9 @@ class _Verifier:
             self.report.requests += 1
             self.report.side += data["kind"] == "side"
             self.report.bodies += "body" in data
+            self._bodies = self._bodies or "body" in data
             self.report.blocks += data["blocks"]
+        self.report.answers += record.kind == "response"
         if record.kind == "epoch" and data["reason"].startswith(MENDED):
             self.damaged = False  # from here on the conversation is told again, whole
 
@@ -192,6 +217,11 @@ class _Verifier:
     def _made_here(self) -> bool:
         return self._rerender or self.recorded.same_version
 
+    @property
+    def _whole(self) -> bool:
+        """Whether what follows is of a journal that tells all that today's do."""
+        return self._made_here and self.recorded.tells_all
+
     # ------------------------------------------------------------------------------------------- facts
 
     def _check(self, record: Record) -> Iterator[Divergence]:
@@ -201,7 +231,9 @@ class _Verifier:
             case "prefix" | "refrozen":
                 yield from remake.prefix(data, blobs, made_here=self._made_here)
             case "message":
-                worded = remake.Worded(recorded.history, recorded.began_it, made_here=self._made_here)
+                worded = remake.Worded(
+                    recorded.history, recorded.began_it, made_here=self._made_here, whole=self._whole
+                )
                 yield from remake.message(data, worded, self._answer, blobs)
                 for one in data["blocks"] if data["tag"] == "answer" else ():
                     if one["is"] == "call":
@@ -217,6 +249,17 @@ class _Verifier:
                 yield from remake.output(data, blobs, f"{self._calls.get(call, 'tool')} {call}")
             case "response":
                 yield from self._response(record)
+            case "unsent" if self._answer is not None and self._whole:
+                yield from self._answer.kept_beside(data, recorded.history, blobs)
+            case "retry" if "usage" in data and data["request"] in recorded.requests:
+                yield from judged.price(data, recorded.requests[data["request"]], recorded)
+            case "epoch" if self._whole:
+                yield from of_epoch(data, recorded)
+            case "subagent":
+                found = list(self._sub_agents.check(data))
+                self.report.agents += 1
+                self.report.agents_proved += None not in found
+                yield from (one for one in found if one is not None)
             case "request":
                 yield from self._request(record)
             case _:
@@ -235,10 +278,25 @@ class _Verifier:
             yield Divergence(f"answer in record {record.seq}", told, "what the model said and billed is not known")
             return
         form = offline.form(self.recorded.asked(request["model"]).model)
-        answer = remake.Answered.read(self.recorded.blobs.get(data["stream"]), form)
-        yield from answer.billed(data)
+        answer = Answered.read(self.recorded.blobs.get(data["stream"]), form, data)
+        yield from answer.billed(data, whole=self._whole)
+        yield from self._judged(data, request, answer)
         if request["kind"] == "mainline":
             self._answer = answer
+
+    def _judged(self, data: Mapping[str, Json], request: Mapping[str, Json], answer: Answered) -> Iterator[Divergence]:
+        """Its verdict and its cost, where the journal tells what they rest on."""
+        yield from judged.price(data, request, self.recorded)
+        opened = self._open.pop(data["request"], None)
+        expected = opened.expected if opened else None
+        again = "again" in data or data.get("started", request["started"]) != request["started"]
+        if opened is not None and again:
+            attempt = Attempt(request, data.get("again", request), data["started"], self._relatives)
+            yield from attempt.check(self.recorded, self.recorded.asked(request["model"]), opened.request)
+            expected = attempt.expected
+        if expected is not None:
+            yield from judged.verdict(data, request, expected.found, answer, self.recorded)
+            self.report.verdicts += expected.proved
 
     # ------------------------------------------------------------------------------------------- requests
 
@@ -260,7 +318,15 @@ class _Verifier:
         request = self._made(data, asked, form, projection)
         yield from self._blocks(data, request)
         yield from self._line(data, asked, request)
-        yield from self._cache(data, asked, request)
+        yield from markers(data, recorded, asked, request)
+        if ("body" in data or self._bodies) and self._made_here:
+            attempt = Attempt(data, data, data["started"], self._relatives)
+            yield from attempt.check(recorded, asked, request)
+            self.report.reads += attempt.expected is not None and attempt.expected.proved
+            self._open[record.seq] = _Open(request, attempt.expected)
+        for name, there, held in (("body", self._bodies, data), ("left_behind", recorded.tells_all, data["expected"])):
+            if there and name not in held:
+                yield Divergence(f"request: {name}", "it is not there", "the requests before it have it")
         body = digest(form.body(request))
         if data.get("body", body) != body:
             told = f"a body with the digest {data['body'][:16]} was sent, and {body[:16]} is made"
@@ -372,46 +438,3 @@ class _Verifier:
             yield found
         if found := value("line key", data["line"], request.line.key, "the line is named by other bytes"):
             yield found
-
-    def _cache(self, data: Mapping[str, Json], asked: Asked, request: Request) -> Iterator[Divergence]:
-        """Markers, the ends that a server caches by itself, and what the request should read."""
-        made = [
-            {"role": m.role, "message": m.message, "block": m.block, "digest": m.digest, "ttl": m.ttl}
-            for m in request.markers
-        ]
-        why = "the rule, given the bills, TTLs and cache rules as journaled, marks otherwise"
-        for old, new in zip(data["markers"], made, strict=False):
-            if found := value(f"marker {old['role']}", old, new, why):
-                yield found
-        counts = len(data["markers"]), len(made)
-        if found := value(f"marker {min(counts) + 1}", *counts, why):
-            yield found
-        alive = self.recorded.alive(data)
-        if "ends" in data:
-            deepest = deepest_alive(request, alive)
-            ends = [entry.digest for entry in (deepest,) if entry] + [request.head]
-            told = [{"digest": end, "ttl": asked.rules.default_ttl} for end in ends]
-            if found := value("cached ends", data["ends"], told, "the bills as journaled leave other ends alive"):
-                yield found
-        # a relative's bills tell the sizes of entries too
-        if "body" in data and self._made_here and not self.recorded.kin:
-            self.report.reads += 1
-            yield from self._expected(data, asked, request)
-
-    def _expected(self, data: Mapping[str, Json], asked: Asked, request: Request) -> Iterator[Divergence]:
-        recorded, line = self.recorded, data["line"]
-        previous, declared = recorded.declared(line)
-        shorter = data["kind"] == "side" and data["messages"] < len(recorded.history.entries)
-        found = expect(
-            request,
-            previous,
-            declared or ("a side request from an earlier message" if shorter else ""),
-            recorded.alive(data),
-            lambda one: recorded.ledger.known(line, one),
-            elsewhere=recorded.ledger.alive_elsewhere(line, data["started"]),
-            lookback=asked.model.caching.lookback if asked.model.rules.max_markers else 0,
-        )
-        told = {name: data["expected"][name] for name in ("reason", "tokens")}
-        why = "the bills of the requests before it, as journaled, say that it should read something else"
-        if differs := value("expected read", told, {"reason": found.reason, "tokens": found.tokens}, why):
-            yield differs

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.agent.shared_ledger import sub_agents
+from harness.audit.shared_ledger import sub_agents
 from harness.conversation.lines import Reader, Record
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify

@@ -98,7 +98,7 @@ def record(person: Speaker) -> Path:
     for words in ("cut it short", "refuse", "break off"):
         person.say(f"Please {words}.")
     person.say("Please break off.", until=lambda event: isinstance(event, TextDelta))
-    _all(person, person.app.compaction.compactor.run("asked for"))
+    everything(person, person.app.compaction.compactor.run("asked for"))
     (project / "AGENTS.md").write_text("Use tabs.\n")
     person.say("Please call again, after it.")
     rewind.undo(person.app.session)
@@ -117,7 +117,9 @@ def record(person: Speaker) -> Path:
     return source
 
 
-def _all(person: Speaker, events: AsyncGenerator[Event]) -> list[Event]:
+def everything(person: Speaker, events: AsyncGenerator[Event]) -> list[Event]:
+    """All that happens."""
+
     async def collect() -> list[Event]:
         async with aclosing(events):
             return [event async for event in events]

@@ -79,6 +79,31 @@ def test_sessions_of_older_formats_and_builds_are_proved(session: Path) -> None:
     assert report.requests >= 7
 
 
+@pytest.mark.parametrize("session", OLD, ids=[f"{path.parent.parent.name}-{path.name}" for path in OLD])
+def test_of_an_older_journal_it_says_what_is_not_proved(session: Path, lab: Lab) -> None:
+    out = lab.run("replay", str(session)).out
+
+    assert "by their blocks, markers and settings: their journal has no such digest" in out
+    assert "expected reads 0 of " in out
+    assert "verdicts 0 of " in out
+    assert "older journal" in out
+
+
+def test_of_another_version_it_says_what_was_checked_by_digest_only(lab: Lab, tmp_path: Path) -> None:
+    def change(_record: object, data: dict[str, object]) -> None:
+        if "version" in data:
+            data["version"] = "0.0.1"
+
+    copy = tampered(RECORDED, tmp_path / "other", change)
+    looked, again = lab.run("replay", str(copy)), lab.run("replay", str(copy), "--rerender")
+
+    assert looked.code == again.code == 0
+    assert "expected reads 0 of 8, verdicts 0 of 8: the others are another version's, by its rules" in looked.out
+    assert "renderings of another version (0.0.1), and with" in looked.out
+    assert "its session block, contexts and cut outputs; --rerender makes all of it again" in looked.out
+    assert again.out.splitlines()[2:] == []
+
+
 def test_renderings_of_another_version_are_checked_by_digest(tmp_path: Path) -> None:
     def change(_record: object, data: dict[str, object]) -> None:
         if "version" in data:

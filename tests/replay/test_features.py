@@ -97,3 +97,15 @@ def test_an_answer_with_a_lone_surrogate(speaker: Begin) -> None:
     person.say("two")
 
     assert proved(person.folder).requests == 2
+
+
+def test_an_answer_that_broke_off_before_anything_was_shown_and_was_asked_for_again(speaker: Begin) -> None:
+    broken = {"answer": [tool("glob", pattern="*")], "fault": {"kind": "drop", "after": 1, "times": 1}}
+    person = speaker(Script(broken, "Done."), minimum=1)
+    person.say("one")
+
+    kinds = [record.kind for record in read_records(person.folder / "journal.jsonl")]
+    report = proved(person.folder)
+
+    assert kinds.count("retry") == 1
+    assert report.verdicts == report.answers == 2

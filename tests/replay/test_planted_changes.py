@@ -214,7 +214,7 @@ DATA: dict[str, tuple[Change, str]] = {
     ),
     "the conversation after undo": (
         Plant("epoch", lambda d: d["messages"].pop(), lambda d: d["reason"].startswith("undo")),
-        "message",
+        "epoch undo: turn 31: conversation",
     ),
 }
 

@@ -1,0 +1,78 @@
+"""Whether an epoch does what its reason says.
+
+Invariant: pure; what it says besides, of why it was wanted, is taken as it was journaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from harness.conversation.canonical import Json
+from harness.conversation.history import Conversation, kind_of
+from harness.replay.divergence import Divergence, value
+from harness.replay.recorded import Recorded
+
+_AFTER = {"undo: turn ": "undo", "rewind: to before record ": "rewind"}
+
+
+def of_epoch(data: Mapping[str, Json], recorded: Recorded) -> Iterator[Divergence]:
+    """What an epoch does, and what its reason says."""
+    reason, history = str(data["reason"]), recorded.history
+    told = data.get("messages")
+    for words, name in _AFTER.items():
+        turn = reason.removeprefix(words)
+        if turn != reason:
+            before = history.before(int(turn)) if turn.isdigit() else None
+            yield from _goes_to(before, data, recorded, f"it says {name}, to before record {turn}")
+            return
+    match kind_of(reason):
+        case "start" if recorded.epochs or told is not None:
+            yield _other(reason, "a session starts once, with no conversation")
+        case "fork" if "parent" in data and told is not None:
+            yield _other(reason, "a fork goes on with the conversation as it is")
+        case "redo":
+            left = history.undone[-1] if history.undone else None
+            yield from _goes_to(left, data, recorded, "it says that the last undo is taken back")
+        case "compaction":
+            yield from _compacted(data, recorded)
+        case "clear":
+            yield from _some(value(f"epoch {reason}", told, [], "it says that the conversation begins anew"))
+        case "settings" if told is not None or not reason.endswith(f" to {data.get('effort')}"):
+            yield _other(reason, "it sets another effort, or changes the conversation")
+        case _:
+            pass
+
+
+def _goes_to(
+    where: Conversation | None, data: Mapping[str, Json], recorded: Recorded, why: str
+) -> Iterator[Divergence]:
+    if where is None:
+        yield _other(str(data["reason"]), "there is nothing to go to")
+        return
+    name = f"epoch {data['reason']}"
+    yield from _some(value(f"{name}: conversation", data.get("messages"), list(where.seqs), why))
+    yield from _some(value(f"{name}: prefix", data.get("prefix", recorded.history.prefix), where.prefix, why))
+
+
+def _compacted(data: Mapping[str, Json], recorded: Recorded) -> Iterator[Divergence]:
+    """The facts told anew, a summary, and the last messages of the conversation, all written for it."""
+    history, kept = recorded.history, data.get("messages") or []
+    of = [(recorded.message(seq) or {}).get("of", -1) for seq in kept]
+    if not kept or not recorded.kept >= set(kept) or set(kept) & recorded.used:
+        yield _other(str(data["reason"]), "it lists messages that no compaction wrote")
+        return
+    left = [one for one in of if one >= 0]
+    here = [history.origin(seq) for seq in history.seqs]
+    tail = [one for one in here[here.index(left[0]) :] if one in left] if left and left[0] in here else []
+    made = [-1] * (len(of) - len(left)) + tail
+    why = "it says that a summary stands for the conversation up to its last messages, which stay"
+    yield from _some(value(f"epoch {data['reason']}: messages that stay", of, made, why))
+
+
+def _other(reason: str, told: str) -> Divergence:
+    return Divergence(f"epoch {reason}", told, "the reason that it gives is not what it does")
+
+
+def _some(found: Divergence | None) -> Iterator[Divergence]:
+    if found is not None:
+        yield found
