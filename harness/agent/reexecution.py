@@ -137,7 +137,7 @@ class Scratch:
         if not Draft202012Validator(dict(tool.spec.schema)).is_valid(arguments):
             return Ran(number, name, "left out", "it was not run: its arguments are not valid")
         if refusal := await self.permit(place, tool, arguments):
-            return Ran(number, name, "refused", refusal.removeprefix("refused: "))
+            return Ran(number, name, "refused", refusal)
         outcome = await tool.run(arguments)
         seen.apply(0, outcome.facts)
         text = "".join(part.text for part in outcome.content if isinstance(part, Text)) or "(no output)"

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from harness.agent.checkpoints import open_store
 from harness.agent.files_seen import SeenFiles
-from harness.agent.gate import Gate
 from harness.agent.reexecution import Ran, Scratch, calls_of
 from harness.agent.workspace_tools import workspace_tools
 from harness.config import state_dir
@@ -27,7 +26,7 @@ from harness.tools.base import Tool
 from harness.tools.output import Spill
 from harness.ui.plain import one_line
 from harness.workspace.paths import Workspace
-from harness.workspace.permissions import Mode, parse_rules
+from harness.workspace.permissions import Asks, Decision, Mode, Refused, decide, parse_rules
 from harness.workspace.snapshots import Snapshots
 
 
@@ -70,10 +69,20 @@ def scratch_for(folder: Path, root: str, snapshots: Snapshots, seam: Seam, mode:
         return {tool.spec.name: tool for tool in made}
 
     async def permit(where: Path, tool: Tool, arguments: Mapping[str, Json]) -> str:
-        gate = Gate(mode, rules, Workspace(where, home=home))
-        return await gate.permit(tool.spec.name, tool.subject(arguments))
+        return refusal(decide(mode, rules, tool.subject(arguments), Workspace(where, home=home)))
 
     return Scratch(folder, root, snapshots, tools, permit)
+
+
+def refusal(decision: Decision) -> str:
+    """Why a call is not run again, and the flag of this command that would run it, if one would; "": it is run."""
+    match decision:
+        case Refused(reason, flag) | Asks(nobody=Refused(reason, flag)):
+            flag = flag.removesuffix(" or --permission-mode yolo")
+            helps = flag.startswith("--allow ") or flag == "--permission-mode edit"
+            return f"{reason}; give {flag}" if helps else reason
+        case _:
+            return ""
 
 
 def lines(ran: Sequence[Ran]) -> Iterator[str]:

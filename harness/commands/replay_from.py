@@ -28,7 +28,9 @@ from harness.config import state_dir
 from harness.conversation.blocks import Message, Text, ToolResult, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import Question, TurnEnded
-from harness.conversation.journal import Blobs, Record, read_records
+from harness.conversation.history import History
+from harness.conversation.journal import Blobs, Record
+from harness.conversation.lines import Reader
 from harness.conversation.stored import read_usage
 from harness.errors import ReplayFailed, UsageError
 from harness.options import Options
@@ -76,9 +78,15 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
     Raises:
         ReplayFailed, UsageError: there is no such request, or the files of that time are not to be had.
     """
-    records = list(read_records(source / "journal.jsonl"))
+    reader = Reader(source / "journal.jsonl")
+    records = list(reader)
+    if reader.damage:
+        raise ReplayFailed(
+            f"{one_line(reader.damage[0].where)} of it is damaged, so nobody can tell what was said before a request; "
+            "see `harness replay` for what of it is proved"
+        )
     try:
-        step = _step(records, source, way.step)
+        step = _step(records, source, way)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ReplayFailed(
             f"a record of it makes no sense ({type(error).__name__}); prove it: harness replay"
@@ -151,7 +159,8 @@ def _gone(
     return result
 
 
-def _step(records: Sequence[Record], source: Path, number: int) -> _Step:
+def _step(records: Sequence[Record], source: Path, way: Way) -> _Step:
+    number = way.step
     requests = [record for record in records if record.kind == "request"]
     if not records or records[0].kind != "session" or not 1 <= number <= len(requests):
         name = f"; name one from 1 to {len(requests)}" if requests else ""
@@ -165,12 +174,29 @@ def _step(records: Sequence[Record], source: Path, number: int) -> _Step:
     snapshots = [record for record in records if record.kind == "snapshot"]
     known = [(r.data["turn"], r.data["tree"]) for r in snapshots if r.data["when"] == "before"]
     last = snapshots[-1].data["tree"] if snapshots else ""
-    tree = next((tree for at, tree in known if at >= turn), last)
-    after = [r.data["tree"] for r in snapshots if r.data["turn"] == turn and r.data["when"] == "after"]
     before = [record for record in records if record.seq < seq]
+    tree = next((tree for at, tree in known if at >= turn), last)
+    if way.edit is not None and _last_said(before, source) not in ("person", "results"):
+        raise UsageError(f"--edit: before request {number} stands neither a tool's result nor anything that you said")
+    after = [r.data["tree"] for r in snapshots if r.data["turn"] == turn and r.data["when"] == "after"]
     calls = tuple(one for one in calls_of(before, Blobs(source / "blobs")) if one.turn == turn)
-    billed = _billed(record.data for record in records if seq < record.seq < end and record.kind in BILLS)
+    own = max(r.seq for r in requests if r.seq < end and r.data["kind"] == "mainline")
+    # what was asked beside the line after the turn's last request, as for a compaction, is not part of it
+    late = {r.seq for r in requests if own < r.seq < end}
+    bills = (r.data for r in records if seq < r.seq < end and r.kind in BILLS)
+    billed = _billed(bill for bill in bills if bill.get("request") not in late)
     return _Step(seq, turn, calls, tree, after[-1] if after else tree, billed)
+
+
+def _last_said(records: Iterable[Record], source: Path) -> str:
+    """Who said the last thing of the conversation, as its tag; "" where nobody did."""
+    messages: dict[int, Mapping[str, Json]] = {}
+    history = History(Blobs(source / "blobs"), messages.__getitem__)
+    for record in records:
+        messages[record.seq] = record.data
+        history.apply(record)
+    tags = (entry.message.tag for entry in reversed(history.entries))
+    return next((tag for tag in tags if tag not in ("system_injected", "setting")), "")
 
 
 def _billed(bills: Iterable[Mapping[str, Json]]) -> Totals:

@@ -106,3 +106,32 @@ def test_a_file_read_in_one_turn_may_be_edited_in_the_next(lab: Lab, vendor: Sta
 
     assert [one["state"] for one in found["calls"]] == ["same"] * 3, found["calls"]
     assert found["code"] == 0
+
+
+def test_a_refusal_names_only_what_this_command_takes(lab: Lab, vendor: Start) -> None:  # noqa: F811 - a fixture
+    outside = str(lab.folder / "outside.txt")
+    answers = [
+        call("shell", command="wc -l notes.txt"),
+        call("shell", command="cat notes.txt | wc"),
+        call("write", path=outside, content="x\n"),
+        call("write", path=".harness/settings.toml", content="x\n"),
+        call("edit", path="notes.txt", old="one", new="two"),
+    ]
+    vendor(Script(answers, "Done."))
+    assert lab.run("-p", "go", "--permission-mode", "yolo").code == 0
+
+    edit = [one["detail"] for one in replayed(lab, "--execute")["calls"] if one["state"] == "refused"]
+    plan = [
+        one["detail"]
+        for one in replayed(lab, "--execute", "--permission-mode", "plan")["calls"]
+        if one["state"] == "refused"
+    ]
+
+    assert len(edit) == 4
+    assert len(plan) == 5
+    for detail in (*edit, *plan):
+        assert "yolo" not in detail
+        assert "--add-dir" not in detail
+        assert "the person can start" not in detail
+    assert "give --allow 'shell(wc *)'" in edit[0]
+    assert all("give --permission-mode edit" in detail for detail in plan)
