@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +45,8 @@ class Delegate:
     base: Mapping[tuple[str, str, str], Received] = field(default_factory=dict)
     last: dict[tuple[str, str, str], Received] = field(default_factory=dict)
     requests: list[Received] = field(default_factory=list)
+    counted: tuple[int, int] = (0, 0)
+    """Requests, and tokens read, by the records of its caller's journal."""
 
     def take(self, line: tuple[str, str, str], request: Received) -> Received | None:
         """Check one request of its; gives the one that it goes on with."""
@@ -82,10 +84,15 @@ def records(path: Path, begin: int) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def check_counted(record: Mapping[str, Any], requests: Sequence[Received], billed: set[str]) -> None:
-    """What its caller's journal says it cost, where the vendor told all of it: the vendor's own figures."""
+def check_counted(record: Mapping[str, Any], delegate: Delegate, billed: set[str]) -> None:
+    """What its caller's journal says it cost, in all its records: the vendor's figures, where it told all of them."""
+    usage = record["usage"]
+    delegate.counted = (
+        delegate.counted[0] + record["requests"] - record["served"],
+        delegate.counted[1] + usage["read"],
+    )
+    requests = delegate.requests
     if record["end"] != "done" or any(one.message_id not in billed for one in requests):
         return
-    usage = record["usage"]
-    told = (record["requests"] - record["served"], usage["read"])
-    assert told == (len(requests), sum(one.read for one in requests)), f"{record}; by the vendor: {requests}"
+    told = (len(requests), sum(one.read for one in requests))
+    assert delegate.counted == told, f"counted {delegate.counted}, by the vendor {told}: {record}"

@@ -578,7 +578,7 @@ class World:
         agents = self.app.session.journal.folder / "agents"
         for record in records:
             if record["kind"] == "subagent" and (task := delegates.task_in(agents / record["data"]["child"])):
-                delegates.check_counted(record["data"], self.delegates[task].requests, self.billed)
+                delegates.check_counted(record["data"], self.delegates[task], self.billed)
         return compactions
 
     def _asked_by(self, request: Received) -> Delegate | None:
