@@ -312,7 +312,10 @@ class Checkpoints:
             self._pruning = asyncio.create_task(self._pruned(snapshots))
 
     async def _pruned(self, snapshots: Snapshots) -> None:
-        needed = await asyncio.to_thread(lambda: set(_needed(self.store.state)))
+        try:
+            needed = await asyncio.to_thread(lambda: set(_needed(self.store.state)))
+        except OSError:
+            return  # a journal that cannot be read names what nobody knows: nothing is removed, until it can be
         with contextlib.suppress(SnapshotFailed):  # tried again tomorrow
             await snapshots.prune(needed, self._day)
 
@@ -324,9 +327,13 @@ class Checkpoints:
 
 
 def _needed(state: Path) -> Iterator[str]:
-    """The snapshots that any journal names, those of other workspaces and of deleted sessions in the trash too."""
+    """The snapshots that any journal names, those of other workspaces and of deleted sessions in the trash too.
+
+    Raises:
+        OSError: a journal that is there cannot be read.
+    """
     for path in state.rglob("journal.jsonl"):
-        with contextlib.suppress(OSError), path.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             for line in file:
                 if b'"kind":"snapshot"' in line or b'"kind":"restored"' in line:
                     yield from (found.decode() for found in _TREE.findall(line))

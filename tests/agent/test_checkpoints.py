@@ -381,3 +381,22 @@ def test_a_turn_that_ends_on_a_full_disk_takes_the_snapshots_of_no_later_one(yol
     assert snapshots(person) == [(first, "before"), (second, "before"), (second, "after")]
     assert undo(person, second)
     assert not (person.project / "b").exists()
+
+
+def test_nothing_is_pruned_beside_a_journal_that_cannot_be_read(yolo: Callable[..., Speaker]) -> None:
+    person = yolo(shell("echo 1 > a"), "Done.")
+    person.say("Go.")
+    checkpoints = person.app.checkpoints
+    snapshots = checkpoints.store.snapshots
+    assert snapshots is not None
+    assert checkpoints._pruning is not None
+    person._runner.run(asyncio.wait_for(checkpoints._pruning, 20))  # that of the first day
+    person.seam._clock.advance(2 * 86_400)
+    unreadable = checkpoints.store.state / "sessions" / "other" / "journal.jsonl"
+    unreadable.mkdir(parents=True)
+
+    person._runner.run(checkpoints._pruned(snapshots))
+    assert snapshots.stale(checkpoints._day)
+    unreadable.rmdir()
+    person._runner.run(checkpoints._pruned(snapshots))
+    assert not snapshots.stale(checkpoints._day)
