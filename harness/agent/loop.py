@@ -150,12 +150,13 @@ def _nudge(answer: Answer) -> str:
 
 def ended(answer: Answer) -> TurnEnded:
     """How a turn ends that ends with this answer."""
-    text, left = answer.text, _not_run(answer.dropped)
+    text, dropped = answer.text, _not_run(answer.dropped)
+    left = f".{dropped.removesuffix('.')}" if dropped else ""
     match answer.stop:
         case "end_turn" | "stop_sequence" if text.strip() and not left:
             return TurnEnded("done", text)
         case "end_turn" | "stop_sequence" if left:
-            return TurnEnded("failed", text, f"the model ended its turn with a call.{left}")
+            return TurnEnded("failed", text, f"the model ended its turn with a call{left}")
         case "tool_use" if text.strip():
             return TurnEnded("failed", text, "the model stopped for a tool call and made none")
         case "end_turn" | "stop_sequence" | "tool_use":
@@ -163,10 +164,10 @@ def ended(answer: Answer) -> TurnEnded:
         case "refusal":
             return TurnEnded("refused", text, "the model refused to answer; its answer is not kept in the conversation")
         case "max_tokens":
-            return TurnEnded("partial", text, f"the answer reached the output limit.{left}")
+            return TurnEnded("partial", text, f"the answer reached the output limit{left}")
         case "model_context_window_exceeded":
             return TurnEnded("failed", text, "the conversation no longer fits the model's window; start a new session")
         case "broken":
-            return TurnEnded("partial", text, f"the answer broke off: {answer.error}.{left}")
+            return TurnEnded("partial", text, f"the answer broke off: {answer.error}{left}")
         case other:
             return TurnEnded("failed", text, f"the vendor gave an unknown stop reason {other!r}; nothing of it was run")

@@ -165,11 +165,17 @@ class Lab:
     def sessions(self) -> list[Path]:
         """The session folders, oldest first."""
         folder = self.state / "harness" / "sessions"
-        return sorted(folder.iterdir()) if folder.is_dir() else []
+        return sorted(folder.iterdir(), key=_begun) if folder.is_dir() else []
 
     def records(self, session: Path | None = None) -> list[Record]:
         """The records of a session; of the newest by default."""
         return list(read_records((session or self.sessions()[-1]) / "journal.jsonl"))
+
+
+def _begun(session: Path) -> tuple[str, float]:
+    """What orders sessions: ids tell the second, those of one second the time of their first record."""
+    first = next(read_records(session / "journal.jsonl"), None) if (session / "journal.jsonl").is_file() else None
+    return session.name[:15], first.at if first else 0.0
 
 
 class Forks:

@@ -6,6 +6,7 @@ Every test ends with the check that the vendor refused nothing and the prefix ne
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -198,7 +199,7 @@ def test_breaks_after_something_was_shown(name: str, lab: Lab, vendor: Start) ->
     assert LONG.startswith(ran.out.strip())
     assert len(ran.lines) == 1
     assert "broke off" in ran.lines[0]
-    assert "-c" in ran.lines[0]
+    assert re.search(r"[^.]; go on with it: harness -r \S+ -p$", ran.lines[0])
     assert len(bodies(sim)) == 1
     goes_on(lab)
     # what was shown is what the model is told that it said

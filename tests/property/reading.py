@@ -247,19 +247,25 @@ def _counted(request: Received) -> list[Block]:
 
 
 def check_verdict(
-    response: Mapping[str, Any], received: Received, earlier: Sequence[Received], billed: Container[str]
+    response: Mapping[str, Any],
+    received: Received,
+    earlier: Sequence[Received],
+    billed: Container[str],
+    *,
+    at_once: bool = False,
 ) -> None:
     """What the client made of its bill, against what the vendor knows.
 
     Args:
-        earlier: what came there before. billed: ids of the answers whose bill was told.
+        earlier: what came there before. billed: ids of the answers whose bill was told. at_once: others asked at the
+            same time, so nobody can tell which of them an engine worked on last.
     """
     # an attempt that broke before its first event has written, and could not tell
     resent = any(
         one.body == received.body or (one.message_id not in billed and received.extends(one)) for one in earlier
     )
     # what the engine held was another branch's
-    replaced = received.contract == "slots" and bool(earlier) and not received.extends(earlier[-1])
+    replaced = received.contract == "slots" and (at_once or (bool(earlier) and not received.extends(earlier[-1])))
     # an effort that is the vendor's default is to us another line, and to the vendor the same
     shared = any(one.line == received.line and effort(one) != effort(received) for one in earlier)
     verdict = response["verdict"]

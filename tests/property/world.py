@@ -690,8 +690,14 @@ class World:
         branch.parsed = len(raw)
         return records
 
-    def _judge(self, record: dict[str, Any], received: Mapping[str, tuple[Received, Sequence[Received]]]) -> None:
-        """What a record says of a bill."""
+    def _judge(
+        self,
+        record: dict[str, Any],
+        received: Mapping[str, tuple[Received, Sequence[Received]]],
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """What a record says of a bill. at_once: others may have asked at the same time."""
         data = record["data"]
         if record["kind"] != "response":
             return
@@ -702,14 +708,14 @@ class World:
             return
         self.billed.add(data["message_id"])
         request, requests = received[data["message_id"]]
-        reading.check_verdict(data, request, requests[: requests.index(request)], self.billed)
+        reading.check_verdict(data, request, requests[: requests.index(request)], self.billed, at_once=at_once)
 
     def _check_journals_of_delegates(self, received: Mapping[str, tuple[Received, Sequence[Received]]]) -> None:
         for path in (self.app.session.journal.folder / "agents").glob("*/journal.jsonl"):
             begin = self.read_to[path] if path in self.read_to else delegates.born(path)
             if begin >= 0:
                 for record in delegates.records(path, begin):
-                    self._judge(record, received)
+                    self._judge(record, received, at_once=True)
                 self.read_to[path] = path.stat().st_size
 
 
