@@ -42,7 +42,7 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A call, its whole output, its turn, and the snapshot that its turn began with; "" where there is none."""
+    """A call, its whole output, its turn, and the snapshot that its turn began with; "" where the session has none."""
 
     call: ToolCall
     gave: str
@@ -112,9 +112,6 @@ class Scratch:
         seen = SeenFiles(Blobs(self.folder / "blobs"))
         for number, called in enumerate(calls, 1):
             name = called.call.name
-            if not called.tree:
-                yield Ran(number, name, "left out", "no snapshot of the files was saved in this session")
-                continue
             if called.turn != turn:
                 before, turn, place = place, called.turn, self.folder / f"turn-{called.turn}"
                 place.mkdir(mode=0o700)

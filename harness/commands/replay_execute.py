@@ -7,16 +7,18 @@ given here no shell command does.
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from harness.agent.checkpoints import open_store
 from harness.agent.files_seen import SeenFiles
 from harness.agent.reexecution import Ran, Scratch, calls_of
 from harness.agent.workspace_tools import workspace_tools
+from harness.audit.report import counted
 from harness.config import state_dir
 from harness.conversation.canonical import Json
 from harness.conversation.journal import Blobs, read_records
@@ -51,6 +53,9 @@ def execute(session: Path, seam: Seam, mode: Mode, allow: Sequence[str]) -> list
         raise ReplayFailed(
             f"a record of it makes no sense ({type(error).__name__}), so nothing is run again"
         ) from error
+    if not all(one.tree for one in calls):
+        now = files_now(root, store.snapshots, seam)
+        calls = [replace(one, tree=one.tree or now) for one in calls]
     with tempfile.TemporaryDirectory(prefix="harness-replay-") as folder:
         scratch = scratch_for(Path(folder).resolve(), str(root), store.snapshots, seam, mode, allow)
 
@@ -58,6 +63,18 @@ def execute(session: Path, seam: Seam, mode: Mode, allow: Sequence[str]) -> list
             return [ran async for ran in scratch.run(calls)]
 
         return asyncio.run(run())
+
+
+def files_now(root: Path, snapshots: Snapshots, seam: Seam) -> str:
+    """A snapshot of the workspace as it is, for a session that saved none because it changed no files; it is said.
+
+    Raises:
+        ReplayFailed: the workspace is not there any more.
+    """
+    if not root.is_dir():
+        raise ReplayFailed(f"the session saved no files, and {root} is not there any more")
+    sys.stderr.write("harness: the session saved no files: those of its workspace as it is now are used\n")
+    return asyncio.run(snapshots.take(f"{seam.today():%Y%m%d}")).tree
 
 
 def scratch_for(folder: Path, root: str, snapshots: Snapshots, seam: Seam, mode: Mode, allow: Sequence[str]) -> Scratch:
@@ -91,7 +108,8 @@ def lines(ran: Sequence[Ran]) -> Iterator[str]:
         if one.state != "same":
             yield f"call {one.number} ({one_line(one.tool, 40)}) {one.state}: {one_line(one.detail, 300)}"
     counts = Counter(one.state for one in ran)
-    yield f"run again         {len(ran)} calls: " + ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+    told = ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+    yield f"run again         {counted(len(ran), 'call')}: {told}"
 
 
 def as_json(ran: Sequence[Ran]) -> list[Json]:

@@ -23,7 +23,7 @@ from harness.agent.session import Session
 from harness.app import App
 from harness.audit.report import counted, counts
 from harness.audit.totals import Totals
-from harness.commands.replay_execute import scratch_for
+from harness.commands.replay_execute import files_now, scratch_for
 from harness.config import state_dir
 from harness.conversation.blocks import Message, Text, ToolResult, Usage
 from harness.conversation.canonical import Json
@@ -94,10 +94,11 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
     about = records[0].data
     root, environment = Path(about["root"]), seam.environment()
     store = open_store(root, seam.home(), state_dir(environment), environment.get("PATH", ""))
-    if store.snapshots is None or not step.tree:
-        raise ReplayFailed(
-            f"there is no snapshot of the files as they were then: {store.off or 'the session saved none'}"
-        )
+    if store.snapshots is None:
+        raise ReplayFailed(f"there is no snapshot of the files as they were then: {store.off}")
+    if not step.tree:
+        now = files_now(root, store.snapshots, seam)
+        step = replace(step, tree=now, after=now)
     folder = Path(tempfile.mkdtemp(prefix="harness-replay-")).resolve()
     there, recorded = folder / "other", folder / "recorded"
     folder_of_fork = Store(state_dir(environment)).folder(seam.new_id())

@@ -135,3 +135,35 @@ def test_a_refusal_names_only_what_this_command_takes(lab: Lab, vendor: Start) -
         assert "the person can start" not in detail
     assert "give --allow 'shell(wc *)'" in edit[0]
     assert all("give --permission-mode edit" in detail for detail in plan)
+
+
+@pytest.fixture
+def only_read(lab: Lab, vendor: Start) -> Lab:  # noqa: F811 - a fixture
+    vendor(Script([call("read", path="notes.txt"), call("glob", pattern="*")], "Read."), branches=True)
+    assert lab.run("-p", "read it").code == 0
+    assert not [record for record in lab.records() if record.kind == "snapshot"]
+    return lab
+
+
+def test_a_session_that_changed_nothing_runs_on_the_files_as_they_are(only_read: Lab) -> None:
+    session = only_read.sessions()[-1].name
+    same = only_read.run("replay", session, "--execute")
+    assert (same.code, same.lines) == (
+        0,
+        ["harness: the session saved no files: those of its workspace as it is now are used"],
+    )
+    assert "run again         2 calls: 2 same" in same.out
+    (only_read.project / "notes.txt").write_text("changed since\n")
+    found = replayed(only_read, "--execute")
+    assert [one["state"] for one in found["calls"]] == ["differs", "same"]
+
+    ran = only_read.run("replay", session, "--from", "2", "--edit", "other words", "--json")
+    assert ran.code == 0, ran.err
+    other = json.loads(ran.out)
+    assert (Path(other["folder"]) / "recorded" / "notes.txt").read_text() == "changed since\n"
+    assert other["end"]["answer"] == "Read."
+
+    only_read.project.rename(only_read.folder / "elsewhere")
+    gone = only_read.run("replay", session, "--execute", cwd=only_read.folder)
+    assert gone.code == 1
+    assert gone.lines == [f"harness: the session saved no files, and {only_read.project} is not there any more"]
