@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.agent.checkpoints import open_store
+from harness.agent.loop import GO_ON
 from harness.agent.reexecution import Called, calls_of
 from harness.agent.session import Session
 from harness.app import App
@@ -40,7 +41,6 @@ from harness.ui.plain import PlainProgress, one_line
 from harness.workspace.environment import child_environment
 from harness.workspace.permissions import Mode
 
-GO_ON = "Go on."
 BILLS = ("response", "retry", "failed", "subagent")
 """Kinds of records that may tell what was billed."""
 LAST = 64 * 1024
