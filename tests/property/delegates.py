@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,15 @@ class Delegate:
             self.last[line] = request
         self.requests.append(request)
         return before
+
+
+def leave(folder: Path, copy: Path) -> None:
+    """What a kill at this moment leaves of a session whose sub-agents' journals are being made in threads.
+
+    The data comes after the journals, as it is written before them: no journal of the copy names any that is not there.
+    """
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("blobs"))
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("journal.jsonl", ".*.part"), dirs_exist_ok=True)
 
 
 def born(path: Path) -> int:

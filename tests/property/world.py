@@ -25,6 +25,7 @@ from harness.agent.session import Session
 from harness.agent.settings import on_its_line
 from harness.agent.turn import Channel, ModelCall
 from harness.app import App
+from harness.audit.shared_ledger import AGENTS
 from harness.config import config_dir
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, Question
@@ -318,6 +319,8 @@ class World:
         """When all is closed: every request that was made is made again from the journals, as `harness replay` does."""
         catalog = Catalog.load(config_dir(self.environment))
         for path in sorted(self.folder.rglob("journal.jsonl")):
+            if path.parent.parent.name == AGENTS and delegates.born(path) < 0:
+                continue  # killed while a thread was making it: it asked nothing, and may not even have a beginning
             report = verify(path.parent, catalog)
             assert report.equal, f"{path.parent.name}: {'; '.join(wording.lines(report))}"
             asked = path.read_bytes().count(b'"kind":"request"')
@@ -407,7 +410,7 @@ class World:
 
         def stop(event: Event) -> bool:
             if not left.exists() and at(event):
-                shutil.copytree(folder, left)
+                delegates.leave(folder, left)
             return left.exists()
 
         self._say(words, plan, stop)
