@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from harness.agent import settings
+from harness.agent import effort_change
 from harness.agent.auto_compaction import Compaction
 from harness.agent.checkpoints import Checkpoints, SnapshotStore, open_store
 from harness.agent.compaction import Compactor
@@ -19,6 +19,7 @@ from harness.agent.delegation import of_skill
 from harness.agent.fallback import Fallback
 from harness.agent.gate import Gate
 from harness.agent.loop import ContextSource
+from harness.agent.model_call import Channel
 from harness.agent.model_channels import ModelChannels
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
@@ -26,7 +27,6 @@ from harness.agent.session_opening import SessionOpening
 from harness.agent.skill_calls import SkillCalls, SkilledAgent
 from harness.agent.subagents import TURNS, Caller, Delegating, Kit, SubAgents
 from harness.agent.tool_runner import ToolRunner
-from harness.agent.turn import Channel
 from harness.agent.web_access import web_tools
 from harness.agent.workspace_tools import workspace_tools
 from harness.audit.book import Book, read_book
@@ -133,7 +133,7 @@ class App:
             self._fallback.end("--model was given")
         self._effort_asked = self._options.effort if self.session.last_model else None
         if self._effort_asked is not None:
-            settings.check(self.model, self._effort_asked)
+            effort_change.check(self.model, self._effort_asked)
 
     async def before_turn(self) -> AsyncIterator[Event]:
         """What comes before a turn of the person: a change that waits for their word, a model that stood in."""
@@ -157,12 +157,12 @@ class App:
             UsageError: the model in use does not have it.
         """
         # without a person, the flag is their word
-        return await settings.change(self.session, self.agent.channel, level, self.ask if self._person else None)
+        return await effort_change.change(self.session, self.agent.channel, level, self.ask if self._person else None)
 
     @property
     def effort(self) -> str:
         """The effort of the model in use, and what is wanted besides."""
-        found, wanted = settings.in_force(self.session, self.model), self.session.efforts.wanted
+        found, wanted = effort_change.in_force(self.session, self.model), self.session.efforts.wanted
         waits = f"; {wanted} from the next compaction on" if wanted not in (None, found) else ""
         return (found or "the model's default") + waits
 

@@ -23,7 +23,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.agent.turn import ModelCall
+from harness.agent.model_call import ModelCall
 from harness.app import App
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, ResponseDone, TurnEnded

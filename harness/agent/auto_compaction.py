@@ -12,8 +12,8 @@ from contextlib import aclosing
 from harness.agent.compaction import Compactor
 from harness.agent.compaction_rules import AFTER, CompactionConfig, cost_due, idle_delay, idle_pays, window_limit
 from harness.agent.loop import Agent, Call
+from harness.agent.model_call import Answer
 from harness.agent.session import Session
-from harness.agent.turn import Answer
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, Notice
 from harness.errors import CompactionFailed, ContextOverflow, HarnessError, ProviderError

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from harness.agent.loop import Agent
-from harness.agent.turn import Answer, ModelCall
+from harness.agent.model_call import Answer, ModelCall
 from harness.conversation.events import Event
 
 Key = tuple[str, str]

@@ -17,9 +17,9 @@ from importlib import resources
 from harness.agent.archive import Archive, Section, write_archive
 from harness.agent.compaction_rules import SUMMARY
 from harness.agent.compaction_tail import AFTER_SYSTEM, clean, cut, size
+from harness.agent.effort_change import on_its_line
 from harness.agent.loop import Agent
-from harness.agent.settings import on_its_line
-from harness.agent.turn import ModelCall
+from harness.agent.model_call import ModelCall
 from harness.conversation import canonical
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, Notice, ResponseDone, TextDelta, ThinkingDelta

@@ -11,9 +11,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from harness.agent.effort_change import settled
 from harness.agent.loop import GO_ON, Agent, Call
-from harness.agent.settings import settled
-from harness.agent.turn import Answer, ModelCall
+from harness.agent.model_call import Answer, ModelCall
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, Notice
 from harness.errors import ProviderError, QuotaExhausted, Temporary, UsageError

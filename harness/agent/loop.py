@@ -11,10 +11,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.agent.model_call import Answer, Channel, ModelCall
 from harness.agent.policies import Policy
 from harness.agent.session import Session
 from harness.agent.tool_runner import ToolRunner
-from harness.agent.turn import Answer, Channel, ModelCall
 from harness.conversation.blocks import Message, Tag, Text
 from harness.conversation.canonical import Json, clean
 from harness.conversation.events import Event, Notice, TurnEnded

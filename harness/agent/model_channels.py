@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.agent.compaction_rules import most_output
+from harness.agent.model_call import Channel
 from harness.agent.session import Session
-from harness.agent.turn import Channel
 from harness.agent.web_access import search_variable
 from harness.caches.run import Caches
 from harness.config import Config

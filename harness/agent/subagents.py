@@ -22,15 +22,15 @@ from harness.agent.cache_warming import FirstCall, Key, Warming
 from harness.agent.compaction import Compactor
 from harness.agent.compaction_rules import CompactionConfig
 from harness.agent.delegation import LAST_WORDS, Delegation, briefing, of_skill, report, taken_over
+from harness.agent.effort_change import settled
 from harness.agent.fallback import Fallback
 from harness.agent.loop import Agent, Call, ContextSource
+from harness.agent.model_call import Channel, ModelCall
 from harness.agent.policies import Repetition
 from harness.agent.restriction import restricted
 from harness.agent.resumption import rest_of_turn
 from harness.agent.session import Session
-from harness.agent.settings import settled
 from harness.agent.tool_runner import Permit, ToolRunner
-from harness.agent.turn import Channel, ModelCall
 from harness.audit.report import counted
 from harness.audit.shared_ledger import AGENTS
 from harness.audit.totals import Totals, read_totals, write_totals

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent.firewall import expected, moved_block
+from harness.agent.model_call import ModelCall
 from harness.agent.session import Session
-from harness.agent.turn import ModelCall
 from harness.app import App
 from harness.audit.book import read_book
 from harness.audit.ledger import Ledger, apply_bill

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.agent.model_call import Channel, ModelCall
 from harness.agent.session import Session
-from harness.agent.turn import Channel, ModelCall
 from harness.app import App
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult

@@ -24,8 +24,8 @@ from harness.knowledge.project import find_root
 from harness.providers.catalog import Catalog
 from harness.seam import Seam
 from harness.sessions.store import Store
+from harness.ui.cache_lines import LONGEST_CAUSE, book_lines, cause, sub_agent_line
 from harness.ui.cache_page import page
-from harness.ui.figures import LONGEST_CAUSE, book_lines, cause, sub_agent_line
 from harness.ui.plain import one_line
 
 FORMAT = 1

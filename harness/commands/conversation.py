@@ -13,7 +13,7 @@ from dataclasses import replace
 from harness.agent.resumption import cut_turn, resume_turn
 from harness.app import App
 from harness.audit.report import Summary
-from harness.commands.proposal import Proposal
+from harness.commands.memory_proposal import MemoryProposal
 from harness.conversation.events import Event
 from harness.errors import LimitReached
 from harness.options import Options
@@ -120,7 +120,7 @@ class AppConversation:
         if not app.config.memory_propose:
             return app.agent.turn(text)
         never = app.state / NEVER_PROPOSE
-        return Proposal(app.ask, app.root, never, app.agent.turn, app.kept.read, self.queued).after(text)
+        return MemoryProposal(app.ask, app.root, never, app.agent.turn, app.kept.read, self.queued).after(text)
 
     def steer(self, text: str) -> None:
         """See `Conversation`."""

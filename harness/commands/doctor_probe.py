@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from harness.agent.turn import Channel, ModelCall
+from harness.agent.model_call import Channel, ModelCall
 from harness.app import App
 from harness.audit.cost import cost
 from harness.audit.report import money, tokens

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from harness.agent.settings import levels
+from harness.agent.effort_change import levels
 from harness.commands import slash_rewind, slash_sessions
 from harness.commands.conversation import AppConversation
-from harness.ui import figures
+from harness.ui import cache_lines
 from harness.ui.plain import one_line
 from harness.ui.slash import Command, Stream, Table
 
@@ -97,8 +97,8 @@ def _clear(session: AppConversation, _: str) -> Sequence[str]:
 
 
 def _cost(session: AppConversation, _: str) -> Sequence[str]:
-    return figures.cost_lines(session.summary)
+    return cache_lines.cost_lines(session.summary)
 
 
 def _cache(session: AppConversation, _: str) -> Sequence[str]:
-    return figures.cache_lines(session.app.book(), session.session_id)
+    return cache_lines.cache_lines(session.app.book(), session.session_id)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.commands.proposal import LONG, WORDS
+from harness.commands.memory_proposal import LONG, WORDS
 from harness.simulator import Simulator, said
 from tests.ui.conftest import Sit
 from tests.ui.glass import Sitting

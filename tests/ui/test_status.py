@@ -9,8 +9,8 @@ from harness.audit.book import Book, Row
 from harness.audit.report import Summary
 from harness.conversation.blocks import Usage
 from harness.conversation.events import Progress, ThinkingDelta, ToolFinished, ToolStarted
+from harness.ui.cache_lines import cache_lines, cost_lines
 from harness.ui.conversation import Conversation
-from harness.ui.figures import cache_lines, cost_lines
 from harness.ui.status import Status
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from harness.agent import request_record
 from harness.agent.firewall import comparable, expected, warning
 from harness.agent.model_facts import note
 from harness.agent.session import Session
@@ -21,7 +22,7 @@ from harness.audit.cached_response import said_of, told, verdict_of
 from harness.audit.cost import cost, price_of_miss
 from harness.audit.judgement import judged, write_verdict
 from harness.audit.lookups import Lookups
-from harness.audit.verdict import Expectation, Verdict, deepest_alive
+from harness.audit.verdict import Expectation, Verdict
 from harness.conversation.answers import checked, left_out, sent_back
 from harness.conversation.blocks import Message, Text, Usage
 from harness.conversation.canonical import Json, digest
@@ -164,8 +165,11 @@ class ModelCall:
         if self._expected.reason == "ours" and channel.strict_prefix:
             raise PrefixMoved(f"not sent: {self._expected.cause}; run without --strict-prefix to pay for it")
         body = channel.provider.body(request)
-        record = session.record("request", self._journal_form(request, looks) | {"body": digest(body)})
-        self._request_seq = record.seq
+        model, epoch = channel.model, len(session.epochs) - 1
+        record = request_record.form(request, model, self._tail, epoch=epoch, started=self._started)
+        record |= request_record.ends(request, model.rules, looks)
+        record |= request_record.rests_on(self._expected, looks)  # last: it tells what was looked for
+        self._request_seq = session.record("request", record | {"body": digest(body)}).seq
         self.request = request
         return request, body
 
@@ -179,51 +183,6 @@ class ModelCall:
         channel, shorter = self._channel, self._until is not None
         return expected(self._session, channel.model, channel.provider.envelope, request, looks, shorter=shorter)
 
-    def _journal_form(self, request: Request, looks: Lookups) -> dict[str, Json]:
-        """References, never the body again: with the renderings it can be rebuilt byte for byte."""
-        line, ends = request.line, self._ends(request, looks)
-        return (
-            {
-                "kind": "side" if request.side else "mainline",
-                "model": self._channel.model.id,
-                "line": line.key,
-                "wire": line.wire,
-                "base_url": line.base_url,
-                "settings": dict(line.settings),
-                "max_tokens": request.max_tokens,
-                "messages": len(request.messages) - len(self._tail),
-                "blocks": request.blocks,
-                "head": request.head,
-                "epoch": len(self._session.epochs) - 1,
-                "started": self._started,
-                "refresh": self._channel.model.rules.refresh,
-                "markers": [
-                    {"role": m.role, "message": m.message, "block": m.block, "digest": m.digest, "ttl": m.ttl}
-                    for m in request.markers
-                ],
-            }
-            | ends
-            | self._rests_on(looks)
-            | ({"compare": request.compare} if request.compare is not None else {})
-            | ({"tail": [message.text for message in self._tail]} if self._tail else {})
-        )
-
-    def _rests_on(self, looks: Lookups) -> dict[str, Json]:
-        """What an attempt should read, and what that rests on besides this journal's own bills."""
-        found, foreign = self._expected, looks.foreign()
-        told = {"reason": found.reason, "tokens": found.tokens, "cause": found.cause, "left_behind": looks.left_behind}
-        return {"expected": told} | ({"foreign": foreign} if foreign else {})
-
-    def _ends(self, request: Request, looks: Lookups) -> dict[str, Json]:
-        """Where a server caches by itself: the deepest end it can read, and the request's own."""
-        rules = self._channel.model.rules
-        if not rules.by_itself:
-            return {}
-        deepest = deepest_alive(request, looks.alive)
-        digests = [entry.digest for entry in (deepest,) if entry] + [request.head]
-        caching = {"kind": rules.kind, "granularity": rules.granularity, "minimum": rules.minimum}
-        return {"ends": [{"digest": d, "ttl": rules.default_ttl} for d in digests], "caching": caching}
-
     async def _attempts(self, request: Request, body: bytes) -> AsyncGenerator[Event]:
         """Send until it works or may not be sent again."""
         attempt = 0
@@ -235,7 +194,7 @@ class ModelCall:
                 self._started = self._session.seam.now()
                 looks = self._looks()
                 self._expected = self._expect(request, looks)
-                self._again = {"again": self._rests_on(looks)}
+                self._again = {"again": request_record.rests_on(self._expected, looks)}
             try:
                 async with aclosing(self._once(body)) as events:
                     async for event in events:

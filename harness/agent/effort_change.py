@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from harness.agent.model_call import Channel
 from harness.agent.session import Session
-from harness.agent.turn import Channel
 from harness.audit.cost import price_ahead
 from harness.audit.report import money, tokens
 from harness.conversation.blocks import Message, Setting

@@ -1,4 +1,4 @@
-"""After long work: asks the person whether something of it is worth keeping.
+"""After long work: asks the person whether something of it is worth keeping in memory.
 
 Invariant: nothing is sent to a model before the person said yes; then the turn that keeps it is one like any other, in
 their name, with their permissions. Where they said "never in this project", they are not asked there again.
@@ -27,7 +27,7 @@ _MAX_LIST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class MemoryProposal:
     """What is needed to ask. never: the file with a line for each project where nobody is asked.
 
     turn: one turn with these words. memory: what memory says now, to see whether the turn wrote some itself. waiting:
