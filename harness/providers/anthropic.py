@@ -20,7 +20,8 @@ from harness.providers import adapter
 from harness.providers import anthropic_wire as wire
 from harness.providers.base import NOBODY, Origin, Part, Recorder
 from harness.providers.facts import Change
-from harness.providers.transport import Refusal, Sdk, Transport, client_for, connection, refusal, timeouts
+from harness.providers.refusals import Refusal, refusal
+from harness.providers.transport import Sdk, Transport, client_for, connection, timeouts
 from harness.seam import Seam
 
 URL, KEY = "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"

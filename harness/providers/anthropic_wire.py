@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from harness.conversation.blocks import Block, Image, Message, Setting, Tag, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.conversation.canonical import Json, clean, decode, encode
 from harness.conversation.request import Fragment, Marker, Request
-from harness.errors import Overloaded, ProviderError, RateLimited, StreamBroken
+from harness.errors import StreamBroken
 from harness.providers.base import Began, BlockBroken, BlockDone, Finished, Part, TextPart, ThinkingPart
 from harness.providers.calls import parse_call
 from harness.providers.handoff import ANTHROPIC_ID, NO_ANSWER, for_model, wire_id
+from harness.providers.refusals import ended
 from harness.providers.splice import FIRST, body_of, placed
 
 SETTING = b'{"content":[],"output_config":'
@@ -166,7 +167,7 @@ class Decoder:
                 self.finished = True
                 yield Finished(self._stop, usage(self._usage), self._extra)
             case "error":
-                raise stream_error(event.get("error") or {})
+                raise ended(event)
             case _:
                 pass  # a ping, or an event of a newer API: nothing in it is ours
 
@@ -212,6 +213,10 @@ class Decoder:
             case kind:
                 yield BlockBroken(kind, encode(dict(opened.head)).decode("utf-8"))
 
+    def close(self) -> Iterator[Part]:
+        """See `Decodes`: here only an event says that an answer is complete."""
+        return iter(())
+
     def broken(self) -> tuple[BlockBroken, ...]:
         """The blocks that began and did not end, text aside: what was shown of a text is kept by who showed it."""
         return tuple(
@@ -239,16 +244,3 @@ def usage(raw: Mapping[str, Json]) -> Usage:
         written_1h=written_1h,
         output=raw.get("output_tokens") or 0,
     )
-
-
-def stream_error(error: Mapping[str, Json]) -> ProviderError:
-    """The error of an `error` event, which comes after a 200."""
-    kind, message = error.get("type", "error"), error.get("message", "")
-    text = f"the vendor ended the answer: {kind}: {message}"
-    match kind:
-        case "overloaded_error":
-            return Overloaded(text)
-        case "rate_limit_error":
-            return RateLimited(text)
-        case _:
-            return StreamBroken(text)

@@ -6,7 +6,7 @@ it never changes what was rendered, never retries by itself and raises nothing b
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -123,6 +123,24 @@ Origin = tuple[str, int]
 """Whose request it is: the session's id, the record number in its journal."""
 
 NOBODY: Origin = ("", 0)
+
+
+class Decodes(Protocol):
+    """Stream events of one answer to parts, in order."""
+
+    finished: bool
+
+    def feed(self, data: str, request_id: str) -> Iterator[Part]:
+        """The parts of one event's data. Raises ProviderError."""
+        ...
+
+    def close(self) -> Iterator[Part]:
+        """The parts that the end of a stream gives, at a vendor for which that, too, may complete an answer."""
+        ...
+
+    def broken(self) -> tuple[BlockBroken, ...]:
+        """What began and did not end."""
+        ...
 
 
 class Provider(Protocol):

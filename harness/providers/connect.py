@@ -85,7 +85,7 @@ def provider(model: Model, reached: Access, cache_key: str, seam: Seam, idle: fl
         case "openai-responses":
             from harness.providers.openai_responses import OpenAIResponses
 
-            return OpenAIResponses(model.id, reached.base_url, reached.key, seam, idle, reached.headers)
+            return OpenAIResponses(model.id, reached, seam, idle)
         case "openai-chat":
             from harness.providers.openai_chat import OpenAIChat
 

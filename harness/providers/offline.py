@@ -9,28 +9,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
 from harness.providers import anthropic_wire, openai_chat_stream, openai_chat_wire, openai_responses_wire
-from harness.providers.base import BlockBroken, Part
+from harness.providers.base import Decodes
 from harness.providers.catalog import Model
 from harness.providers.splice import joined
 
 Render = Callable[[Sequence[Message], Tag | None], Sequence[tuple[Fragment, ...]]]
-
-
-class Decodes(Protocol):
-    """Stream events of one answer to parts."""
-
-    finished: bool
-
-    def feed(self, data: str, request_id: str) -> Iterator[Part]:
-        """The parts of one event's data."""
-
-    def broken(self) -> tuple[BlockBroken, ...]:
-        """What began and never ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 
 from harness.conversation.blocks import Text, Thinking, Usage
 from harness.conversation.canonical import Json, clean, clean_json, decode, digest, encode
-from harness.errors import ContextOverflow, Overloaded, ProviderError, QuotaExhausted, RateLimited, StreamBroken
+from harness.errors import StreamBroken
 from harness.providers.base import Began, BlockBroken, BlockDone, Finished, Part, TextPart, ThinkingPart
 from harness.providers.calls import parse_call
 from harness.providers.facts import Profile
+from harness.providers.refusals import ended
 
-THOUGHTS = ("reasoning_content", "reasoning")
+THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text")
 """The fields in which servers stream a model's thinking."""
+
+DETAILS = "reasoning_details"
 
 
 @dataclass(slots=True)
@@ -25,6 +28,21 @@ class _Call:
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+    extra: Json = None
+    """What has to come back with it (Gemini: its signature)."""
+
+    def goes_on(self, piece: Mapping[str, Json]) -> bool:
+        """Whether a piece is of this call: some servers send whole calls, all of one index, or of none."""
+        if piece.get("id"):
+            return not self.id or piece["id"] == self.id
+        function = piece.get("function") or {}
+        return not (function.get("name") and function.get("arguments") and self._whole())
+
+    def _whole(self) -> bool:
+        try:
+            return isinstance(decode("".join(self.arguments)), dict)
+        except (ValueError, RecursionError):
+            return False
 
 
 class Decoder:
@@ -39,6 +57,7 @@ class Decoder:
         self._details: dict[tuple[Json, Json], dict[str, Json]] = {}
         self._calls: list[_Call] = []
         self._at: dict[Json, _Call] = {}
+        self._extra: Json = None
         self._usage: Mapping[str, Json] = {}
         self._stop = ""
         self._refused = False
@@ -62,26 +81,35 @@ class Decoder:
 
     def _chunk(self, chunk: Mapping[str, Json], request_id: str) -> Iterator[Part]:
         if chunk.get("error"):
-            raise failure(chunk["error"])
+            raise ended(chunk)
         if not self.began:
             self.began = True
             self._id = str(chunk.get("id") or "")
             yield Began(self._id, request_id)
         self._usage = chunk.get("usage") or self._usage
         for choice in chunk.get("choices") or ():
-            delta = choice.get("delta") or {}
-            if thought := next((delta[name] for name in THOUGHTS if delta.get(name)), ""):
-                self._thinking.append(thought)
-                yield ThinkingPart(clean(thought))
-            for detail in delta.get("reasoning_details") or ():
-                self._detail(detail)
-            if text := delta.get("content") or delta.get("refusal"):
-                self._refused |= bool(delta.get("refusal"))
-                self._text.append(text)
-                yield TextPart(clean(text))
-            for call in delta.get("tool_calls") or ():
-                self._call(call)
-            self._stop = choice.get("finish_reason") or self._stop
+            yield from self._choice(choice)
+
+    def _choice(self, choice: Mapping[str, Json]) -> Iterator[Part]:
+        if choice.get("error"):
+            raise ended(choice)
+        self._usage = choice.get("usage") or self._usage
+        delta = choice.get("delta") or {}
+        thought, text = _said(delta.get("content"))
+        told = (delta[name] for name in THOUGHTS if isinstance(delta.get(name), str) and delta[name])
+        if thought := next(told, thought):
+            self._thinking.append(thought)
+            yield ThinkingPart(clean(thought))
+        for detail in delta.get("reasoning_details") or ():
+            self._detail(detail)
+        self._extra = delta.get("extra_content") or self._extra
+        if text := text or delta.get("refusal") or "":
+            self._refused |= bool(delta.get("refusal"))
+            self._text.append(text)
+            yield TextPart(clean(text))
+        for call in delta.get("tool_calls") or ():
+            self._call(call)
+        self._stop = choice.get("finish_reason") or self._stop
 
     def _detail(self, piece: Mapping[str, Json]) -> None:
         """A piece of structured reasoning (OpenRouter, MiniMax): texts of one index are one text."""
@@ -90,24 +118,32 @@ class Decoder:
             grows = name in ("text", "summary", "data") and isinstance(known.get(name), str) and isinstance(value, str)
             known[name] = known[name] + value if grows else value
 
-    def _call(self, delta: Mapping[str, Json]) -> None:
-        call = self._at.get(delta.get("index"))
-        # some servers send whole calls, all of one index
-        if call is None or (delta.get("id") and call.id and delta["id"] != call.id):
-            call = self._at[delta.get("index")] = _Call()
+    def _call(self, piece: Mapping[str, Json]) -> None:
+        call = self._at.get(piece.get("index"))
+        if call is None or not call.goes_on(piece):
+            call = self._at[piece.get("index")] = _Call()
             self._calls.append(call)
-        function = delta.get("function") or {}
-        call.id = delta.get("id") or call.id
+        function = piece.get("function") or {}
+        call.id = piece.get("id") or call.id
         call.name = function.get("name") or call.name
-        call.arguments.append(function.get("arguments") or "")
+        call.extra = piece.get("extra_content") or call.extra
+        arguments = function.get("arguments") or ""
+        # an object where the wire says text: as some engines have it from their templates
+        call.arguments.append(arguments if isinstance(arguments, str) else encode(clean_json(arguments)).decode())
+
+    def close(self) -> Iterator[Part]:
+        """As `Decodes`: some servers end with the stream itself."""
+        if self._stop and not self.finished:
+            yield from self._end()
 
     def _end(self) -> Iterator[Part]:
         """Everything that streamed, now that the answer says that it is whole."""
         if not self._stop:
             raise StreamBroken("the server's stream ended without a finish reason")
         self.finished = True
-        if self._thinking or self._details:
-            yield BlockDone(Thinking(_whole(self._thinking), "", self._maker, item=self._echo()))
+        echo = self._echo()
+        if self._thinking or self._details or echo:
+            yield BlockDone(Thinking(_whole(self._thinking), "", self._maker, item=echo))
         if self._text:
             yield BlockDone(Text(_whole(self._text)))
         for place, call in enumerate(self._calls):
@@ -118,9 +154,16 @@ class Decoder:
 
     def _echo(self) -> str:
         """The fields that carry the thinking back, as JSON text; "" where this server takes none."""
-        field_name = self._profile.reasoning_echo
-        value: Json = list(self._details.values()) if field_name == "reasoning_details" else _whole(self._thinking)
-        return encode({field_name: clean_json(value)}).decode("utf-8") if field_name and value else ""
+        match self._profile.reasoning_echo:
+            case "":
+                return ""
+            case "extra_content":
+                signed = {"calls": [call.extra for call in self._calls], "extra_content": self._extra}
+                some = self._extra or any(signed["calls"])
+                return encode(clean_json(signed)).decode("utf-8") if some else ""
+            case field_name:
+                value: Json = list(self._details.values()) if field_name == DETAILS else _whole(self._thinking)
+                return encode({field_name: clean_json(value)}).decode("utf-8") if value else ""
 
     def _reason(self) -> str:
         """The finish reason in the words of the loop."""
@@ -141,6 +184,23 @@ class Decoder:
         """Calls and thinking that never came to their end."""
         calls = [BlockBroken("tool_use", _whole(call.arguments), clean(str(call.name))) for call in self._calls]
         return (*([BlockBroken("thinking", _whole(self._thinking))] if self._thinking else []), *calls)
+
+
+def _said(content: Json) -> tuple[str, str]:
+    """(thinking, text) of content: a text, or a list of parts (Mistral)."""
+    if not isinstance(content, list):
+        return "", content or ""
+    thought: list[str] = []
+    text: list[str] = []
+    for part in content:
+        match part:
+            case {"type": "thinking", "thinking": inner}:
+                thought += _said(inner)
+            case {"text": str(piece)} | str(piece):
+                text.append(piece)
+            case _:
+                pass  # a reference, or a part of a newer API
+    return "".join(thought), "".join(text)
 
 
 def _whole(pieces: list[str]) -> str:
@@ -167,21 +227,3 @@ def _at(raw: Json, path: str) -> int | None:
     for name in path.split(".") if path else ():
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, int) else None
-
-
-def failure(error: Json) -> ProviderError:
-    """The error of a chunk, which comes after a 200."""
-    about = error if isinstance(error, dict) else {"message": str(error)}
-    code = str(about.get("code") or about.get("type") or "error")
-    said = f"the server ended the answer: {code}: {about.get('message') or ''}"
-    match code:
-        case "rate_limit_exceeded" | "429":
-            return RateLimited(said)
-        case "insufficient_quota" | "402":
-            return QuotaExhausted(said)
-        case "context_length_exceeded":
-            return ContextOverflow(said)
-        case "server_error" | "overloaded" | "overloaded_error" | "500" | "502" | "503":
-            return Overloaded(said)
-        case _:
-            return StreamBroken(said)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from harness.conversation.blocks import Image, Message, Tag, Text, Thinking, ToolCall, ToolResult
 from harness.conversation.canonical import Json, decode, encode
@@ -16,6 +17,9 @@ from harness.conversation.request import Fragment, FrozenPrefix, Marker, Request
 from harness.providers.facts import Profile
 from harness.providers.handoff import CHAT_ID, LONGEST_NAME, NO_ANSWER, RESPONSES_ID, for_model, wire_id
 from harness.providers.splice import body_of, joined, key_place, last_part, placed
+
+UNSIGNED: Json = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+"""Stands for the signature of calls that another model made (ai.google.dev/gemini-api/docs/thought-signatures)."""
 
 NO_IMAGES = "[an image is left out: this model takes none]"
 
@@ -127,20 +131,26 @@ class Renderer:
         if self.profile.reasoning_echo == "reasoning_content" and unit.calls:
             # servers that want it with calls want it with those of another model, too
             message["reasoning_content"] = ""
-        if unit.echo and self.profile.reasoning_echo:
-            message |= decode(unit.echo)
+        signed = decode(unit.echo) if unit.echo and self.profile.reasoning_echo else {}
+        extras: Sequence[Json] = signed.pop("calls", ())
+        message |= {name: value for name, value in signed.items() if value is not None}
         if self.profile.text_form == "parts" and unit.parts:
             message["content"] = [_part(part) for part in unit.parts]
         elif unit.parts:
             message["content"] = _joined(unit.parts)
         if unit.calls:
-            message["tool_calls"] = [self._call(call) for call in unit.calls]
+            if self.profile.reasoning_echo == "extra_content":
+                # only the first of several has to be signed; 400 without
+                extras = extras or [UNSIGNED]
+            pairs = zip_longest(unit.calls, extras[: len(unit.calls)])
+            message["tool_calls"] = [self._call(call, extra) for call, extra in pairs]
         return message
 
-    def _call(self, call: ToolCall) -> Json:
+    def _call(self, call: ToolCall, extra: Json) -> Json:
         arguments = encode(call.arguments).decode("utf-8")
         function = {"name": call.name[:LONGEST_NAME], "arguments": arguments}
-        return {"type": "function", "id": self._id(call.id), "function": function}
+        wire = {"type": "function", "id": self._id(call.id), "function": function}
+        return wire | {"extra_content": extra} if extra else wire
 
     def _content(self, unit: _Unit, about: Mapping[str, Json]) -> Fragment:
         """A message with content: a list of parts, of which the last can carry a marker, or one string."""

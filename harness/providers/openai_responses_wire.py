@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from harness.conversation.blocks import Block, Image, Message, Setting, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.conversation.canonical import Json, clean, decode, encode
 from harness.conversation.request import Fragment, FrozenPrefix, Marker, Request
-from harness.errors import ContextOverflow, Overloaded, ProviderError, QuotaExhausted, RateLimited, StreamBroken
+from harness.errors import StreamBroken
 from harness.providers.base import Began, BlockBroken, BlockDone, Finished, Part, TextPart, ThinkingPart
 from harness.providers.calls import parse_call
 from harness.providers.handoff import LONGEST_NAME, RESPONSES_ID, for_model, wire_id
+from harness.providers.refusals import ended
 from harness.providers.splice import body_of, joined, key_place, last_part, placed
 
 BREAKPOINT = b'"prompt_cache_breakpoint":{"mode":"explicit"},'
@@ -185,9 +186,9 @@ class Decoder:
                 response = event["response"]
                 yield Finished(self._stop(response), usage(response.get("usage") or {}), _diagnostics(response))
             case "response.failed":
-                raise failure(event["response"].get("error") or {})
+                raise ended(event["response"].get("error"))
             case "error":
-                raise failure(event.get("error") or event)
+                raise ended(event)
             case _:
                 pass  # progress without content of its own
 
@@ -224,6 +225,10 @@ class Decoder:
             return {"max_output_tokens": "max_tokens", "content_filter": "refusal"}.get(reason, reason)
         return "refusal" if self._refused else "tool_use" if self._calls else "end_turn"
 
+    def close(self) -> Iterator[Part]:
+        """See `Decodes`: here only an event says that an answer is complete."""
+        return iter(())
+
     def broken(self) -> tuple[BlockBroken, ...]:
         """The items that began and did not end, text aside: what was shown of it is kept by who showed it."""
         done = [BlockBroken("thinking", thinking.text) for thinking in self._waiting]
@@ -258,20 +263,3 @@ def usage(raw: Mapping[str, Json]) -> Usage:
 def _diagnostics(response: Mapping[str, Json]) -> dict[str, Json]:
     found = response.get("prompt_cache_diagnostics")
     return {"prompt_cache_diagnostics": found} if found else {}
-
-
-def failure(error: Mapping[str, Json]) -> ProviderError:
-    """The error of an event, which comes after a 200."""
-    code, text = error.get("code") or error.get("type") or "error", error.get("message") or ""
-    said = f"the vendor ended the answer: {code}: {text}"
-    match code:
-        case "rate_limit_exceeded" | 429 | "429":
-            return RateLimited(said)
-        case "insufficient_quota":
-            return QuotaExhausted(said)
-        case "context_length_exceeded":
-            return ContextOverflow(said)
-        case "server_error" | "server_is_overloaded" | "overloaded" | "overloaded_error":
-            return Overloaded(said)
-        case _:
-            return StreamBroken(said)

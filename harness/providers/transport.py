@@ -10,15 +10,16 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar, cast
 
 import httpx2
 
 from harness import errors
-from harness.providers.base import BlockBroken, Part, Recorder
+from harness.conversation.canonical import decode
+from harness.providers.base import Decodes, Part, Recorder
+from harness.providers.refusals import ended
 from harness.seam import Seam
 
 Client = TypeVar("Client")
@@ -30,22 +31,11 @@ LINGER = 0.25
 """Seconds for which the end of a stream is waited for once its answer is complete, so that its connection can be used
 again: a stream that is closed before its last chunk takes its connection with it."""
 
+LONGEST_ERROR = 1 << 16
+"""Bytes of a body that may be an error's; a longer one is none."""
+
 SHORTEST_KEY = 8
 """Characters from which a key is looked for in error texts; a shorter one is a placeholder and would be in any word."""
-
-
-class Decodes(Protocol):
-    """A wire's decoder for one answer."""
-
-    finished: bool
-
-    def feed(self, data: str, request_id: str) -> Iterator[Part]:
-        """The parts of one event's data."""
-        ...
-
-    def broken(self) -> tuple[BlockBroken, ...]:
-        """What began and did not end."""
-        ...
 
 
 class Event(Protocol):
@@ -103,6 +93,10 @@ class Transport:
                     if decoder.finished:
                         await _rest(events)
                         return
+            for part in decoder.close():
+                yield part
+            if decoder.finished:
+                return
             raise errors.StreamBroken("the vendor's stream ended before the answer did")
         except errors.ProviderError as error:
             # a gateway may quote the request; the key goes nowhere but to the wire
@@ -122,6 +116,8 @@ class Transport:
                 async for data in events:
                     for part in decoder.feed(data, request_id):
                         yield part
+            for part in decoder.close():
+                yield part
         except UnicodeDecodeError as error:
             raise errors.StreamBroken("the kept stream is not UTF-8") from error
         if not decoder.finished:
@@ -147,10 +143,7 @@ class Transport:
         try:
             kind = response.headers.get("content-type", "")
             if "event-stream" not in kind:
-                raise errors.NotAnApi(
-                    f"{self._base_url} answered with {kind or 'no content type'}, not with an API stream; "
-                    f"check {self._sdk.variable}"
-                )
+                raise await self._no_stream(response, kind)
             chunks = _Chunks(response, record, self._seam, self._idle)
             async with contextlib.aclosing(self._said(chunks)) as said:
                 async for data in said:
@@ -161,6 +154,25 @@ class Transport:
             raise errors.StreamBroken("the vendor's stream is not UTF-8") from error
         finally:
             await response.aclose()
+
+    async def _no_stream(self, response: httpx2.Response, kind: str) -> errors.ProviderError:
+        """What a 200 says that is no stream: some servers answer with an error's body, and with no status for it."""
+        begin = b""
+        if "json" in kind:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._idle):
+                    async for piece in response.aiter_bytes():
+                        begin += piece
+                        if len(begin) > LONGEST_ERROR:
+                            break
+        with contextlib.suppress(ValueError, RecursionError):
+            body = decode(begin.decode("utf-8"))
+            if isinstance(body, list) or (isinstance(body, dict) and body.get("error")):
+                return ended(body)
+        return errors.NotAnApi(
+            f"{self._base_url} answered with {kind or 'no content type'}, not with an API stream; "
+            f"check {self._sdk.variable}"
+        )
 
 
 async def _rest(events: AsyncIterator[object]) -> None:
@@ -272,84 +284,3 @@ def connection(error: BaseException, variable: str, timeout: type[BaseException]
             case _:
                 pass
     return errors.Unreachable(f"the connection failed: {type(causes[-1]).__name__}; check the network or the proxy")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A status that is an error, as every wire has it. code: the vendor's own word. is_api: its body is an API error's.
-
-    key, url: the variables that hold the key and the base URL.
-    """
-
-    status: int
-    said: str
-    code: str
-    is_api: bool
-    host: str
-    request_id: str | None
-    headers: Mapping[str, str]
-    key: str
-    url: str
-
-
-def refusal(refused: Refusal, now: float) -> errors.ProviderError:
-    """A status as one of our errors, where vendors mean the same by it. `now`: for a `retry-after` that is a date."""
-    status, said = refused.status, refused.said.rstrip(".")
-    about: dict[str, Any] = {
-        "status": status,
-        "request_id": refused.request_id,
-        "retry_after": retry_after(refused.headers, now),
-    }
-    if not refused.is_api and status < 500 and status not in (408, 409, 429):
-        return errors.NotAnApi(
-            f"{refused.host} answered {status} with a page, not with an API error; check {refused.url}", **about
-        )
-    match status:
-        case 401:
-            return errors.AuthFailed(f"401: the API key was not accepted; check {refused.key} ({said})", **about)
-        case 402:
-            return errors.QuotaExhausted(f"402: billing: {said}; check your plan and credits", **about)
-        case 403:
-            return errors.Forbidden(f"403: this key may not do that: {said}; check its workspace and models", **about)
-        case 404:
-            return errors.UnknownModel(
-                f"404: {said}; choose another with --model or /model (see `harness models`), or check {refused.url}",
-                **about,
-            )
-        case 413:
-            return errors.ContextOverflow("413: the request is larger than the vendor takes (32 MB)", **about)
-        case 429 if "spend_limit" in refused.code or refused.code == "insufficient_quota":
-            return errors.QuotaExhausted(f"429: the spend limit is reached: {said}; raise it or wait", **about)
-        case 429:
-            return errors.RateLimited(f"429: rate limited: {said}", **about)
-        case 408 | 409:
-            return errors.Overloaded(f"{status}: {said or 'the vendor asks to send it again'}", **about)
-        case _ if status >= 500:
-            return errors.Overloaded(f"{status}: {said or 'the vendor has a problem'}; try again later", **about)
-        case _ if refused.code == "context_length_exceeded" or any(text in said for text in _TOO_LONG):
-            return errors.ContextOverflow(f"the conversation no longer fits the model's window: {said}", **about)
-        case _:
-            return errors.BadRequest(f"{status}: the vendor refused the request: {said}", **about)
-
-
-_TOO_LONG = ("prompt is too long", "context window", "maximum context length", "exceeds the available context size")
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds the vendor asks to wait: milliseconds, seconds or a date; None where absent or nonsense."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "")
-        with contextlib.suppress(ValueError):
-            if (seconds := float(text) * unit) >= 0:
-                return seconds
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
-    return None
-
-
-def said_of(body: object) -> str:
-    """The text of an error's body, however a compatible server words it; "" where there is none."""
-    value = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(value, dict):
-        value = value.get("message") or value.get("detail") or ""
-    return " ".join(str(value or "").split())[:500]

@@ -16,7 +16,7 @@ from harness.conversation.history import History
 from harness.conversation.journal import Blobs
 from harness.conversation.stored import read_block, read_usage, write_usage
 from harness.errors import ProviderError
-from harness.providers.base import Began, BlockBroken, BlockDone, Finished, TextPart
+from harness.providers.base import Began, BlockBroken, BlockDone, Decodes, Finished, Part, TextPart
 from harness.providers.offline import Form, events
 from harness.replay.divergence import Divergence, block, block_bytes, blocks, value
 
@@ -47,24 +47,21 @@ class Answered:
         began, finished = Began("", ""), None
         stream = b"".join(decode(line)[1].encode("latin-1") for line in raw.split(b"\n") if line)
         try:
-            for event in events(stream):
-                for part in decoder.feed(event, ""):
-                    match part:
-                        case Began():
-                            began = part
-                        case TextPart(text):
-                            rest.append(text)
-                        case BlockDone(done):
-                            came.append(done)
-                            rest.clear()
-                        case BlockBroken():
-                            broken.append(part)
-                        case Finished():
-                            finished = part
-                        case _:
-                            pass
-                if decoder.finished:
-                    break
+            for part in _parts(decoder, stream, came_to_its_end=data["stop"] not in ("broken", "interrupted")):
+                match part:
+                    case Began():
+                        began = part
+                    case TextPart(text):
+                        rest.append(text)
+                    case BlockDone(done):
+                        came.append(done)
+                        rest.clear()
+                    case BlockBroken():
+                        broken.append(part)
+                    case Finished():
+                        finished = part
+                    case _:
+                        pass
         except (ProviderError, UnicodeDecodeError):
             pass  # where it broke off, it broke off when it came, too
         if data["stop"] == "broken":
@@ -171,6 +168,16 @@ def _same(one: Block, came: Block) -> bool:
         same_id = one.id == came.id or bool(one.invalid)
         return same_id and one.name == came.name and encode(one.arguments) == encode(came.arguments)
     return one == came
+
+
+def _parts(decoder: Decodes, stream: bytes, *, came_to_its_end: bool) -> Iterator[Part]:
+    """As the transport decodes what comes."""
+    for event in events(stream):
+        yield from decoder.feed(event, "")
+        if decoder.finished:
+            return
+    if came_to_its_end:
+        yield from decoder.close()
 
 
 def _some(found: Divergence | None) -> Iterator[Divergence]:

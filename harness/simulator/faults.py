@@ -8,6 +8,7 @@ is the wire's part (`Dialect`).
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -21,6 +22,7 @@ FaultKind = Literal[
     "error_event",  # an error event after `after` events, then the stream ends
     "failed",  # Responses: `response.failed` after `after` events, then the stream ends; elsewhere as error_event
     "no_stop",  # the stream ends in good order without its last event (message_stop, response.completed, [DONE])
+    "gzip",  # the stream is compressed, as some gateways do where the client takes it
     "one_byte",  # every byte is a chunk of its own, so that UTF-8 is split
     "big_event",  # one event of `size` bytes before the content
     "malformed",  # an event whose data is not JSON after `after` events
@@ -237,3 +239,17 @@ def limit_bytes(steps: Iterable[Step], limit: int) -> Iterator[Step]:
         if isinstance(step, Send):
             left -= len(step.data)
         yield step
+
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+def compressed(steps: Iterable[Step]) -> Iterator[Step]:
+    """The same bytes under gzip, each step's complete in its chunk."""
+    packer = zlib.compressobj(wbits=_GZIP)
+    for step in steps:
+        if isinstance(step, Send):
+            yield Send(packer.compress(step.data) + packer.flush(zlib.Z_SYNC_FLUSH))
+        else:
+            yield step
+    yield Send(packer.flush())

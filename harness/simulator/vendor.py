@@ -21,7 +21,7 @@ from harness.simulator.contract_slots import SlotBook
 from harness.simulator.contract_units import UnitBook
 from harness.simulator.contracts import Bill, Book, Contract, MarkedBook, NoBook
 from harness.simulator.conversation import starts_with_side_mark
-from harness.simulator.faults import BEFORE_START, Cut, Fault, Pause, Send, Step, damage, limit_bytes
+from harness.simulator.faults import BEFORE_START, Cut, Fault, Pause, Send, Step, compressed, damage, limit_bytes
 from harness.simulator.records import Received, Refusal, Refused
 from harness.simulator.rules import Rules
 from harness.simulator.scenario import Scenario, ScenarioMismatch
@@ -272,6 +272,9 @@ class Vendor:
             if fault is not None and fault.kind == "drop" and fault.after_bytes is not None:
                 steps = limit_bytes(steps, fault.after_bytes)
             headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+            if fault is not None and fault.kind == "gzip" and "gzip" in ticket.headers.get("accept-encoding", ""):
+                headers["content-encoding"] = "gzip"
+                steps = compressed(steps)
             return Response(200, headers, steps, None, began, wait)
         data = json.dumps(spoken.message, ensure_ascii=False).encode("utf-8", "surrogatepass")
         headers["content-type"] = "application/json"

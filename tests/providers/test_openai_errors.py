@@ -14,14 +14,15 @@ import pytest
 from openai import _exceptions
 
 from harness import errors
-from harness.providers import openai_chat, openai_responses
+from harness.providers.openai_responses import NAMED
+from harness.providers.openai_sdk import Named, map_error
 from tests.providers.test_errors import TRANSPORT, below, offered
 
 NOW = 1_800_000_000.0
 REQUEST = httpx2.Request("POST", "https://vendor.invalid/v1/responses")
 MAPPINGS: dict[str, Callable[..., errors.ProviderError]] = {
-    "responses": openai_responses.map_error,
-    "chat": partial(openai_chat.map_error, key="DEEPSEEK_API_KEY", url="base_url of [profiles.deepseek]"),
+    "responses": partial(map_error, named=NAMED),
+    "chat": partial(map_error, named=Named("a server", "DEEPSEEK_API_KEY", "base_url of [profiles.deepseek]")),
 }
 
 # Each class of the SDK. One that is not here fails the test: it wants a decision.
@@ -103,7 +104,7 @@ def test_what_the_sdk_defines_elsewhere_follows_its_base() -> None:
     listed = {getattr(openai, name, None) or getattr(_exceptions, name): ours for name, ours in SDK.items()}
     for kind in below(openai.OpenAIError):
         base = next(one for one in kind.__mro__ if one in listed)
-        assert type(openai_responses.map_error(instance(kind), NOW)) is listed[base], kind
+        assert type(map_error(instance(kind), NOW, NAMED)) is listed[base], kind
 
 
 @pytest.mark.parametrize("wire", MAPPINGS)
@@ -119,6 +120,9 @@ def test_the_transport(name: str, wire: str) -> None:
     assert type(MAPPINGS[wire](wrapped, NOW)) is TRANSPORT[name]
 
 
+GEMINI_SAYS = b'[{"error":{"code":400,"message":"a call without thought_signature","status":"INVALID_ARGUMENT"}}]'
+
+
 @pytest.mark.parametrize("wire", MAPPINGS)
 @pytest.mark.parametrize(
     ("status", "body", "kind", "says"),
@@ -129,6 +133,9 @@ def test_the_transport(name: str, wire: str) -> None:
         (429, answer(429, code="insufficient_quota").content, errors.QuotaExhausted, "said"),
         (400, answer(400, code="context_length_exceeded").content, errors.ContextOverflow, "window"),
         (400, answer(400, "This model's maximum context length is 9").content, errors.ContextOverflow, "window"),
+        (400, GEMINI_SAYS, errors.BadRequest, "thought_signature"),
+        (404, b'[{"error":{"code":404,"message":"no such model","status":"NOT_FOUND"}}]', errors.UnknownModel, "such"),
+        (500, answer(500, "Prompt exceeds max length").content, errors.ContextOverflow, "window"),
         (413, answer(413).content, errors.ContextOverflow, "larger"),
         (404, answer(404, code="model_not_found").content, errors.UnknownModel, "--model"),
         (404, b'{"detail":"Not Found"}', errors.UnknownModel, "Not Found"),

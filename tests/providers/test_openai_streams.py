@@ -28,6 +28,7 @@ def profile(model: str) -> Profile:
 
 GENERIC = profile("openai-chat/some-model")
 DEEPSEEK = profile("openai-chat/deepseek/deepseek-v4-pro")
+GEMINI = profile("openai-chat/gemini/gemini-4-argon")
 OPENROUTER = profile("openai-chat/openrouter/anthropic/claude-sonnet-5.5")
 
 
@@ -76,6 +77,92 @@ def test_calls_without_an_id_get_their_own() -> None:
     assert one.id.startswith("call_")
     assert two.id.startswith("call_")
     assert one.id != two.id
+
+
+def test_whole_calls_without_index_and_id_are_two_calls() -> None:
+    both = [call(None, None, "read", '{"path":"1"}'), call(None, "", "read", '{"path":"2"}')]
+    one, two = blocks(fed(Decoder("m", GENERIC), chunk({"tool_calls": both}, "stop"), "[DONE]"))
+
+    assert (one.arguments, two.arguments) == ({"path": "1"}, {"path": "2"})
+    assert one.id != two.id
+
+
+def test_a_name_that_comes_with_every_piece_is_one_call() -> None:
+    pieces = [chunk({"tool_calls": [call(0, None, "read", piece)]}) for piece in ('{"path"', ':"1"}', "")]
+    [found] = blocks(fed(Decoder("m", GENERIC), *pieces, chunk(finish="tool_calls"), "[DONE]"))
+
+    assert found.arguments == {"path": "1"}
+
+
+def test_arguments_may_come_as_an_object() -> None:
+    whole: Any = call(0, "a", "read", "")
+    whole["function"]["arguments"] = {"path": "1"}
+    parts = fed(Decoder("m", GENERIC), chunk({"tool_calls": [whole]}, "tool_calls"), "[DONE]")
+
+    assert blocks(parts) == [ToolCall("a", "read", {"path": "1"})]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_text"])
+def test_thinking_is_found_under_each_of_its_names(field: str) -> None:
+    both = {field: "I think.", "reasoning_details": None}
+    thought, text = blocks(fed_end(Decoder("m", GENERIC), chunk(both), chunk({"content": "So."})))
+
+    assert (thought.text, text.text) == ("I think.", "So.")
+
+
+def test_content_may_be_a_list_of_parts() -> None:
+    """As Mistral streams the thinking of its models."""
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "I "}, {"type": "text", "text": "think."}]}
+    texts = [{"type": "text", "text": "So"}, {"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "."}]
+    thought, text = blocks(fed_end(Decoder("m", GENERIC), chunk({"content": [thinking]}), chunk({"content": texts})))
+
+    assert (thought.text, text.text) == ("I think.", "So.")
+    assert not thought.can_be_sent
+
+
+def test_usage_may_stand_in_a_choice() -> None:
+    last = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
+    finished = end(fed(Decoder("m", GENERIC), chunk({"content": "So."}), {"id": "c1", "choices": [last]}, "[DONE]"))
+
+    assert (finished.usage.uncached, finished.usage.output) == (9, 2)
+
+
+def test_a_stream_may_end_without_saying_so() -> None:
+    decoder = Decoder("m", GENERIC)
+    fed(decoder, chunk({"content": "So."}, "stop"))
+    parts = list(decoder.close())
+
+    assert blocks(parts) == [Text("So.")]
+    assert end(parts).stop == "end_turn"
+    cut = Decoder("m", GENERIC)
+    fed(cut, chunk({"content": "So."}))
+    assert list(cut.close()) == []
+    assert not cut.finished
+
+
+def test_a_call_comes_back_with_its_signature() -> None:
+    """As Gemini wants it: whole calls without an index, of which the first is signed."""
+    signed = call(None, "f1", "read", '{"path":"1"}') | {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    both = [signed, call(None, "f2", "read", '{"path":"2"}')]
+    said = blocks(fed(Decoder("m", GEMINI), chunk({"tool_calls": both}, "stop"), "[DONE]"))
+    renderer = Renderer("m", GEMINI, images=False)
+    [[fragment]] = renderer.render([Message("answer", tuple(said))], "person")
+
+    first, second = json.loads(fragment.wire)["tool_calls"]
+    assert first["extra_content"] == {"google": {"thought_signature": "c2ln"}}
+    assert "extra_content" not in second
+    assert set(json.loads(fragment.wire)) == {"role", "content", "tool_calls"}
+
+
+def test_calls_of_another_model_are_said_to_be_unsigned() -> None:
+    said = (ToolCall("a", "read", {"path": "1"}), ToolCall("b", "read", {"path": "2"}))
+    [[fragment]] = Renderer("m", GEMINI, images=False).render([Message("answer", said)], "person")
+    first, second = json.loads(fragment.wire)["tool_calls"]
+
+    assert first["extra_content"] == {"google": {"thought_signature": "skip_thought_signature_validator"}}
+    assert "extra_content" not in second
+    [[other]] = Renderer("m", GENERIC, images=False).render([Message("answer", said)], "person")
+    assert b"extra_content" not in other.wire
 
 
 @pytest.mark.parametrize("raw", ['{"path": ', "null", "[1]", '"x"', '{"path": "a\nb"}', "[" * 3000, '{"a": 1e999}'])

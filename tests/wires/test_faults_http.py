@@ -81,6 +81,31 @@ def test_a_wait_of_hours_is_the_persons_decision(begin: Begin) -> None:
     assert person.answer("Again?") == "One."
 
 
+@pytest.mark.parametrize("after", [True, False])
+def test_an_error_behind_a_200_is_the_error_that_it_says(after: bool, begin: Begin) -> None:
+    """Some gateways have no other status; what may pass is sent again, the rest is said as it is."""
+    kind = "server_error" if after else "invalid_prompt"
+    person = begin(Script("One."))
+    person.simulator.fault(Fault("status", status=200, error_type=kind, message="no such luck"))
+    if after:
+        assert person.answer("One?") == "One."
+        assert [record.data["error"] for record in person.records("retry")]
+        return
+    with pytest.raises(BadRequest, match="no such luck"):
+        person.say("One?")
+    assert len(bodies(person.simulator)) == 1
+
+
+def test_a_vendor_that_asks_not_to_be_asked_again_is_not(begin: Begin) -> None:
+    person = begin(Script("One."))
+    person.simulator.fault(Fault("status", status=429, headers={"x-should-retry": "false"}))
+    with pytest.raises(RateLimited):
+        person.say("One?")
+
+    assert len(bodies(person.simulator)) == 1
+    assert person.answer("Again?") == "One."
+
+
 FINAL: dict[int, type[ProviderError]] = {400: BadRequest, 401: AuthFailed, 403: Forbidden}
 
 
