@@ -13,6 +13,7 @@ import json
 import shutil
 import ssl
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -194,8 +195,8 @@ class World:
     window: int | None = None
     """Tokens that the client believes every model has room for; None: as the catalog says."""
     checked: dict[str, int] = field(default_factory=dict)
-    billed: set[str] = field(default_factory=set)
-    """Ids of the answers whose bill was told."""
+    billed: Counter[str] = field(default_factory=Counter)
+    """Ids of the answers whose bill was told, and how often."""
     served: int = 0
     """Answers that were kept ones."""
     delegates: dict[str, Delegate] = field(default_factory=dict)
@@ -709,7 +710,7 @@ class World:
             assert (data["verdict"]["kind"], data["cost"], {*data["usage"].values()}) == ("response cache", 0.0, {0})
             self.served += 1
             return
-        self.billed.add(data["message_id"])
+        self.billed[data["message_id"]] += 1
         request, requests = received[data["message_id"]]
         reading.check_verdict(data, request, requests[: requests.index(request)], self.billed, at_once=at_once)
 
