@@ -26,7 +26,7 @@ BYTES = 16_000
 TEXT = 5_000_000
 """Characters of what is kept of a page."""
 
-VERSION = 2
+VERSION = 3
 """Of what is made of a page: one more, and what is cached of it is made anew."""
 
 _FORM = {"url": "", "title": "", "media": "", "text": "", "cut": False}

@@ -9,6 +9,8 @@ import re
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from harness.workspace.html_code import is_code, numbers_lines, of_table
+
 _MAIN = 0.3
 """Share of a page's text from which what calls itself its main part is taken for the whole."""
 
@@ -44,29 +46,21 @@ _UNREAD = frozenset(
 _UNREAD_ROLES = frozenset(
     ["navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "menu", "menubar", "toolbar"]
 )
+_UNREAD_CLASSES = frozenset(["navheader", "navfooter", "mw-editsection", "ttc"])
+_LEADING = frozenset(["nav", "navbar", "navigation", "navpath", "nav-panel", "breadcrumb", "breadcrumbs"])
+"""Classes of what leads to other pages, where most of its text is links."""
+
 _HIDDEN = re.compile(
     r"(display\s*+:\s*+none|visibility\s*+:\s*+hidden|(?:font-size|opacity)\s*+:\s*+0(?![.\d]*[1-9])"
     r"|(?:left|top|right|text-indent)\s*+:\s*+-\d{3})",
     re.IGNORECASE,
 )
-_GUTTER = frozenset(
-    [
-        "lineno",
-        "linenos",
-        "linenodiv",
-        "linenumber",
-        "line-number",
-        "line-numbers-rows",
-        "gutter",
-        "lnt",
-        "hljs-ln-numbers",
-        "blob-num",
-    ]
-)
-_CODE_LINE = frozenset(["blob-code", "js-file-line", "hljs-ln-code", "react-file-line"])
-_MAIN_IDS = ("main-content", "main", "content", "bodyContent")
+_MAIN_IDS = ("main-content", "main", "apicontent", "doc-content", "page-content", "content", "bodyContent")
+"""The nearer ones first: with some, "content" holds the menus too."""
+
 _PARTS = ["caption", "thead", "tbody", "tfoot", "tr", "td", "th"]
 _WITHIN_LAYOUT = ["table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "article", "section", "main"]
+_BLOCKS = [*_WITHIN_LAYOUT, "div", "p", "ul", "ol", "dl", "li", "dd", "dt", "hr", "br", "img"]
 _TEX = re.compile(r"\bx?tex\b", re.IGNORECASE)
 _BLANKS = re.compile(r"[ \t]{50,}")
 _HEADINGS = re.compile(r"h[0-9]+")
@@ -75,20 +69,27 @@ _HEADINGS = re.compile(r"h[0-9]+")
 def clean(soup: Any, base: str) -> None:
     """Take out what is not read or not seen, and let links say their whole address. base: that of the page."""
     deep: dict[int, int] = {}
+    leading: set[int] = set()
     for tag in soup.find_all(name=True):
         if vars(tag).get("_decomposed"):  # its property looks for a child of that name
             continue
-        if _unseen(tag):
-            tag.decompose()
+        within = id(tag.parent) in leading
+        if within or _LEADING & set(tag.get("class", ())):
+            leading.add(id(tag))
+        if _unseen(tag) or (not within and id(tag) in leading and _leads(tag)):
+            _empty(tag)
             continue
+        tag.name = is_code(tag) or tag.name
         level = deep.get(id(tag.parent), 0) + (tag.name in ("ul", "ol", "dl", "blockquote"))
         deep[id(tag)] = level
         if level > _INDENTS and tag.name in ("ul", "ol", "dl", "blockquote", "li", "dd", "dt"):
             tag.name = "div"
         elif tag.name == "img":
             alt = " ".join(str(tag.get("alt", "")).split())[:200]
-            tag.replace_with(f"[image: {alt}]" if alt else "")
-        elif tag.name == "a" and tag.has_attr("href"):
+            # arrows and signs, of what can only be clicked, and whose page it is
+            told = any(map(str.isalnum, alt)) and alt.lower() != "logo"
+            tag.name, tag.string = "span", f"[image: {alt}]" if told else ""
+        elif tag.name == "a":
             _link(tag, base)
         elif tag.name == "ol":
             _number(tag)
@@ -115,35 +116,59 @@ def main_part(soup: Any) -> Any:
     candidates += [soup.find(id=name) for name in _MAIN_IDS]
     for found in candidates:
         if found is not None and len(found.get_text()) > _MAIN * length:
-            return found
+            return _headed(found)
     return whole
 
 
+def _headed(part: Any) -> Any:
+    """With its heading, which some put right before it."""
+    before = part.find_previous_sibling() if part.find("h1") is None else None
+    if before is not None and before.find("h1") is not None and not _leads(before):
+        part.insert(0, before.extract())
+    return part
+
+
 def _unseen(tag: Any) -> bool:
-    if tag.name in _UNREAD or tag.has_attr("hidden") or tag.get("aria-hidden") == "true":
+    role = str(tag.get("role", "")).lower()
+    # one of several panels is shown at a time, and a person looks at those that they want
+    if tag.name in _UNREAD or (tag.has_attr("hidden") and role != "tabpanel") or tag.get("aria-hidden") == "true":
         return True
-    if _HIDDEN.search(str(tag.get("style", ""))) or str(tag.get("role", "")).lower() in _UNREAD_ROLES:
+    if _HIDDEN.search(str(tag.get("style", ""))) or role in _UNREAD_ROLES:
         return True
-    if tag.name == "aside" or tag.get("role") == "complementary":
+    if _UNREAD_CLASSES & set(tag.get("class", ())):
+        return True
+    if tag.name == "aside" or role == "complementary":
         # beside the main part, or a note within it
         return tag.find_parent(["article", "main"]) is None
-    return not _GUTTER.isdisjoint(tag.get("class", ())) and not _CODE_LINE & set(tag.get("class", ()))
+    return numbers_lines(tag)
+
+
+def _leads(part: Any) -> bool:
+    """Whether most of the text is links."""
+    text = len("".join(part.get_text().split()))
+    return text <= 2 * sum(len("".join(link.get_text().split())) for link in part.find_all("a"))
 
 
 def _link(tag: Any, base: str) -> None:
-    text, to = tag.get_text().strip(), str(tag["href"]).strip()
+    text, to = tag.get_text().strip(), str(tag.get("href", "")).strip()
     if to.startswith("#") and len(text) <= 1 and not text.isalnum():
-        tag.decompose()  # the mark that leads to its own heading
+        _empty(tag)  # the mark that leads to its own heading
         return
     try:
         address = urljoin(base, to)
-        kept = urlsplit(address).scheme in ("http", "https") and not to.startswith("#")
+        kept = urlsplit(address).scheme in ("http", "https") and to[:1] not in ("", "#")
     except ValueError:
         kept = False
     if kept and text and len(address) <= _LINK:
         tag["href"] = re.sub(r'[\s()<>"\\`]', lambda found: f"%{ord(found[0]) & 0xFF:02X}", address)
     else:
-        tag.unwrap()
+        tag.name = "span"
+
+
+def _empty(tag: Any) -> None:
+    # what is taken out of its parent is looked for among all that the parent holds
+    tag.clear(decompose=True)
+    tag.name, tag.attrs = "span", {}
 
 
 def _number(tag: Any) -> None:
@@ -171,15 +196,8 @@ def _tables(soup: Any) -> None:
         own = parts[id(table)]
         rows = [part for part in own if part.name == "tr"]
         cells = [part for part in own if part.name in ("td", "th")]
-        lines = [cell for cell in cells if _CODE_LINE & set(cell.get("class", ()))]
-        code = blocks.get(id(table), [])
-        if lines and 2 * len(lines) >= len(cells):
-            block = soup.new_tag("pre")
-            block.string = "\n".join(line.get_text().strip("\n") for line in lines)
-            table.replace_with(block)
-        elif len(rows) == 1 and code and _numbers(table.get_text().replace(code[-1].get_text(), "", 1)):
-            # the numbers of lines, and beside them the lines
-            table.replace_with(code[-1].extract())
+        if (code := of_table(soup, table, rows, cells, blocks.get(id(table), []))) is not None:
+            table.replace_with(code)
         elif (
             id(table) in layout
             or table.get("role") in ("presentation", "none")
@@ -187,12 +205,19 @@ def _tables(soup: Any) -> None:
         ):
             for part in (table, *own):
                 part.name = "div"
+            for row in rows:
+                _line(row)
         else:
             left = _spans(soup, rows, left)
 
 
-def _numbers(text: str) -> bool:
-    return re.fullmatch(r"[\d\s]*", text) is not None
+def _line(row: Any) -> None:
+    """A row of a layout that has nothing but words in its cells is one line."""
+    cells = row.find_all("div", recursive=False)
+    if not any(cell.find(_BLOCKS) for cell in cells):
+        for cell in cells:
+            cell.name = "span"
+            cell.append(" ")
 
 
 def _spans(soup: Any, rows: list[Any], left: int) -> int:

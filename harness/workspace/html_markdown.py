@@ -23,6 +23,9 @@ LINE = 1_500
 MARKUP = 1_000_000
 """Characters of a page, its scripts and styles left out, that are made into Markdown."""
 
+_VERBATIM = {"pre", "textarea", "div", "td"}
+"""In what code is written: in any other element the parser makes one blank of several."""
+
 _SCRIPTS = "(The page has no text of its own: scripts make it, and they are not run.)"
 
 
@@ -41,7 +44,7 @@ def readable(page: str, address: str) -> Readable:
 
     page, scripted = bare(page)
     markup, rest = closed(page[:MARKUP])
-    soup = BeautifulSoup(markup, "html.parser")
+    soup = BeautifulSoup(markup, "html.parser", preserve_whitespace_tags=_VERBATIM)
     title = " ".join(soup.title.get_text().split()) if soup.title is not None else ""
     base = _base(soup, address)
     before = _before(soup, base)

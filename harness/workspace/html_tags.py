@@ -34,6 +34,8 @@ _ENDLESS = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{7,});?")
 _TAG = re.compile(r"""<(/?)([a-zA-Z][^\s/<>]*+)((?:[^<>=]++|=\s*+"[^"]*"|=\s*+'[^']*'|=)*+)""")
 _LOOSE = re.compile(r"<(/?)([a-zA-Z][^\s/<>]*+)([^<>]*+)")
 _ATTRIBUTE = re.compile(r"""([a-zA-Z][a-zA-Z-]{0,30}+)(?![^\s=>/])(?:\s*+=\s*+(?:"([^"]*)"|'([^']*)'|([^\s>"']*+)))?""")
+# at the end: in a value without quotes `/` is part of it, and does not end the element
+_UNQUOTED = re.compile(r"=\s*+[^\s\"'=<>`]++\Z")
 _RAW_END = re.compile(r"</(title|textarea)(?=[\s/>])[^<>]*>?", re.IGNORECASE)
 _KEPT = _names(
     "alt aria-hidden class colspan content data-lang data-language encoding hidden href http-equiv id name property"
@@ -133,7 +135,7 @@ class _Closing:
                 break
             if self.open[place] in within:
                 break
-        if name in _VOID or attributes.endswith("/"):
+        if name in _VOID or (attributes.endswith("/") and not _UNQUOTED.search(attributes)):
             self.parts.append(f"<{name}{_kept(attributes)}/>")
         elif len(self.open) >= DEEPEST or len(name) > 40:
             self.dropped[name] = self.dropped.get(name, 0) + 1

@@ -44,6 +44,16 @@ def _writer() -> Any:
 
         convert_th = convert_td
 
+        def convert_code(self, el: Any, text: str, parent_tags: set[str]) -> str:
+            written = super().convert_code(el, text, parent_tags)  # type: ignore[misc] # not in its stub
+            return _joined(el, written, "`")
+
+        def convert_b(self, el: Any, text: str, parent_tags: set[str]) -> str:
+            written = super().convert_b(el, text, parent_tags)  # type: ignore[misc] # not in its stub
+            return _joined(el, written, "**")
+
+        convert_strong = convert_b
+
         def convert_sup(self, el: Any, text: str, parent_tags: set[str]) -> str:
             # 2^32, and not 232
             return f"^{text}" if re.fullmatch(r"[\w.+-]{1,20}", text) else text
@@ -64,6 +74,25 @@ def _item(item: Any, text: str) -> str:
         return "\n"
     bullet = f"{item['value']}. " if item.has_attr("value") and item.parent.name == "ol" else "- "
     return f"{bullet}{indent(text, ' ' * len(bullet)).lstrip()}\n"
+
+
+def _joined(el: Any, written: str, mark: str) -> str:
+    """Without the marks between it and a like one right beside it: they would be marks of something else."""
+    marked = written.startswith(mark) and written.endswith(mark) and mark not in written[len(mark) : -len(mark)]
+    if marked and _touches(el.previous_sibling, el, mark):
+        written = written.removeprefix(mark)
+    if marked and _touches(el, el.next_sibling, mark):
+        written = written.removesuffix(mark)
+    return written
+
+
+def _touches(one: Any, other: Any, mark: str) -> bool:
+    """Whether two siblings are of one kind, and written as one word."""
+    if one is None or other is None or one.name is None or one.name != other.name:
+        return False
+    left, right = one.get_text(), other.get_text()
+    # a mark within is written in another way
+    return not left[-1:].isspace() and not right[:1].isspace() and "" not in (left, right) and mark not in left + right
 
 
 def _verbatim(block: Any) -> Iterator[str]:

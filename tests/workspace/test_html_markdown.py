@@ -34,6 +34,19 @@ GIST = "".join(
     for line in ("<span>def</span> f():", "    return 1", "", "x")
 )
 
+DOXYGEN_LINES = (
+    '<div class="fragment"><div class="line"><a id="l1"></a><span class="lineno">    1</span>&#160;<span class="keyword">'
+    'if</span> (a)</div>\n<div class="line"><span class="lineno">    2</span>  <a href="b.html">b</a>();</div>\n'
+    '<div class="line"> </div>\n<div class="line">c</div>\n<div class="ttc" id="x"><div class="ttname">b</div></div></div>'
+)
+RUSTDOC_LINES = (
+    '<div class="example-wrap"><pre class="line-numbers"><span id="1">1</span>\n<span id="2">2</span>\n</pre>'
+    '<pre class="rust"><code>fn a() {\n}</code></pre></div>'
+)
+RUSTDOC_LINKS = (
+    "<pre class=rust><code><a href=#1 id=1 data-nosnippet>1</a>fn a() {\n<a href=#2 id=2>2</a>}</code></pre>"
+)
+
 
 @pytest.mark.parametrize(
     ("page", "said"),
@@ -52,6 +65,16 @@ GIST = "".join(
         (SPHINX_LINES, fenced("def a():\n    pass", "python3")),
         (HUGO_LINES, fenced("x := 1", "go")),
         (ROUGE_LINES, fenced("def a\n  1", "ruby")),
+        (DOXYGEN_LINES, fenced("\u00a0if (a)\n  b();\n \nc")),
+        (RUSTDOC_LINES, fenced("fn a() {\n}")),
+        (RUSTDOC_LINKS, fenced("fn a() {\n}")),
+        ("<pre class='line-numbers language-js'><code>let a</code></pre>", fenced("let a", "js")),
+        ("<pre class=line-numbers>1 2\nx</pre>", fenced("1 2\nx")),
+        (
+            "<table class=memname><tr><td>void f</td><td>(</td><td>int </td><td><em>a</em>, </td></tr><tr><td></td><td></td>"
+            "<td>T<sub>2</sub></td><td>b</td><td>)</td><td>const</td></tr></table>",
+            fenced("void f (int a, T 2 b) const"),
+        ),
         (f"<table class=highlight>{GIST}</table>", fenced("def f():\n    return 1\n\nx")),
         ("<ul><li>do:<pre>a\n\n  b</pre></ul>", "- do:\n\n  ```\n  a\n\n    b\n  ```"),
     ],
@@ -78,6 +101,11 @@ def test_code_stands_as_it_is_with_its_language(page: str, said: str) -> None:
             "menu\n\n# Title\n\nWords\n\n| x | y |\n| --- | --- |\n| 1 | 2 |",
         ),
         ("<tr><td><p>one</p><pre>a\n  b</pre></td></tr>", "one\n\n" + fenced("a\n  b")),
+        # nothing but words in its cells: a line each, as it is seen
+        (
+            "<tr><td>int</td><td><a>f</a> ()</td></tr><tr><td><p>a</td><td>b</td></tr><tr><td><h2>H",
+            "int f ()\n\na\n\nb\n\n## H",
+        ),
         ("<tr><td>only</td></tr><tr><td>column</td></tr>", "only\n\ncolumn"),
         ("<tr><td colspan=9999999999>a<td rowspan=\u00b2>b</table><ol start=\u2461><li>c</ol>", "| a | b |"),
     ],
@@ -97,6 +125,7 @@ def test_tables_are_tables_and_layout_is_not(page: str, said: str) -> None:
         ("<my-element><p>in</p></my-element><p-button>ok</p-button><input-group>x</input-group>", "in\n\nokx"),
         # an end tag that ends nothing
         ("<table><tr><td>a</div></span></td><td>b</td></tr></table>", "|  |  |\n| --- | --- |\n| a | b |"),
+        ("<p><a href=/docs/>docs</a> <a name=x/>a", "[docs](https://docs.test/docs/) a"),
         ("<p>if a < b and c <d then", "if a < b and c <d then"),
         ("<p>2<sup>32</sup> H<sub>2</sub>O a<sup><a href=#n>[1]</a></sup>", "2^32 H2O a[1]"),
         ("<math><semantics><mi>x</mi><annotation encoding='application/x-tex'>x^2</annotation></semantics></math>", "$x^2$"),
@@ -106,6 +135,20 @@ def test_tables_are_tables_and_layout_is_not(page: str, said: str) -> None:
         ("<main><p>x<aside>Careful.</aside></main><aside>advert</aside><div role=navigation>menu</div>", "x\n\nCareful."),
         # of several articles none is the page
         ("<h1>Q</h1><article>long answer one</article><article>two</article>", "# Q\n\nlong answer one\n\ntwo"),
+        # by its name it leads elsewhere, and by its text
+        ("<div class=nav><a href=/a>menu</a> | <a href=/b>menu</a></div><div class=nav>1. Words, <a href=/c>one</a>", "1. Words, [one]"),
+        ("<ul class='nav nav-tabs'><li>Words</ul><table class=navigation><tr><td><a href=/a><img alt=menu></a></table>", "- Words"),
+        ("<div class=navheader>Chapter menu<a href=x>Next</a></div><p>x", "x"),
+        ("<div id=header><h1>ls(1)</h1><h2>NAME</h2>ls - list</div><div id=content><h2>SYNOPSIS</h2>", "# ls(1)\n\n## NAME\n\nls - list\n\n## SYNOPSIS"),
+        ("<div><h1><a href=/>menu</a></h1></div><div id=content><p>The words of the page.", "The words of the page."),
+        ("<div id=content><ul><li>menu</ul><div id=apicontent><h2>API</h2>The words of the page.</div></div>", "## API\n\nThe words"),
+        # of what is shown one at a time, all
+        ("<div role=tabpanel>npm i</div><div role=tabpanel hidden>yarn add</div><div hidden>menu</div>", "npm i\n\nyarn add"),
+        ("<p><code>Field.</code><code>clean</code>(<em>v</em>) <code>a</code> <code>b</code>", "`Field.clean`(v) `a` `b`"),
+        ("<p><code>a`</code><code>b</code> <tt>c</tt>", "`` a` ```b` `c`"),
+        ("<h3><a name=x>Macro </a>foo <a id=y></a>\u00a7 <a name=z>\u00a7</a>1</h3>", "### Macro foo \u00a7 \u00a71"),
+        ("<h2>Life<span class=mw-editsection>[<a href=/e>menu</a>]</span></h2>", "## Life"),
+        ("<img alt='+'><img alt=Logo><img alt='a cat'>", "[image: a cat]"),
         ("<div>side side</div><div id=content><p>The words of the page.</div>", "The words of the page."),
         ("<base href='http://[q'><a href='http://[x'>bad</a> <a href=c>good</a>", "bad [good](https://docs.test/a/c)"),
         ("<base href='//cdn.test/x/'><a href='c d(e)'>l</a>", "[l](https://cdn.test/x/c%20d%28e%29)"),
@@ -148,6 +191,8 @@ def test_text_is_folded_and_otherwise_as_it_is() -> None:
         "<div>" * 100_000 + "x",
         "<a href=/x>y</a>" * 60_000,
         "<ol>" + "<li>y</li>" * 20_000,
+        "<br>" * 19_000 + "<dialog>y</dialog>" * 19_000,
+        "<div class=nav>" * 95 + "<b>x</b> y " * 19_000,
         "<blockquote>" * 95 + "x\n" * 450_000,
         "<dl><dd>" * 45 + "x\n" * 450_000,
         "<table>" + "<tr><td colspan=1000>y" * 9_000,
@@ -162,6 +207,8 @@ def test_text_is_folded_and_otherwise_as_it_is() -> None:
         "<a " + '="" ' * 200_000,
         "<title>" * 140_000,
         "<!--" * 249_999,
+        "<a " + "=" * 900_000 + "/>",
+        "<a " + "=x/" * 9_000 + "y>" * 9_000,
         "<math>" + "<annotation encoding=tex>x</annotation>" * 9_000,
     ],
     ids=lambda page: page[:20],

@@ -1,0 +1,74 @@
+"""Code of a page as generators of documentation lay it out, brought into the one form in which it is read: a `pre`.
+
+Invariant: every character of code stays; the numbers beside its lines are no code.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_GUTTER = frozenset(
+    [
+        "lineno",
+        "linenos",
+        "linenodiv",
+        "linenumber",
+        "line-number",
+        "line-numbers-rows",
+        "gutter",
+        "lnt",
+        "hljs-ln-numbers",
+        "blob-num",
+    ]
+)
+_GUTTER_OR_CODE = frozenset(["line-numbers", "src-line-numbers"])
+"""With some the numbers, with others the code that has them."""
+
+_LINE = frozenset(["blob-code", "js-file-line", "hljs-ln-code", "react-file-line"])
+
+
+def numbers_lines(tag: Any) -> bool:
+    """Whether a tag holds nothing but the numbers of lines of code."""
+    classes = set(tag.get("class", ()))
+    if classes & _GUTTER:
+        return not classes & _LINE
+    if tag.name == "pre" and classes & _GUTTER_OR_CODE:
+        return numbers(tag.get_text())
+    own = str(tag.get("id", ""))
+    # each leads to itself
+    return tag.name == "a" and numbers(own) and tag.get("href") == f"#{own}" and tag.get_text() == own
+
+
+def numbers(text: str) -> bool:
+    """Whether there is nothing in it but digits and blanks."""
+    return re.fullmatch(r"[\d\s]*", text) is not None
+
+
+def is_code(tag: Any) -> str:
+    """What a tag that stands for code is called where it is read; "" where it is none, or called so already."""
+    if tag.name == "tt":
+        return "code"
+    # doxygen's, with a `div` for each line
+    return "pre" if tag.name == "div" and "fragment" in tag.get("class", ()) else ""
+
+
+def of_table(soup: Any, table: Any, rows: list[Any], cells: list[Any], blocks: list[Any]) -> Any:
+    """What a table of code holds, to stand in its place; None of any other.
+
+    Args:
+        rows, cells: its own. blocks: every `pre` within it.
+    """
+    lines = [cell for cell in cells if _LINE & set(cell.get("class", ()))]
+    if lines and 2 * len(lines) >= len(cells):
+        block = soup.new_tag("pre")
+        block.string = "\n".join(line.get_text().strip("\n") for line in lines)
+        return block
+    if "memname" in table.get("class", ()):
+        # doxygen's declaration of a function: a column each for name, bracket, type and parameter
+        block = soup.new_tag("pre")
+        block.string = re.sub(r"(?<=\() | (?=[),])", "", " ".join(table.get_text(" ").split()))
+        return block
+    if len(rows) == 1 and blocks and numbers(table.get_text().replace(blocks[-1].get_text(), "", 1)):
+        return blocks[-1].extract()  # the numbers of lines, and beside them the lines
+    return None
