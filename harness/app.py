@@ -85,11 +85,13 @@ class App:
         self._config_dir = config_dir(environment)
         self.home, self.state = seam.home(), state_dir(environment)
         self.store = Store(self.state)
-        self.kept = RunMemory(self.root, self._config_dir)
+        self.memory = RunMemory(self.root, self._config_dir)
         self.skills = skills.Skills(
-            self.root, self._config_dir, self.home, lambda skill: self.kept.filled(skill, self.session.journal.id)
+            self.root, self._config_dir, self.home, lambda skill: self.memory.filled(skill, self.session.journal.id)
         )
-        self._workspace = Workspace(self.root, options.add_dirs, options.cwd, self.home, self.kept.personal(self.home))
+        self._workspace = Workspace(
+            self.root, options.add_dirs, options.cwd, self.home, self.memory.personal(self.home)
+        )
         mode = cast("Mode", self.config.permission_mode)
         self._gate = Gate(mode, parse_rules(self.config.allow), self._workspace, ask_permission)
         self.ask = ask
@@ -122,7 +124,7 @@ class App:
     def _freeze(self) -> FrozenPrefix:
         tools = [definition(tool.spec) for tool in self._tools(NothingSeen(), Spill(Path()), Caller(self._gate.permit))]
         where = (self.root, self._options.cwd, self._config_dir)
-        layers = session_layers(*where, self.skills.discover(), self.kept.read())
+        layers = session_layers(*where, self.skills.discover(), self.memory.read())
         return assemble(tools, static_text(), layers)
 
     def _begin(self) -> None:
@@ -250,7 +252,7 @@ class App:
 
     def _tools(self, seen: Seen, spill: Spill, caller: Caller) -> list[Tool]:
         workspace, environment, outputs = self._workspace, self._seam.environment(), self._caches.outputs
-        timeout, vet = self.config.shell_timeout, self.kept.vet
+        timeout, vet = self.config.shell_timeout, self.memory.vet
         given = (workspace, environment, seen, spill)
         here = workspace_tools(*given, secrets=self._channels.secrets, shell_timeout=timeout, vet=vet, outputs=outputs)
         return [
@@ -293,7 +295,7 @@ class App:
     def _facts(self, model: Model, told: Mapping[str, Json]) -> tuple[Message, Mapping[str, Json]] | None:
         index = self.skills.discover()
         rules = project.rule_files(self.root, self._options.cwd)
-        kept, titles = memory.known(self.kept.read())
+        kept, titles = memory.known(self.memory.read())
         facts = Facts(
             today=self._seam.today(),
             model=model.name,

@@ -7,16 +7,16 @@ the deepest position that is still alive of what stays, behind the very tools an
 from __future__ import annotations
 
 from harness.agent.session import Session
-from harness.conversation.history import Conversation, PersonTurn
+from harness.conversation.history import Branch, PersonTurn
 from harness.errors import JournalError, UsageError
 
 
 def turns(session: Session) -> tuple[PersonTurn, ...]:
     """The turns of the conversation as it is, oldest first: what undo steps over; of a compacted one, all."""
-    return _turns(session, session.history.conversation)
+    return _turns(session, session.history.branch)
 
 
-def _turns(session: Session, of: Conversation) -> tuple[PersonTurn, ...]:
+def _turns(session: Session, of: Branch) -> tuple[PersonTurn, ...]:
     here = {session.history.origin(seq) for seq in (*of.compacted, *of.seqs)}
     return tuple(turn for turn in session.history.turns() if turn.seq in here)
 

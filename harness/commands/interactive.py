@@ -15,7 +15,7 @@ from functools import partial
 from harness import __version__
 from harness.app import App
 from harness.commands import slash_skills, slash_table
-from harness.commands.conversation import AppConversation
+from harness.commands.open_session import OpenSession
 from harness.commands.session_in_use import ask_before, opened
 from harness.commands.skill_problems import problems
 from harness.commands.slash_sessions import gone_on
@@ -45,7 +45,7 @@ async def _talk(options: Options, seam: Seam) -> int:
     def make(options: Options) -> App:
         return App(options, seam, terminal.ask, terminal.ask_permission)
 
-    conversation = AppConversation(options, opened(options, make, ask_before), make)
+    conversation = OpenSession(options, opened(options, make, ask_before), make)
     try:
         opening = list(_opening(conversation.app, options))
         skills = partial(slash_skills.table, conversation)
@@ -56,7 +56,7 @@ async def _talk(options: Options, seam: Seam) -> int:
     return code
 
 
-def _farewell(conversation: AppConversation, *, resumable: bool) -> None:
+def _farewell(conversation: OpenSession, *, resumable: bool) -> None:
     if not conversation.summary.requests:
         return
     try:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from harness.agent import rewind
 from harness.app import App
-from harness.commands.conversation import AppConversation
+from harness.commands.open_session import OpenSession
 from harness.conversation.history import PersonTurn
 from harness.errors import UsageError
 from harness.ui.plain import one_line
@@ -27,7 +27,7 @@ NAMED = 8
 _WORDS = 70
 
 
-async def undo(session: AppConversation, _: str = "") -> Stream:
+async def undo(session: OpenSession, _: str = "") -> Stream:
     """The last turn, as if it had not been."""
     app = session.app
     rewind.check_whole(app.session)
@@ -43,7 +43,7 @@ async def undo(session: AppConversation, _: str = "") -> Stream:
     yield "/redo brings it back"
 
 
-async def redo(session: AppConversation, _: str = "") -> Stream:
+async def redo(session: OpenSession, _: str = "") -> Stream:
     """The last undo taken back; where there is none, the files that the last `/rewind` put back."""
     app = session.app
     turn = rewind.undone(app.session)
@@ -62,7 +62,7 @@ async def redo(session: AppConversation, _: str = "") -> Stream:
         yield line
 
 
-async def back(session: AppConversation, argument: str) -> Stream:
+async def back(session: OpenSession, argument: str) -> Stream:
     """Before turn N: `N [both|conversation|files]`; without N the turns to choose from."""
     app, turns = session.app, session.app.session.history.turns()
     if not argument:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.agent.resumption import cut_turn
 from harness.app import App
-from harness.commands.conversation import AppConversation
+from harness.commands.open_session import OpenSession
 from harness.commands.sessions_export import to_look_for
 from harness.commands.sessions_list import in_order, list_row
 from harness.errors import NoSuchSession, UsageError
@@ -27,10 +27,10 @@ _NUMBERS = 2
 """Digits up to which an argument of `/resume` is a number of the list; an id begins with more."""
 
 
-class Kept:
+class SessionList:
     """The list that `/sessions` showed last, and what its numbers mean."""
 
-    def __init__(self, session: AppConversation) -> None:
+    def __init__(self, session: OpenSession) -> None:
         self._session = session
         self._listed: tuple[str, ...] = ()
 
@@ -103,7 +103,7 @@ def gone_on(app: App) -> Iterator[str]:
         yield f"! {app.model.unknown}"
 
 
-def rename(session: AppConversation, title: str) -> Sequence[str]:
+def rename(session: OpenSession, title: str) -> Sequence[str]:
     """Give the session on the screen a title."""
     if not title:
         raise UsageError("say how it is called: /rename TITLE")
@@ -112,7 +112,7 @@ def rename(session: AppConversation, title: str) -> Sequence[str]:
     return [f"this session is now called: {kept}"]
 
 
-async def export(session: AppConversation, name: str) -> Stream:
+async def export(session: OpenSession, name: str) -> Stream:
     """Write the session on the screen into a new file."""
     if not name:
         raise UsageError("say where to: /export FILE, which ends in .md, .json, .html or .tar.gz")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from harness.commands.conversation import AppConversation
+from harness.commands.open_session import OpenSession
 from harness.ui.plain import one_line
 from harness.ui.slash import Command, Stream, Table
 
 
-def table(session: AppConversation) -> Table:
+def table(session: OpenSession) -> Table:
     """The skills that the person may call, by name."""
     found = (skill for skill in session.app.skills.discover().skills if skill.user_invocable)
     return {
@@ -26,5 +26,5 @@ def table(session: AppConversation) -> Table:
     }
 
 
-def _call(session: AppConversation, name: str, task: str) -> Stream:
+def _call(session: OpenSession, name: str, task: str) -> Stream:
     return session.run(f"/{name} {task}".rstrip())

@@ -11,7 +11,7 @@ from functools import partial
 
 from harness.agent.effort_change import levels
 from harness.commands import slash_rewind, slash_sessions
-from harness.commands.conversation import AppConversation
+from harness.commands.open_session import OpenSession
 from harness.ui import cache_lines
 from harness.ui.plain import one_line
 from harness.ui.slash import Command, Stream, Table
@@ -19,13 +19,13 @@ from harness.ui.slash import Command, Stream, Table
 Shown = Sequence[str] | Stream
 
 
-def table(session: AppConversation) -> Table:
+def table(session: OpenSession) -> Table:
     """The commands of an open session, in the order of `/help`."""
 
-    def on(function: Callable[[AppConversation, str], Shown]) -> Callable[[str], Shown]:
+    def on(function: Callable[[OpenSession, str], Shown]) -> Callable[[str], Shown]:
         return partial(function, session)
 
-    kept = slash_sessions.Kept(session)
+    listed = slash_sessions.SessionList(session)
     return {
         "model": Command("/model [NAME]", "show the model, or switch to another", on(_model), "with argument"),
         "effort": Command(
@@ -51,11 +51,11 @@ def table(session: AppConversation) -> Table:
         "clear": Command("/clear", "start with an empty conversation, in the same session", on(_clear), "always"),
         "cost": Command("/cost", "what this session cost", on(_cost)),
         "cache": Command("/cache", "what was read from the prompt cache, and why not more", on(_cache)),
-        "sessions": Command("/sessions", "the last sessions in this folder", kept.show, "always"),
+        "sessions": Command("/sessions", "the last sessions in this folder", listed.show, "always"),
         "resume": Command(
-            "/resume [N|ID]", "continue another session: its number in /sessions, or its id", kept.go_on, "always"
+            "/resume [N|ID]", "continue another session: its number in /sessions, or its id", listed.go_on, "always"
         ),
-        "fork": Command("/fork", "continue in a copy; this session stays as it is", kept.fork, "always"),
+        "fork": Command("/fork", "continue in a copy; this session stays as it is", listed.fork, "always"),
         "rename": Command("/rename TITLE", "give this session a title", on(slash_sessions.rename)),
         "export": Command(
             "/export FILE", "save this session as .md, .json or .html", on(slash_sessions.export), "always"
@@ -63,7 +63,7 @@ def table(session: AppConversation) -> Table:
     }
 
 
-def _model(session: AppConversation, name: str) -> Sequence[str]:
+def _model(session: OpenSession, name: str) -> Sequence[str]:
     if not name:
         return [f"{session.app.model.id}; change it with /model NAME (`harness models` lists them)"]
     session.app.switch(name)
@@ -71,7 +71,7 @@ def _model(session: AppConversation, name: str) -> Sequence[str]:
     return [f"going on with {one_line(model.id)}", *([f"! {one_line(model.unknown)}"] if model.unknown else [])]
 
 
-def _effort(session: AppConversation, level: str) -> Shown:
+def _effort(session: OpenSession, level: str) -> Shown:
     if not level:
         known = levels(session.app.model)
         change = f"change it with /effort {'|'.join(known)}" if known else "this model has no other"
@@ -79,26 +79,26 @@ def _effort(session: AppConversation, level: str) -> Shown:
     return _change_effort(session, level)
 
 
-async def _change_effort(session: AppConversation, level: str) -> Stream:
+async def _change_effort(session: OpenSession, level: str) -> Stream:
     yield one_line(await session.app.change_effort(level) or f"effort {level} it is already")
 
 
-def _continue(session: AppConversation, _: str) -> Stream:
+def _continue(session: OpenSession, _: str) -> Stream:
     return session.resume_turn()
 
 
-def _compact(session: AppConversation, wish: str) -> Stream:
+def _compact(session: OpenSession, wish: str) -> Stream:
     return session.app.compaction.compactor.run("asked for", wish)
 
 
-def _clear(session: AppConversation, _: str) -> Sequence[str]:
+def _clear(session: OpenSession, _: str) -> Sequence[str]:
     session.app.clear()
     return ["the conversation is empty; what was said before can be gone back to with /rewind"]
 
 
-def _cost(session: AppConversation, _: str) -> Sequence[str]:
+def _cost(session: OpenSession, _: str) -> Sequence[str]:
     return cache_lines.cost_lines(session.summary)
 
 
-def _cache(session: AppConversation, _: str) -> Sequence[str]:
+def _cache(session: OpenSession, _: str) -> Sequence[str]:
     return cache_lines.cache_lines(session.app.book(), session.session_id)

@@ -35,8 +35,8 @@ Fate = Literal["done", "may have run", "not run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """The records of its messages, and the record of the prefix that they stand behind.
+class Branch:
+    """A conversation that is or was: the records of its messages, and of the prefix that they stand behind.
 
     compacted: of a compacted one, the messages that the compaction replaced; empty for any other.
     """
@@ -81,10 +81,10 @@ class History:
     """The record that last replaced the conversation; every message after it is part of it."""
     prefix: int = -1
     """The record of the prefix in force."""
-    undone: list[Conversation] = field(default_factory=list)
-    """The conversations that undo left, the last one last; words of the person and an answer forget them."""
+    undone: list[Branch] = field(default_factory=list)
+    """The branches that undo left, the last one last; words of the person and an answer forget them."""
     _compacted: tuple[int, ...] = ()
-    _past: list[Conversation] = field(default_factory=list)
+    _past: list[Branch] = field(default_factory=list)
     _places: dict[int, Place] = field(default_factory=dict)
     _origins: dict[int, int] = field(default_factory=dict)
     _intents: set[str] = field(default_factory=set)
@@ -153,7 +153,7 @@ class History:
             raise JournalError(f"message {lost[0]} of the conversation from here on is lost")
         here = {entry.seq: entry for entry in self.entries}
         entries = [here[seq] if seq in here else self._read(seq, self.fetch(seq)) for seq in seqs]
-        left, self._compacted = self.conversation, ()
+        left, self._compacted = self.branch, ()
         match kind_of(reason):
             case "undo":
                 self.undone.append(left)
@@ -191,22 +191,22 @@ class History:
         return tuple(PersonTurn(seq, read_message(self.fetch(seq), self.blobs).text) for seq in begun)
 
     @property
-    def conversation(self) -> Conversation:
-        """As it is now."""
-        return Conversation(self.seqs, self.prefix, self._compacted)
+    def branch(self) -> Branch:
+        """The conversation as it is now."""
+        return Branch(self.seqs, self.prefix, self._compacted)
 
-    def before(self, seq: int) -> Conversation | None:
+    def before(self, seq: int) -> Branch | None:
         """The conversation as it was before a person's words and the facts told with them; None where there are none.
 
         Of the conversations that held them, the latest, and the prefix that it had: thinking in it is bound to that.
         """
-        for past in (self.conversation, *reversed(self._past)):
+        for past in (self.branch, *reversed(self._past)):
             seqs, origins = past.seqs, [self.origin(one) for one in past.seqs]
             if seq in origins and self._places.get(seq) == "turn":
                 end = origins.index(seq)
                 while end > 0 and self._places[seqs[end - 1]] == "injected":
                     end -= 1
-                return Conversation(seqs[:end], past.prefix)
+                return Branch(seqs[:end], past.prefix)
         return None
 
     def knows_call(self, call_id: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from harness.conversation.canonical import Json
-from harness.conversation.history import Conversation, kind_of
+from harness.conversation.history import Branch, kind_of
 from harness.replay.divergence import Divergence, value
 from harness.replay.recorded import Recorded
 
@@ -43,9 +43,7 @@ def of_epoch(data: Mapping[str, Json], recorded: Recorded) -> Iterator[Divergenc
             pass
 
 
-def _goes_to(
-    where: Conversation | None, data: Mapping[str, Json], recorded: Recorded, why: str
-) -> Iterator[Divergence]:
+def _goes_to(where: Branch | None, data: Mapping[str, Json], recorded: Recorded, why: str) -> Iterator[Divergence]:
     if where is None:
         yield _other(str(data["reason"]), "there is nothing to go to")
         return

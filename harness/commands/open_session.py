@@ -1,4 +1,4 @@
-"""An open session as the screen sees it.
+"""The session on the screen: what `harness.ui.conversation.Conversation` asks for, over an app.
 
 Invariant: adds nothing to the app but the queue of what was typed; a slash command is an entry of `slash_table`, not a
 method here.
@@ -22,8 +22,8 @@ NEVER_PROPOSE = "no-memory-proposals"
 """In the state folder: the projects where the person does not want to be asked."""
 
 
-class AppConversation:
-    """An app, as `harness.ui.conversation.Conversation`; another app may take its place.
+class OpenSession:
+    """See `Conversation`. Another app may take the place of its own: /resume and /fork.
 
     Args:
         open_app: opens the app of other options, on the same screen.
@@ -31,6 +31,7 @@ class AppConversation:
 
     def __init__(self, options: Options, app: App, open_app: Callable[[Options], App]) -> None:
         self.options = options
+        self.app = app
         self._open_app = open_app
         self._queue: list[str] = []
         self._enter(app)
@@ -120,7 +121,7 @@ class AppConversation:
         if not app.config.memory_propose:
             return app.agent.turn(text)
         never = app.state / NEVER_PROPOSE
-        return MemoryProposal(app.ask, app.root, never, app.agent.turn, app.kept.read, self.queued).after(text)
+        return MemoryProposal(app.ask, app.root, never, app.agent.turn, app.memory.read, self.queued).after(text)
 
     def steer(self, text: str) -> None:
         """See `Conversation`."""
