@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from harness.agent import effort_change
 from harness.agent.auto_compaction import Compaction
@@ -51,7 +50,7 @@ from harness.tools import ask_user, checkpoint, invoke_skill
 from harness.tools.base import Effect, NothingSeen, Seen, Tool, definition
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace
-from harness.workspace.permissions import Mode, parse_rules
+from harness.workspace.permissions import parse_rules
 
 
 def room(model: Model, used: int) -> int:
@@ -92,8 +91,7 @@ class App:
         self._workspace = Workspace(
             self.root, options.add_dirs, options.cwd, self.home, self.memory.personal(self.home)
         )
-        mode = cast("Mode", self.config.permission_mode)
-        self._gate = Gate(mode, parse_rules(self.config.allow), self._workspace, ask_permission)
+        self._gate = Gate(self.config.permission_mode, parse_rules(self.config.allow), self._workspace, ask_permission)
         self.ask = ask
         self._person = ask_permission is not None
         self._asking = asyncio.Lock()

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, number
+from harness.config_values import CACHE_SCOPES, EFFORTS, MODES
 from harness.errors import HarnessError, UsageError
 from harness.seam import Seam
 
@@ -29,6 +30,10 @@ COMMANDS = {
     "bench": "the figures of docs/figures.md, on this machine",
     "doctor": "check that everything it needs is here, and that caching works on your route",
 }
+
+_COUNT = number(int, lambda count: count >= 1, "a whole number, 1 or more")
+_DOLLARS = number(float, lambda usd: 0 < usd < float("inf"), "a number of dollars, more than 0")
+_SHARE = number(float, lambda share: 0 < share <= 1, "a share such as 0.9, above 0 and at most 1")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,13 +68,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="used when the model cannot answer: overload, limits, no connection",
     )
-    flags.add_argument("--effort", choices=("low", "medium", "high", "xhigh", "max"), help="how hard the model tries")
+    flags.add_argument("--effort", choices=EFFORTS, help="how hard the model tries")
     flags.add_argument("--cwd", metavar="DIR", help="work there")
     flags.add_argument("--add-dir", metavar="DIR", action="append", default=[], help="may edit there too")
     flags.add_argument("--no-session", action="store_true", help="keep no session")
     flags.add_argument(
         "--permission-mode",
-        choices=("plan", "ask", "edit", "yolo"),
+        choices=MODES,
         help="plan: reads only; ask (default in a terminal session): asks before it writes or runs; edit (default with "
         "-p): edits in the workspace, runs what --allow admits; yolo: everything",
     )
@@ -82,52 +87,22 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
     flags.add_argument("--json-schema", metavar="FILE", help="the answer must be JSON that this schema accepts")
-    flags.add_argument("--max-turns", metavar="N", type=_positive_int, help="at most N model calls")
-    flags.add_argument("--max-cost", metavar="USD", type=_positive_float, help="stop when that much is spent")
+    flags.add_argument("--max-turns", metavar="N", type=_COUNT, help="at most N model calls")
+    flags.add_argument("--max-cost", metavar="USD", type=_DOLLARS, help="stop when that much is spent")
     flags.add_argument(
         "--min-cache-hit",
         metavar="R",
-        type=_share,
+        type=_SHARE,
         help="exit 4 if warm requests read less than this share of what was cached for them and harness is to blame",
     )
     flags.add_argument(
         "--response-cache",
-        choices=("run", "session", "user", "global", "off"),
+        choices=CACHE_SCOPES,
         help="serve a cached response where the very same request was answered before (for evaluations; default off)",
     )
     flags.add_argument("--fresh", action="store_true", help="take no answer from a cache; what comes replaces it there")
     flags.add_argument("--strict-prefix", action="store_true", help="send no request that does not extend the last")
     return flags
-
-
-def _positive_int(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
-def _positive_float(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number of dollars, not {text!r}") from None
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return number
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a share such as 0.9, not {text!r}") from None
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError("must be above 0 and at most 1")
-    return number
 
 
 def run(arguments: Sequence[str], seam: Seam | None = None) -> int:

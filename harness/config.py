@@ -22,11 +22,6 @@ from harness import config_values as look
 from harness.config_values import Check
 from harness.errors import ConfigError
 
-# From strict to loose: a project file may only move to the left of what the person has set.
-PERMISSION_MODES = ("plan", "ask", "edit", "yolo")
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-CACHE_TTLS = ("5m", "1h")
-CACHE_SCOPES = ("run", "session", "user", "global", "off")
 PROVIDERS = ("anthropic", "openai", "openai-chat")
 
 _MAX_FILE_BYTES = 32 * 1024
@@ -56,7 +51,7 @@ class Config:
 
     model: str = "anthropic/claude-sonnet-5-5"
     fallback_model: str | None = None
-    permission_mode: str = "edit"
+    permission_mode: look.Mode = "edit"
     allow: tuple[str, ...] = ()
     effort: str | None = None
     max_output_tokens: int | None = None
@@ -138,7 +133,7 @@ def load(
             providers.setdefault(name, {}).update(settings)
     if not any("permission_mode" in layer.values for layer in layers if layer is not project):
         modes = (default_mode, project.values.get("permission_mode", default_mode))
-        values["permission_mode"] = min(modes, key=PERMISSION_MODES.index)
+        values["permission_mode"] = min(modes, key=look.MODES.index)
     for found in providers.values():
         if "api_key_file" in found:
             found["api_key_file"] = _absolute(found["api_key_file"], environment)
@@ -156,12 +151,12 @@ def load(
 _SETTINGS: Mapping[str, tuple[str, Check]] = {
     "model": ("model", look.text),
     "fallback_model": ("fallback_model", look.text),
-    "permission_mode": ("permission_mode", look.one_of(*PERMISSION_MODES)),
+    "permission_mode": ("permission_mode", look.one_of(*look.MODES)),
     "allow": ("allow", look.texts),
-    "effort": ("effort", look.one_of(*EFFORTS)),
+    "effort": ("effort", look.one_of(*look.EFFORTS)),
     "max_output_tokens": ("max_output_tokens", look.whole(1, 10_000_000)),
     "cache.enabled": ("cache_enabled", look.flag),
-    "cache.ttl": ("cache_ttl", look.one_of(*CACHE_TTLS)),
+    "cache.ttl": ("cache_ttl", look.one_of(*look.CACHE_TTLS)),
     "cache.min_hit": ("min_cache_hit", look.share(0.0, 1.0)),
     "network.idle_timeout": ("idle_timeout", look.seconds),
     "network.max_retries": ("max_retries", look.whole(0, 100)),
@@ -175,9 +170,9 @@ _SETTINGS: Mapping[str, tuple[str, Check]] = {
     "compaction.idle_from": ("compaction_idle_from", look.whole(0, 10_000_000)),
     "compaction.margin": ("compaction_margin", look.seconds),
     "compaction.returns": ("compaction_returns", look.share(0.0, 1.0)),
-    "caches.responses": ("caches_responses", look.one_of(*CACHE_SCOPES)),
+    "caches.responses": ("caches_responses", look.one_of(*look.CACHE_SCOPES)),
     "caches.responses_ttl": ("caches_responses_ttl", look.lifetime),
-    "caches.tool_outputs": ("caches_tool_outputs", look.one_of(*CACHE_SCOPES)),
+    "caches.tool_outputs": ("caches_tool_outputs", look.one_of(*look.CACHE_SCOPES)),
     "caches.tools": ("caches_tiers", look.lifetimes),
     "caches.stale_if_error": ("caches_stale", look.lifetime),
     "caches.folder": ("caches_folder", look.text),
@@ -369,7 +364,7 @@ def _refuse_loosening(project: _Layer, user: _Layer) -> None:
         raise refuse(("snapshots", "enabled"), " to `false`")
     mode = project.values.get("permission_mode")
     set_by_person = user.values.get("permission_mode", Config().permission_mode)
-    if mode is not None and PERMISSION_MODES.index(mode) > PERMISSION_MODES.index(set_by_person):
+    if mode is not None and look.MODES.index(mode) > look.MODES.index(set_by_person):
         raise refuse(("permission_mode",), f" to `{mode}`, looser than `{set_by_person}`")
 
 

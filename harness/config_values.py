@@ -1,4 +1,4 @@
-"""What each setting's value must look like: one check each, which gives the value or says what it must be.
+"""What each setting's value must look like: a check gives it or says what it must be; and the words that some can be.
 
 Invariant: a check raises nothing but ValueError, whose text completes "must be …"; what may be secret is not in it.
 """
@@ -9,6 +9,17 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Literal, get_args
+
+Mode = Literal["plan", "ask", "edit", "yolo"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+"""Permission modes, from strict to loose: a project may only be stricter than the person."""
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""Of all models together; each has some of them (`efforts` in catalog.toml)."""
+
+CACHE_TTLS = ("5m", "1h")
+CACHE_SCOPES = ("run", "session", "user", "global", "off")
 
 Check = Callable[[object], object]
 

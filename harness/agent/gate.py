@@ -7,9 +7,10 @@ call that nobody can allow is refused with the flag that would.
 from __future__ import annotations
 
 from harness.agent.tool_runner import NOBODY, Asker
+from harness.config_values import Mode
 from harness.conversation.events import AskPermission, Permission
 from harness.workspace.paths import Workspace
-from harness.workspace.permissions import Allowed, Asks, Mode, Refused, Rule, Subject, decide
+from harness.workspace.permissions import Allowed, Asks, Refused, Rule, Subject, decide
 
 
 class Gate:

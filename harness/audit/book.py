@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from harness.audit.cost import price_of_miss, prompt_cost, uncached_cost
+from harness.audit.cost import price_of_miss, prompt_cost, total, uncached_cost
 from harness.audit.perfect import PerfectCache
 from harness.audit.served_response import ServedResponse
 from harness.conversation.blocks import Usage
@@ -117,8 +117,7 @@ class Book:
     @property
     def usage(self) -> Usage:
         """All that was billed."""
-        told = [row.usage for row in self.rows if row.usage is not None]
-        return Usage(*(sum(getattr(usage, name) for usage in told) for name in Usage.__dataclass_fields__))
+        return sum((row.usage for row in self.rows if row.usage is not None), Usage())
 
     @property
     def cost(self) -> float | None:
@@ -158,13 +157,6 @@ class Book:
             for cause, rows in causes.items()
         ]
         return tuple(sorted(found, key=lambda lost: (-(lost.usd or 0.0), -lost.tokens, lost.cause)))
-
-
-def total(values: Iterable[float | None]) -> float | None:
-    """The sum; None as soon as one is unknown."""
-    found = list(values)
-    known = [value for value in found if value is not None]
-    return sum(known) if len(known) == len(found) else None
 
 
 def read_book(records: Iterable[Record], find: FindModel) -> Book:

@@ -5,6 +5,8 @@ Invariant: an unknown price gives None, never zero.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from harness.conversation.blocks import Usage
 from harness.conversation.request import Ttl
 from harness.providers.catalog import Model
@@ -59,3 +61,10 @@ def uncached_cost(model: Model, usage: Usage) -> float | None:
     """USD of the same prompt where nothing is cached."""
     price = model.price_for(usage.prompt)
     return None if price is None else usage.prompt * price.input / _MILLION
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    """The sum; None as soon as one is unknown."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return sum(known) if len(known) == len(found) else None

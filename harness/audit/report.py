@@ -1,4 +1,4 @@
-"""Figures of a session, from its records: what a run summary and a table show.
+"""Figures as they are shown: shares, money and counts in words, the line at the end of a run, the counts in JSON.
 
 Invariant: hit rates are weighted by tokens and count what was read, never requests; an unknown price stays unknown.
 """
@@ -6,9 +6,9 @@ Invariant: hit rates are weighted by tokens and count what was read, never reque
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import Any
 
+from harness.audit.totals import Totals
 from harness.conversation.blocks import Usage
 from harness.conversation.events import SubAgentDone
 
@@ -72,22 +72,13 @@ def clock(at: float) -> str:
         return "?"
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The totals of a run or of a session. served: how many of the requests a cached response met."""
-
-    requests: int
-    usage: Usage
-    cost: float | None
-    served: int = 0
-
-    def line(self, session: str = "") -> str:
-        """One line for the end of a run. session: its id, where it is kept."""
-        usage = self.usage
-        sizes = f"{tokens(usage.prompt)} tokens in, {tokens(usage.output)} out"
-        if self.requests > self.served and not usage.prompt:
-            sizes = "this server counts no tokens"
-        rate = percent(hit_rate(usage))
-        kept = f", {self.served} from the response cache" if self.served else ""
-        total = f"{counted(self.requests, 'request')}{kept} · {sizes} · hit {rate} · {money(self.cost)}"
-        return f"{total} · session {session}" if session else total
+def run_line(totals: Totals, session: str = "") -> str:
+    """One line for the end of a run. session: its id, where it is kept."""
+    usage = totals.usage
+    sizes = f"{tokens(usage.prompt)} tokens in, {tokens(usage.output)} out"
+    if totals.requests > totals.served and not usage.prompt:
+        sizes = "this server counts no tokens"
+    rate = percent(hit_rate(usage))
+    kept = f", {totals.served} from the response cache" if totals.served else ""
+    line = f"{counted(totals.requests, 'request')}{kept} · {sizes} · hit {rate} · {money(totals.cost)}"
+    return f"{line} · session {session}" if session else line

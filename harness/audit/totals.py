@@ -39,22 +39,15 @@ class Totals:
     def since(self, before: Totals) -> Totals:
         """What was billed since an earlier state of the same totals."""
         cost = None if self.cost is None or before.cost is None else self.cost - before.cost
-        usage = Usage(*(getattr(self.usage, name) - getattr(before.usage, name) for name in Usage.__dataclass_fields__))
+        usage = self.usage + -before.usage
         delegated, served = self.delegated - before.delegated, self.served - before.served
         return Totals(self.requests - before.requests, usage, cost, delegated, served)
 
     def add(self, usage: Usage, cost: float | None, requests: int = 1) -> None:
         """Take in one response, or several."""
-        old = self.usage
         self.requests += requests
         self.cost = None if self.cost is None or cost is None else self.cost + cost
-        self.usage = Usage(
-            old.uncached + usage.uncached,
-            old.read + usage.read,
-            old.written_5m + usage.written_5m,
-            old.written_1h + usage.written_1h,
-            old.output + usage.output,
-        )
+        self.usage += usage
 
 
 def write_totals(totals: Totals) -> dict[str, Json]:

@@ -20,9 +20,10 @@ from harness.audit.book import read_book
 from harness.audit.ledger import Ledger, apply_bill
 from harness.audit.lookups import Lookups
 from harness.audit.verdict import Expectation, judge
-from harness.commands.bench_calls import LENGTHS, fill, nobody, server
+from harness.commands.bench_calls import LENGTHS, fill, server
 from harness.conversation.blocks import Message, Text, Usage
 from harness.conversation.canonical import Json
+from harness.conversation.events import nobody
 from harness.conversation.journal import Journal, Record
 from harness.conversation.request import Fragment, Request
 from harness.errors import HarnessError

@@ -18,6 +18,7 @@ from harness.commands.demo import simulator
 from harness.commands.demo_task import TASK, files, scenario
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Usage
+from harness.conversation.events import nobody
 from harness.options import Options
 from harness.providers.catalog import find
 from harness.seam import Seam
@@ -88,7 +89,7 @@ def _run(seam: Seam, folder: Path, task: str, *, go_on: bool = False) -> None:
 
     async def run() -> None:
         options = Options(cwd=folder, continue_last=go_on, model=MODEL, permission_mode="yolo")
-        app = App(options, seam, _nobody)
+        app = App(options, seam, nobody)
         try:
             async for _ in app.agent.turn(task):
                 pass
@@ -96,10 +97,6 @@ def _run(seam: Seam, folder: Path, task: str, *, go_on: bool = False) -> None:
             await app.close()
 
     asyncio.run(run())
-
-
-async def _nobody(_question: object) -> None:
-    """Nobody is there."""
 
 
 def _repository(folder: Path, name: str = "work") -> Path:

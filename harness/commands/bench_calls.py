@@ -20,6 +20,7 @@ from harness.app import App
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import encode
+from harness.conversation.events import nobody
 from harness.options import Options
 from harness.prompt.layers import static_text
 from harness.seam import Seam
@@ -134,7 +135,3 @@ async def _call(session: Session, channel: Channel, seam: Seam) -> float:
     async for _ in call.run():
         pass
     return (float(call.answer.message_id) - begun) * 1000
-
-
-async def nobody(_question: object) -> None:
-    """Nobody is there."""

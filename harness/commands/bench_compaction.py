@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.app import App
 from harness.commands.simulated import SimulatedSeam
-from harness.conversation.events import ResponseDone
+from harness.conversation.events import ResponseDone, nobody
 from harness.options import Options
 from harness.seam import Seam
 from harness.simulator import Clock, Rules, Simulator, said
@@ -122,7 +122,7 @@ async def _with_app(folder: Path, outer: Seam, model: str, run: Any, *, idle: bo
     simulator.start()
     try:
         seam = _Clocked(outer, folder, simulator)
-        app = App(Options(cwd=project, model=model, permission_mode="yolo"), seam, _nobody)
+        app = App(Options(cwd=project, model=model, permission_mode="yolo"), seam, nobody)
         try:
             return await run(app, seam)
         finally:
@@ -147,7 +147,3 @@ async def _say(app: App, words: str = "Read on.") -> ResponseDone:
     """One turn; its last bill."""
     done = [event async for event in app.agent.turn(words) if isinstance(event, ResponseDone)]
     return done[-1]
-
-
-async def _nobody(_question: object) -> None:
-    """Nobody is there."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.app import App
 from harness.commands.simulated import SimulatedSeam
+from harness.conversation.events import nobody
 from harness.options import Options
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
@@ -76,7 +77,7 @@ def _row(times: list[float], what: str) -> dict[str, Any]:
 
 
 async def _record(work: Path, seam: Seam) -> Path:
-    app = App(Options(cwd=work), seam, _nobody)
+    app = App(Options(cwd=work), seam, nobody)
     try:
         async with aclosing(app.agent.turn("Read the notes.")) as events:
             async for _ in events:
@@ -84,7 +85,3 @@ async def _record(work: Path, seam: Seam) -> Path:
         return app.session.journal.folder
     finally:
         await app.close()
-
-
-async def _nobody(_question: object) -> None:
-    """Nobody is there."""

@@ -14,7 +14,7 @@ from typing import Any
 from harness.app import App
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.canonical import digest
-from harness.conversation.events import TurnEnded
+from harness.conversation.events import TurnEnded, nobody
 from harness.options import Options
 from harness.seam import Seam
 from harness.simulator import Clock, Rules, Simulator, said
@@ -66,7 +66,7 @@ async def _run(folder: Path, seam: Seam, simulator: Simulator, tasks: int) -> di
     answers, files, cost, calls, served = [], [], 0.0, 0, 0
     for number in range(tasks):
         project = _project(folder / "project")
-        app = App(Options(cwd=project, model=MODEL, permission_mode="yolo", response_cache="user"), seam, _nobody)
+        app = App(Options(cwd=project, model=MODEL, permission_mode="yolo", response_cache="user"), seam, nobody)
         try:
             ends = [event async for event in app.agent.turn(f"Task {number}: correct it.") if _is_end(event)]
             totals = app.session.totals
@@ -97,7 +97,3 @@ def _project(project: Path) -> Path:
         text = f"def value():\n    return 0\n\n\nprint({number}, value())\n"
         (project / f"module_{number}.py").write_text(text)
     return project
-
-
-async def _nobody(_question: object) -> None:
-    """Nobody is there."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.app import App
 from harness.commands.simulated import SimulatedSeam
-from harness.conversation.events import SubAgentDone
+from harness.conversation.events import SubAgentDone, nobody
 from harness.options import Options
 from harness.seam import Seam
 from harness.simulator import Received, Rules, Simulator, said
@@ -120,7 +120,7 @@ async def _turns(
     folder: Path, outer: Seam, simulator: Simulator, words: Sequence[str]
 ) -> list[tuple[list[Received], list[SubAgentDone]]]:
     options = Options(cwd=folder / "project", model=MODEL, permission_mode="yolo")
-    app = App(options, SimulatedSeam(outer, folder, simulator.url), _nobody)
+    app = App(options, SimulatedSeam(outer, folder, simulator.url), nobody)
     found = []
     try:
         for text in words:
@@ -131,7 +131,3 @@ async def _turns(
     finally:
         await app.close()
     return found
-
-
-async def _nobody(_question: object) -> None:
-    """Nobody is there."""

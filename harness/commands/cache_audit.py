@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.audit.book import total
 from harness.audit.cache_uses import HOWS, CacheUse, CacheUses
+from harness.audit.cost import total
 from harness.audit.report import clock, money, tokens
 from harness.caches.scopes import CACHES
 from harness.caches.store import spoken

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.app import App
-from harness.audit.cost import prompt_cost
+from harness.audit.cost import prompt_cost, total
 from harness.audit.report import hit_rate, money, percent, tokens
 from harness.commands.arguments import Parser
 from harness.commands.demo_task import TASK, files, scenario
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Usage
-from harness.conversation.events import ResponseDone, TurnEnded
+from harness.conversation.events import ResponseDone, TurnEnded, nobody
 from harness.errors import HarnessError
 from harness.options import Options
 from harness.providers.catalog import Model
@@ -66,7 +66,7 @@ def _demo(folder: Path, flags: argparse.Namespace, outer: Seam) -> int:
     with simulator(folder, scenario()) as url:
         seam = SimulatedSeam(outer, folder, url)
         options = Options(cwd=repository.resolve(), model=flags.model, allow=("shell(python3 -m unittest *)",))
-        app = App(options, seam, _nobody)
+        app = App(options, seam, nobody)
         responses, end = asyncio.run(_run(app))
         books = _get(f"{url}/_sim/requests")
     passed = _test_passes(repository)
@@ -78,10 +78,6 @@ def _demo(folder: Path, flags: argparse.Namespace, outer: Seam) -> int:
         verdict = "passes" if passed else "FAILS"
         sys.stdout.write(f"\nThe repository's own test {verdict} (python3 -m unittest, run once more by the demo).\n")
     return 0 if passed and end.reason == "done" else 1
-
-
-async def _nobody(_question: object) -> None:
-    """Nobody is there."""
 
 
 async def _run(app: App) -> tuple[list[ResponseDone], TurnEnded]:
@@ -107,23 +103,22 @@ def _print_tables(responses: Sequence[ResponseDone], books: Sequence[Mapping[str
         (str(number), *_usage_cells(response.usage), money(response.cost), response.verdict)
         for number, response in enumerate(responses, 1)
     ]
-    total = _total(responses)
-    costs = [response.cost for response in responses]
-    whole = None if None in costs else sum(cost for cost in costs if cost is not None)
+    usage = _total(responses)
     print_table(
         f"Cache, request by request ({model.id}, simulated)",
         COLUMNS,
-        [*rows, ("all", *_usage_cells(total), money(whole), "")],
+        [*rows, ("all", *_usage_cells(usage), money(total(response.cost for response in responses)), "")],
         width=None if sys.stdout.isatty() else 100,
     )
-    perfect = _perfect(books)
-    ours = [prompt_cost(model, response.usage) for response in responses]
-    best = [prompt_cost(model, usage) for usage in perfect]
-    read, ideal = total.read, sum(usage.read for usage in perfect)
+    ours, perfect = [response.usage for response in responses], _perfect(books)
+    bill, best, uncached = (
+        money(total(prompt_cost(model, one) for one in usages))
+        for usages in (ours, perfect, [Usage(uncached=one.prompt) for one in ours])
+    )
+    read, ideal = usage.read, sum(one.read for one in perfect)
     sys.stdout.write(
         f"\nread {tokens(read)} of the {tokens(ideal)} tokens that a perfect cache reads: {_ratio(read, ideal)}\n"
-        f"input bill {money(_sum(ours))}, with a perfect cache {money(_sum(best))}, "
-        f"without any {money(_sum([prompt_cost(model, Usage(uncached=r.usage.prompt)) for r in responses]))}\n"
+        f"input bill {bill}, with a perfect cache {best}, without any {uncached}\n"
     )
 
 
@@ -133,8 +128,7 @@ def _usage_cells(usage: Usage) -> tuple[str, ...]:
 
 
 def _total(responses: Sequence[ResponseDone]) -> Usage:
-    fields = ("uncached", "read", "written_5m", "written_1h", "output")
-    return Usage(*(sum(getattr(response.usage, name) for response in responses) for name in fields))
+    return sum((response.usage for response in responses), Usage())
 
 
 def _perfect(books: Sequence[Mapping[str, Any]]) -> list[Usage]:
@@ -146,10 +140,6 @@ def _perfect(books: Sequence[Mapping[str, Any]]) -> list[Usage]:
     ]
 
 
-def _sum(costs: Sequence[float | None]) -> float | None:
-    return None if None in costs else sum(cost for cost in costs if cost is not None)
-
-
 def _ratio(part: int, whole: int) -> str:
     return f"{part / whole:.3f}" if whole else "-"
 
@@ -157,15 +147,15 @@ def _ratio(part: int, whole: int) -> str:
 def _print_json(
     responses: Sequence[ResponseDone], books: Sequence[Mapping[str, Any]], model: Model, *, passed: bool
 ) -> None:
-    total, perfect = _total(responses), _perfect(books)
+    usage, perfect = _total(responses), _perfect(books)
     value = {
         "model": model.id,
         "requests": len(responses),
-        "prompt_tokens": total.prompt,
-        "read_tokens": total.read,
-        "perfect_read_tokens": sum(usage.read for usage in perfect),
-        "input_usd": _sum([prompt_cost(model, response.usage) for response in responses]),
-        "perfect_input_usd": _sum([prompt_cost(model, usage) for usage in perfect]),
+        "prompt_tokens": usage.prompt,
+        "read_tokens": usage.read,
+        "perfect_read_tokens": sum(best.read for best in perfect),
+        "input_usd": total(prompt_cost(model, one.usage) for one in responses),
+        "perfect_input_usd": total(prompt_cost(model, best) for best in perfect),
         "verdicts": [response.verdict for response in responses],
         "test_passes": passed,
     }

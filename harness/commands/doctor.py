@@ -11,10 +11,11 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from harness.commands import doctor_machine as machine
 from harness.commands import doctor_network as network
+from harness.commands.arguments import Parser
 from harness.commands.doctor_findings import Finding
 from harness.config import state_dir
 from harness.errors import HarnessError, UsageError
@@ -23,11 +24,6 @@ from harness.workspace.ripgrep import find_rg
 
 FORMAT = 1
 """Version of the JSON form."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see `harness doctor --help`")
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -56,7 +52,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
 
 
 def _flags(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="harness doctor", description="Is everything here that harness needs?", allow_abbrev=False)
+    parser = Parser(prog="harness doctor", description="Is everything here that harness needs?", allow_abbrev=False)
     parser.add_argument("--offline", action="store_true", help="do not look whether vendors can be reached")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--model", metavar="NAME", help="look at the route of this model")

@@ -20,7 +20,7 @@ from harness.audit.report import money, tokens
 from harness.commands.doctor_findings import Finding
 from harness.commands.doctor_verdict import Asked, judge
 from harness.conversation.blocks import Usage
-from harness.conversation.events import Question, ResponseDone, Retrying
+from harness.conversation.events import ResponseDone, Retrying, nobody
 from harness.errors import BadRequest, HarnessError
 from harness.options import Options
 from harness.providers.catalog import Model
@@ -57,7 +57,7 @@ class Probe:
     async def run(self) -> int:
         """Send it; gives the exit code."""
         try:
-            app = App(Options(cwd=self._seam.cwd(), no_session=True, model=self._model), self._seam, _nobody)
+            app = App(Options(cwd=self._seam.cwd(), no_session=True, model=self._model), self._seam, nobody)
         except HarnessError as error:
             self._find(Finding("bad", "probe", f"not sent: {error}"))
             return error.exit_code
@@ -155,10 +155,6 @@ class Probe:
             for done in self._responses
         ]
         return {**self._about, "requests": requests, "findings": [finding.to_json() for finding in self._findings]}
-
-
-async def _nobody(_question: Question) -> None:
-    """Answers every question: nobody is there."""
 
 
 def _agreed() -> bool:

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, subcommand
 from harness.documents import cache, environment, outline, scripts
 from harness.documents.conversion import PAGES, Converted, Converter, Shipped
 from harness.documents.folders import Folders, folders
@@ -31,14 +31,10 @@ Each command has --help."""
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
-    name, rest = (arguments[0], arguments[1:]) if arguments else ("help", ())
-    if name in ("-h", "--help", "help"):
-        print(_ABOUT)
+    if (meant := subcommand("harness documents", arguments, _COMMANDS, _ABOUT)) is None:
         return 0
-    command = _COMMANDS.get(name)
-    if command is None:
-        raise UsageError(f"no command `{name:.80}`; harness documents {'|'.join(_COMMANDS)}")
-    return command(rest, seam, folders(seam.environment()))
+    name, rest = meant
+    return _COMMANDS[name](rest, seam, folders(seam.environment()))
 
 
 def _say(text: str) -> None:

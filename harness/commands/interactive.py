@@ -14,6 +14,7 @@ from functools import partial
 
 from harness import __version__
 from harness.app import App
+from harness.audit.report import run_line
 from harness.commands import slash_skills, slash_table
 from harness.commands.open_session import OpenSession
 from harness.commands.session_in_use import ask_before, opened
@@ -57,10 +58,10 @@ async def _talk(options: Options, seam: Seam) -> int:
 
 
 def _farewell(conversation: OpenSession, *, resumable: bool) -> None:
-    if not conversation.summary.requests:
+    if not conversation.totals.requests:
         return
     try:
-        print(conversation.summary.line(conversation.session_id if resumable else ""))
+        print(run_line(conversation.totals, conversation.session_id if resumable else ""))
         if resumable:
             print(f"go on with it: harness -r {conversation.session_id}")
         sys.stdout.flush()

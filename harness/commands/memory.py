@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, subcommand
 from harness.config import config_dir
 from harness.errors import UsageError
 from harness.knowledge import memory, memory_check
@@ -38,14 +38,9 @@ harness memory check               what is too large, said twice or hidden; exit
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
-    name, rest = (arguments[0], arguments[1:]) if arguments else ("list", ())
-    if name in ("-h", "--help", "help"):
-        print(_ABOUT)
+    if (meant := subcommand("harness memory", arguments, _COMMANDS, _ABOUT, "list")) is None:
         return 0
-    if name.startswith("-"):
-        name, rest = "list", arguments
-    if name not in _COMMANDS:
-        raise UsageError(f"no command `{name:.80}`; harness memory {'|'.join(_COMMANDS)}")
+    name, rest = meant
     command, words = _COMMANDS[name]
     parser = Parser(prog=f"harness memory {name}", allow_abbrev=False)
     parser.add_argument("--project", action="store_true", help="this project's memory instead of yours")

@@ -1,7 +1,6 @@
 """`harness -p`: one task, then exit. The answer goes to stdout, progress to stderr.
 
-Invariant: `json` and `stream-json` carry the same facts as the text form; their fields are documented in
-docs/output.md and versioned by `format`.
+Invariant: stdout gets the answer, or JSON, and nothing else; the session is closed however the run ends.
 """
 
 from __future__ import annotations
@@ -16,30 +15,22 @@ import stat
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness.agent.resumption import cut_turn, resume_turn
 from harness.agent.structured import StructuredTask, check_schema
 from harness.app import App
-from harness.audit.report import Summary, counts, hit_rate, sub_agent
+from harness.audit.report import run_line
 from harness.audit.target import missed
+from harness.commands import oneshot_json
 from harness.commands.skill_problems import problems
 from harness.conversation.events import (
     Event,
     Notice,
-    Progress,
-    Question,
-    RequestSent,
     ResponseDone,
-    Retrying,
-    SubAgentDone,
-    TextDelta,
-    ThinkingDelta,
-    ToolFinished,
-    ToolStarted,
     TurnEnded,
+    nobody,
 )
 from harness.errors import HarnessError, UsageError
 from harness.options import Options
@@ -47,41 +38,22 @@ from harness.seam import Seam
 from harness.tools.output import visible
 from harness.ui.plain import PlainProgress, one_line
 
-FORMAT = 1
-"""Version of the JSON forms."""
-
 EXIT = {"done": 0, "limit": 3, "refused": 1, "partial": 1, "failed": 1, "interrupted": 130}
 MISSED = 4
 """The exit code of a run that did its task and missed its cache target."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Those that end the turn properly."""
 MAX_STDIN_BYTES = 256 * 1024
 STDIN_PATIENCE = 3.0
-
-_NAMES: dict[type[Any], str] = {
-    RequestSent: "request",
-    TextDelta: "text",
-    ThinkingDelta: "thinking",
-    ResponseDone: "response",
-    Retrying: "retry",
-    ToolStarted: "tool_started",
-    ToolFinished: "tool_finished",
-    Progress: "progress",
-    SubAgentDone: "sub_agent",
-    Notice: "notice",
-    TurnEnded: "turn_ended",
-}
+"""Seconds to wait for the first byte of a pipe that may stay silent, such as the one of a service."""
 
 
 def main(flags: argparse.Namespace, seam: Seam) -> int:
     """Run one task; gives the exit code."""
     schema = _schema(flags.json_schema)
     task = _task(flags.task, goes_on=flags.continue_last or flags.resume is not None)
-    app = App(Options.of(flags, seam), seam, _nobody)
+    app = App(Options.of(flags, seam), seam, nobody)
     return OneShot(app, flags.output_format, schema, kept=not flags.no_session).run(task)
-
-
-async def _nobody(_question: Question) -> None:
-    """Answers every question: nobody is there."""
 
 
 class OneShot:
@@ -153,8 +125,7 @@ class OneShot:
 
     def _started(self) -> None:
         if self._output == "stream-json":
-            about = {"session": self._app.session.journal.id, "model": self._app.model.id}
-            _print_json({"type": "start", "format": FORMAT, **about})
+            _print_json(oneshot_json.start(self._app))
 
     async def _events(self, task: str) -> AsyncGenerator[Event]:
         for warning in (*self._app.session.journal.warnings(), *problems(self._app)):
@@ -180,17 +151,17 @@ class OneShot:
             case _:
                 pass
         if self._output == "stream-json":
-            body = _body(event)
-            _print_json({"type": _NAMES[type(event)], **body})
+            _print_json(oneshot_json.line(event))
         else:
             self._progress.show(event)
 
     def _finish(self, code: int) -> None:
         """The answer, and what it cost."""
         session, end = self._app.session, self._end
-        summary = Summary(session.totals.requests, session.totals.usage, session.totals.cost, session.totals.served)
         if self._output != "text":
-            _print_json(self._result(code, summary))
+            found = (end, code, self._responses, self._missed)
+            structured = {"structured": self._value} if self._schema is not None else {}
+            _print_json(oneshot_json.result(self._app, *found, resumable=self._resumable) | structured)
         elif end.text:
             sys.stdout.write(visible(end.text).rstrip("\n") + "\n")
             sys.stdout.flush()
@@ -199,63 +170,13 @@ class OneShot:
             sys.stderr.write(f"harness: {one_line(end.detail)}{way_on}\n")
         if self._missed:
             sys.stderr.write(f"harness: {one_line(self._missed)}\n")
-        if summary.requests:
-            sys.stderr.write(summary.line(session.journal.id if self._kept else "") + "\n")
+        if session.totals.requests:
+            sys.stderr.write(run_line(session.totals, session.journal.id if self._kept else "") + "\n")
 
     @property
     def _resumable(self) -> bool:
         """Whether another run can go on where this one was cut off."""
         return self._kept and cut_turn(self._app.session) is not None
-
-    def _result(self, code: int, summary: Summary) -> dict[str, Any]:
-        session, end = self._app.session, self._end
-        result = {
-            "format": FORMAT,
-            "type": "result",
-            "reason": end.reason,
-            "detail": end.detail,
-            "exit_code": code,
-            "answer": end.text,
-            "session": session.journal.id,
-            "resumable": self._resumable,
-            "model": self._app.model.id,
-            "requests": [_response(event) for event in self._responses],
-            "totals": {
-                "requests": summary.requests,
-                "response_cache_hits": summary.served,
-                **counts(summary.usage),
-                "hit_rate": hit_rate(summary.usage),
-                "cost_usd": summary.cost,
-            },
-            "cache_missed": self._missed,
-        }
-        return result | ({"structured": self._value} if self._schema is not None else {})
-
-
-def _response(event: ResponseDone) -> dict[str, Any]:
-    return {
-        "number": event.number,
-        "model": event.model,
-        **counts(event.usage),
-        "hit_rate": hit_rate(event.usage),
-        "cost_usd": event.cost,
-        "verdict": event.verdict,
-        "cause": event.cause,
-        "lost_tokens": event.lost,
-        "lost_usd": event.lost_usd,
-        "stop": event.stop,
-        "response_cache": dict(event.response_cache) or None,
-    }
-
-
-def _body(event: Event) -> dict[str, Any]:
-    match event:
-        case ResponseDone():
-            return _response(event)
-        case SubAgentDone():
-            return sub_agent(event)
-        case _:
-            return asdict(event)
 
 
 def _print_json(value: dict[str, Any]) -> None:

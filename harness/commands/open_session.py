@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from harness.agent.resumption import cut_turn, resume_turn
 from harness.app import App
-from harness.audit.report import Summary
+from harness.audit.totals import Totals
 from harness.commands.memory_proposal import MemoryProposal
 from harness.conversation.events import Event
 from harness.errors import LimitReached
@@ -90,10 +90,9 @@ class OpenSession:
         return self.app.config.permission_mode
 
     @property
-    def summary(self) -> Summary:
+    def totals(self) -> Totals:
         """See `Conversation`."""
-        totals = self.app.session.totals
-        return Summary(totals.requests, totals.usage, totals.cost, totals.served)
+        return self.app.session.totals
 
     @property
     def resumable(self) -> bool:

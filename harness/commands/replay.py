@@ -5,7 +5,6 @@ Invariant: without --execute nothing runs, and without --from nothing is sent: a
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -14,8 +13,9 @@ from pathlib import Path
 
 from harness.audit.report import counted
 from harness.commands import replay_execute, replay_from
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, number
 from harness.config import config_dir, state_dir
+from harness.config_values import EFFORTS, Mode
 from harness.conversation.canonical import Json
 from harness.errors import UsageError
 from harness.providers.catalog import Catalog
@@ -24,7 +24,6 @@ from harness.replay.verify import Report, verify
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.plain import one_line
-from harness.workspace.permissions import Mode
 
 FORMAT = 1
 """Version of the JSON form."""
@@ -34,6 +33,8 @@ _NOT_MADE_AGAIN = "the others are another version's, by its rules"
 
 _LIVE = ("edit", "model", "effort", "verify")
 """Flags that mean something with --from only."""
+
+_REQUEST = number(int, lambda count: 0 < count < 10**9, "the number of a request, from 1 on")
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -97,20 +98,14 @@ def _parser() -> Parser:
     live = parser.add_argument_group(
         "try another way, live", "in a fork, with scratch copies of the files as they were then"
     )
-    live.add_argument("--from", dest="step", type=_number, metavar="K", help="go on from request K")
+    live.add_argument("--from", dest="step", type=_REQUEST, metavar="K", help="go on from request K")
     live.add_argument(
         "--edit", metavar="TEXT", help="what the model gets there instead: your words, or a tool's result"
     )
     live.add_argument("--model", metavar="NAME", help="with another model")
-    live.add_argument("--effort", choices=("low", "medium", "high", "xhigh", "max"), help="with another effort")
+    live.add_argument("--effort", choices=EFFORTS, help="with another effort")
     live.add_argument("--verify", metavar="COMMAND", help="run this of yours on both results, e.g. 'pytest -q'")
     return parser
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise argparse.ArgumentTypeError(f"must be the number of a request, from 1 on, not {text!r:.80}")
-    return int(text)
 
 
 def folder_of(name: str, seam: Seam, *, to_go_on: bool) -> Path:

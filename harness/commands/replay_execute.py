@@ -20,6 +20,7 @@ from harness.agent.reexecution import Ran, Scratch, calls_of
 from harness.agent.workspace_tools import workspace_tools
 from harness.audit.report import counted
 from harness.config import state_dir
+from harness.config_values import Mode
 from harness.conversation.canonical import Json
 from harness.conversation.journal import Blobs, read_records
 from harness.errors import ReplayFailed
@@ -28,7 +29,7 @@ from harness.tools.base import Tool
 from harness.tools.output import Spill
 from harness.ui.plain import one_line
 from harness.workspace.paths import Workspace
-from harness.workspace.permissions import Asks, Decision, Mode, Refused, decide, parse_rules
+from harness.workspace.permissions import Asks, Decision, Refused, decide, parse_rules
 from harness.workspace.snapshots import Snapshots
 
 

@@ -26,9 +26,10 @@ from harness.audit.report import counted, counts
 from harness.audit.totals import Totals
 from harness.commands.replay_execute import files_now, scratch_for
 from harness.config import state_dir
+from harness.config_values import Mode
 from harness.conversation.blocks import Message, Text, ToolResult, Usage
 from harness.conversation.canonical import Json
-from harness.conversation.events import Question, TurnEnded
+from harness.conversation.events import TurnEnded, nobody
 from harness.conversation.history import History
 from harness.conversation.journal import Blobs, Record
 from harness.conversation.lines import Reader
@@ -39,7 +40,6 @@ from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.plain import PlainProgress, one_line
 from harness.workspace.environment import child_environment
-from harness.workspace.permissions import Mode
 
 BILLS = ("response", "retry", "failed", "subagent")
 """Kinds of records that may tell what was billed."""
@@ -238,7 +238,7 @@ async def _live(
     options: Options, seam: Seam, words: str, moved: tuple[str, str], *, person: bool
 ) -> tuple[TurnEnded, Totals]:
     """One turn in the fork. moved: the workspace, and its copy."""
-    app = App(options, seam, _nobody)
+    app = App(options, seam, nobody)
     app.session.seen.move(*moved)
     progress = PlainProgress(sys.stderr.write)
     before, end = app.session.totals, TurnEnded("failed", "", "it ended before the model answered")
@@ -254,10 +254,6 @@ async def _live(
     finally:
         app.session.totals = before
         await app.close()
-
-
-async def _nobody(_question: Question) -> None:
-    """Nobody is there."""
 
 
 def _figures(totals: Totals) -> Mapping[str, Json]:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, subcommand
 from harness.commands.sessions_export import export_command, import_command
 from harness.commands.sessions_list import list_command, search_command
 from harness.commands.sessions_show import show_command
 from harness.config import state_dir
-from harness.errors import UsageError
 from harness.seam import Seam
 from harness.sessions import index
 from harness.sessions.rename import rename
@@ -37,16 +36,10 @@ ID is the id of a session, or how the id of only one begins. Each command has --
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
-    name, rest = (arguments[0], arguments[1:]) if arguments else ("list", ())
-    if name in ("-h", "--help", "help"):
-        print(_ABOUT)
+    if (meant := subcommand("harness sessions", arguments, _COMMANDS, _ABOUT, "list")) is None:
         return 0
-    if name.startswith("-"):
-        name, rest = "list", arguments
-    command = _COMMANDS.get(name)
-    if command is None:
-        raise UsageError(f"no command `{name:.80}`; harness sessions {'|'.join(_COMMANDS)}")
-    return command(rest, seam, Store(state_dir(seam.environment())))
+    name, rest = meant
+    return _COMMANDS[name](rest, seam, Store(state_dir(seam.environment())))
 
 
 def _rename(arguments: Sequence[str], seam: Seam, store: Store) -> int:

@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 
 from harness.audit.report import hit_rate, money, percent
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, number
 from harness.config import state_dir
 from harness.errors import UsageError
 from harness.knowledge.project import find_root
@@ -28,6 +28,8 @@ from harness.ui.tables import print_table
 
 SHOWN = 50
 """Sessions that a list shows where nothing else is said."""
+
+_LIMIT = number(int, lambda count: count >= 0, "a whole number, 0 or more")
 
 _HITS = 3
 """Places of one session, and of each of its sub-agents, that a search shows."""
@@ -100,15 +102,9 @@ def _parser(name: str, about: str) -> Parser:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--here", action="store_true", help="those of this workspace (default)")
     where.add_argument("--all", action="store_true", help="those of every folder")
-    parser.add_argument("--limit", metavar="N", type=_count, default=SHOWN, help=f"at most N (default {SHOWN}; 0: all)")
+    parser.add_argument("--limit", metavar="N", type=_LIMIT, default=SHOWN, help=f"at most N (default {SHOWN}; 0: all)")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     return parser
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise UsageError(f"--limit must be a whole number, not `{text:.40}`")
-    return int(text)
 
 
 def _root(seam: Seam) -> Path:

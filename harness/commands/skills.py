@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, subcommand
 from harness.commands.skills_add import add, agreed
 from harness.commands.skills_check import check
 from harness.config import config_dir
-from harness.errors import SkillError, UsageError
+from harness.errors import SkillError
 from harness.knowledge import skill_pins
 from harness.knowledge.project import find_root
 from harness.knowledge.skill_format import NAME
@@ -52,14 +52,10 @@ class Here:
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the command; the exit code."""
-    name, rest = (arguments[0], arguments[1:]) if arguments else ("list", ())
-    if name in ("-h", "--help", "help"):
-        print(_ABOUT)
+    if (meant := subcommand("harness skills", arguments, _COMMANDS, _ABOUT, "list")) is None:
         return 0
-    command = _COMMANDS.get(name)
-    if command is None:
-        raise UsageError(f"no command `{name:.80}`; harness skills {'|'.join(_COMMANDS)}")
-    return command(rest, Here(seam, find_root(seam.cwd()), config_dir(seam.environment())))
+    name, rest = meant
+    return _COMMANDS[name](rest, Here(seam, find_root(seam.cwd()), config_dir(seam.environment())))
 
 
 def _list(arguments: Sequence[str], here: Here) -> int:

@@ -60,7 +60,7 @@ class SessionList:
         left = self._session.session_id
         if name == left:
             raise UsageError("that is this session")
-        had, kept = self._session.summary.requests, not self._session.options.no_session
+        had, kept = self._session.totals.requests, not self._session.options.no_session
         await self._session.go_on_with(name)
         if had:
             yield f"left session {left}" + (f"; back to it: /resume {left}" if kept else ", which is not kept")
@@ -128,4 +128,4 @@ async def export(session: OpenSession, name: str) -> Stream:
         return ""
 
     note = await asyncio.to_thread(write)
-    yield f"{wording.counted(session.summary.requests, 'request')} written to {path}{note}"
+    yield f"{wording.counted(session.totals.requests, 'request')} written to {path}{note}"

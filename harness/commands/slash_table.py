@@ -97,7 +97,7 @@ def _clear(session: OpenSession, _: str) -> Sequence[str]:
 
 
 def _cost(session: OpenSession, _: str) -> Sequence[str]:
-    return cache_lines.cost_lines(session.summary)
+    return cache_lines.cost_lines(session.totals)
 
 
 def _cache(session: OpenSession, _: str) -> Sequence[str]:

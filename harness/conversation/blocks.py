@@ -142,6 +142,18 @@ class Usage:
     written_1h: int = 0
     output: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.uncached + other.uncached,
+            self.read + other.read,
+            self.written_5m + other.written_5m,
+            self.written_1h + other.written_1h,
+            self.output + other.output,
+        )
+
+    def __neg__(self) -> Usage:
+        return Usage(-self.uncached, -self.read, -self.written_5m, -self.written_1h, -self.output)
+
     @property
     def written(self) -> int:
         """Tokens written to the cache, both TTLs."""

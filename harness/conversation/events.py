@@ -185,5 +185,10 @@ class Permission:
 Ask = Callable[[Question], Awaitable[str | None]]
 """Answers a question; None where nobody is there."""
 
+
+async def nobody(_question: Question) -> None:
+    """The `Ask` where nobody is there."""
+
+
 AskPermission = Callable[[Permission], Awaitable[str]]
 """Answers "once", "session" or "no"."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.audit.book import Book, Row, total
-from harness.audit.report import Summary, counted, hit_rate, money, percent, tokens
+from harness.audit.book import Book, Row
+from harness.audit.cost import total
+from harness.audit.report import counted, hit_rate, money, percent, tokens
+from harness.audit.totals import Totals
 from harness.conversation.events import SubAgentDone
 from harness.ui.plain import one_line
 
@@ -17,11 +19,11 @@ LONGEST_CAUSE = 200
 _LATEST = 8
 
 
-def cost_lines(summary: Summary) -> list[str]:
+def cost_lines(totals: Totals) -> list[str]:
     """What the session was billed."""
-    usage = summary.usage
+    usage = totals.usage
     return [
-        f"{counted(summary.requests, 'request')}, {money(summary.cost)}",
+        f"{counted(totals.requests, 'request')}, {money(totals.cost)}",
         f"in   {tokens(usage.prompt)} tokens",
         f"     {tokens(usage.read)} read from cache, {tokens(usage.written)} written, {tokens(usage.uncached)} neither",
         f"out  {tokens(usage.output)} tokens",

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from importlib import resources
 
-from harness.audit.book import Book, Row, total
+from harness.audit.book import Book, Row
+from harness.audit.cost import total
 from harness.audit.report import clock, counted, hit_rate, money, percent, tokens
 from harness.conversation.blocks import Usage
 from harness.tools.output import visible

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from harness.audit.report import Summary
+from harness.audit.totals import Totals
 from harness.conversation.events import Event
 
 
@@ -28,7 +28,7 @@ class Conversation(Protocol):
         """The permission mode."""
 
     @property
-    def summary(self) -> Summary:
+    def totals(self) -> Totals:
         """What the session was billed so far, earlier runs of it included."""
 
     @property

@@ -103,13 +103,13 @@ class Status:
 
 def _facts(conversation: Conversation) -> list[tuple[int, str]]:
     """What the session is, each with its weight: the lightest is left out first."""
-    summary = conversation.summary
+    totals = conversation.totals
     facts = [(9, one_line(conversation.model)), (8, one_line(conversation.mode))]
-    if summary.requests:
+    if totals.requests:
         facts += [
-            (5, f"{tokens(summary.usage.prompt + summary.usage.output)} tokens"),
-            (6, f"hit {percent(hit_rate(summary.usage))}"),
-            (7, money(summary.cost)),
+            (5, f"{tokens(totals.usage.prompt + totals.usage.output)} tokens"),
+            (6, f"hit {percent(hit_rate(totals.usage))}"),
+            (7, money(totals.cost)),
         ]
     return facts
 

@@ -13,15 +13,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, assert_never
 
+from harness.config_values import Mode
 from harness.errors import UsageError
 from harness.workspace import command as shell
 from harness.workspace import escapes, globs
 from harness.workspace.address import parse
 from harness.workspace.paths import Workspace
-
-Mode = Literal["plan", "ask", "edit", "yolo"]
-
-MODES: tuple[Mode, ...] = ("plan", "ask", "edit", "yolo")
 
 
 @dataclass(frozen=True, slots=True)

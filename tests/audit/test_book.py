@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.audit.book import Book, Row, read_book, total
+from harness.audit.book import Book, Row, read_book
+from harness.audit.cost import total
 from harness.conversation.blocks import Message, Text, Usage
 from harness.conversation.journal import Record, read_records
 from harness.providers.catalog import find

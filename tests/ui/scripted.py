@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
-from harness.audit.report import Summary
+from harness.audit.totals import Totals
 from harness.conversation.blocks import Usage
 from harness.conversation.events import Event, Notice, Permission, Question, TextDelta, TurnEnded
 from harness.errors import HarnessError, UsageError
@@ -30,7 +30,7 @@ class Orders:
         self._permissions = permissions
         self._queue: list[str] = []
         self.session_id, self.model, self.mode = "20260101-000000-test", "anthropic/test", "ask"
-        self.summary = Summary(1, Usage(10, 30), 0.5)
+        self.totals = Totals(1, Usage(10, 30), 0.5)
         self.resumable = False
         self.commands: dict[str, slash.Command] = {
             "cost": slash.Command("/cost", "the cost", lambda _: ["cost"]),

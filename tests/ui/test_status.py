@@ -6,7 +6,7 @@ from typing import cast
 from rich.cells import cell_len
 
 from harness.audit.book import Book, Row
-from harness.audit.report import Summary
+from harness.audit.totals import Totals
 from harness.conversation.blocks import Usage
 from harness.conversation.events import Progress, ThinkingDelta, ToolFinished, ToolStarted
 from harness.ui.cache_lines import cache_lines, cost_lines
@@ -16,7 +16,7 @@ from harness.ui.status import Status
 
 class Facts:
     model, mode = "anthropic/claude-test", "ask"
-    summary = Summary(3, Usage(uncached=100, read=900, output=200), 0.5)
+    totals = Totals(3, Usage(uncached=100, read=900, output=200), 0.5)
     waiting: tuple[str, ...] = ()
 
     def queued(self) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def test_idle_it_says_what_the_session_is() -> None:
     assert Status(lambda: 0.0).lines(conversation(), 80) == [
         "anthropic/claude-test · ask · 1,200 tokens · hit 90.0 % · $0.5000"
     ]
-    assert Status(lambda: 0.0).lines(conversation(summary=Summary(0, Usage(), 0.0)), 80) == [
+    assert Status(lambda: 0.0).lines(conversation(totals=Totals(0, Usage(), 0.0)), 80) == [
         "anthropic/claude-test · ask"
     ]
 
@@ -69,9 +69,9 @@ def test_a_turn_shows_what_it_does_and_for_how_long() -> None:
 
 
 def test_cost_and_cache_in_words() -> None:
-    summary = Summary(2, Usage(uncached=10, read=900, written_5m=90, output=5), None)
+    totals = Totals(2, Usage(uncached=10, read=900, written_5m=90, output=5), None)
 
-    assert cost_lines(summary) == [
+    assert cost_lines(totals) == [
         "2 requests, unknown",
         "in   1,000 tokens",
         "     900 read from cache, 90 written, 10 neither",

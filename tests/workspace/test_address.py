@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.config_values import Mode
 from harness.errors import UsageError
 from harness.workspace.address import joined, parse, public
 from harness.workspace.paths import Workspace
@@ -19,7 +20,6 @@ from harness.workspace.permissions import (
     Allowed,
     Asks,
     Decision,
-    Mode,
     Refused,
     Subject,
     decide,

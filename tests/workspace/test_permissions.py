@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.config_values import Mode
 from harness.errors import UsageError
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import (
     Allowed,
     Decision,
-    Mode,
     Refused,
     Subject,
     decide,

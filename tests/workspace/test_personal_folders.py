@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.agent.gate import Gate
+from harness.config_values import Mode
 from harness.conversation.events import Permission
 from harness.workspace.paths import Workspace
-from harness.workspace.permissions import Allowed, Asks, Decision, Mode, Refused, decide, parse_rules, path_subject
+from harness.workspace.permissions import Allowed, Asks, Decision, Refused, decide, parse_rules, path_subject
 
 
 @pytest.fixture
