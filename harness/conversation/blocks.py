@@ -13,9 +13,13 @@ from harness.conversation.canonical import Json
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain text, never empty once it is part of a message."""
+    """Plain text, never empty once it is part of a message.
+
+    `phase` is a vendor's label of what its model said, which comes back with it (OpenAI: "commentary", "final_answer").
+    """
 
     text: str
+    phase: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,9 @@ def read_message(data: Mapping[str, Json], blobs: Blobs) -> Message:
 def write_block(block: Block, blobs: Blobs) -> dict[str, Json]:
     """The JSON of one block; its `is` names the kind."""
     match block:
-        case Text(text):
-            return {"is": "text", "text": keep(text, blobs)}
+        case Text(text, phase):
+            said: dict[str, Json] = {"is": "text", "text": keep(text, blobs)}
+            return said | {"phase": phase} if phase else said
         case Image(media_type, data):
             return {"is": "image", "media_type": media_type, "data": keep(data, blobs)}
         case Thinking(text, signature, maker, redacted, item):
@@ -58,7 +59,7 @@ def read_block(data: Mapping[str, Json], blobs: Blobs) -> Block:
     """The block of its JSON."""
     match data["is"]:
         case "text":
-            return Text(fetch(data["text"], blobs))
+            return Text(fetch(data["text"], blobs), data.get("phase", ""))
         case "image":
             return Image(data["media_type"], fetch(data["data"], blobs))
         case "thinking":

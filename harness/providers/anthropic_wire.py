@@ -147,13 +147,15 @@ class Decoder:
         match event["type"]:
             case "message_start":
                 self.began = True
-                self._usage.update(event["message"].get("usage") or {})
+                self._count(event["message"].get("usage"))
                 if "diagnostics" in event["message"]:
                     # null says something too: asked to compare, the vendor found nothing that changed
                     self._extra["diagnostics"] = event["message"]["diagnostics"]
                 yield Began(event["message"].get("id", ""), request_id, usage(self._usage))
             case "content_block_start":
                 block = event["content_block"]
+                if event["index"] in self._open:
+                    raise ValueError("two blocks have one index")
                 self._open[event["index"]] = _Open(block["type"], block)
                 yield from self._started(event["index"])
             case "content_block_delta":
@@ -162,14 +164,24 @@ class Decoder:
                 yield from self._close(self._open.pop(event["index"]))
             case "message_delta":
                 self._stop = event["delta"].get("stop_reason") or self._stop
-                self._usage.update({k: v for k, v in (event.get("usage") or {}).items() if v is not None})
+                self._count(event.get("usage"))
             case "message_stop":
+                # a gateway that leaves the ends of blocks out has said all the same that the answer is complete
+                for index in sorted(self._open):
+                    yield from self._close(self._open.pop(index))
                 self.finished = True
                 yield Finished(self._stop, usage(self._usage), self._extra)
             case "error":
                 raise ended(event)
             case _:
                 pass  # a ping, or an event of a newer API: nothing in it is ours
+
+    def _count(self, usage: Mapping[str, Json] | None) -> None:
+        """Take usage in. The vendor's counts are cumulative: one that is lower is a gateway's that has it elsewhere."""
+        for name, value in (usage or {}).items():
+            known = self._usage.get(name)
+            both = isinstance(value, int) and isinstance(known, int)
+            self._usage[name] = max(value, known) if both else known if value is None else value
 
     def _started(self, index: int) -> Iterator[Part]:
         """Text that a block begins with counts as its first delta."""

@@ -1,6 +1,7 @@
 """The OpenAI Responses format, pure: blocks to items, items to a body, stream events to parts. No SDK, no network.
 
-Invariant: stateless: store=false, and everything the model said comes back as it was. Reasoning is echoed verbatim, and
+Invariant: stateless: store=false, and everything the model said comes back as it was. Reasoning is echoed verbatim, a
+message keeps its phase (openai 3.54.0: "dropping it can degrade performance"), and
 no other item carries an id, so that nothing is left pointing at reasoning that another model cannot be sent. Static
 text is a developer message from birth, because `instructions` cannot carry a breakpoint.
 Source: developers.openai.com/api/docs/guides/prompt-caching, …/api-reference/responses; types of the openai SDK.
@@ -82,9 +83,10 @@ def _part(block: Text | Image) -> bytes:
 
 def _item(block: Block) -> Fragment:
     match block:
-        case Text(text):
+        case Text(text, phase):
             content = [{"type": "output_text", "text": text, "annotations": []}]
-            return Fragment(encode({"type": "message", "role": "assistant", "content": content}))
+            said = {"type": "message", "role": "assistant", "content": content}
+            return Fragment(encode(said | {"phase": phase} if phase else said))
         case Thinking():
             return Fragment(block.item.encode("utf-8"))
         case ToolCall(id_, name, arguments):
@@ -203,7 +205,7 @@ class Decoder:
             case "message":
                 text = "".join(part.get("text") or part.get("refusal") or "" for part in item["content"])
                 self._refused |= any(part["type"] == "refusal" for part in item["content"])
-                yield BlockDone(Text(_whole(text)))
+                yield BlockDone(Text(_whole(text), _whole(str(item.get("phase") or ""))))
             case "function_call":
                 self._calls = True
                 call_id, name = str(item.get("call_id") or ""), str(item.get("name") or "")

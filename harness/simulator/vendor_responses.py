@@ -117,6 +117,7 @@ def _speak(request: Mapping[str, Any], known: Understood, rules: Rules, speech: 
         known.facts.name,
         summaries=(request.get("reasoning") or {}).get("summary") is not None,
         encrypted=encrypted,
+        phases=known.profile.name == "openai",
     )
     reply = replies.Reply(
         id=replies.response_id(speech.body),

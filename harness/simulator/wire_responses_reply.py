@@ -80,9 +80,9 @@ def thinking_tokens(answer: Answer) -> int:
 
 
 def output_of(
-    answer: Answer, body: bytes, model: str, *, summaries: bool, encrypted: bool
+    answer: Answer, body: bytes, model: str, *, summaries: bool, encrypted: bool, phases: bool
 ) -> tuple[dict[str, Any], ...]:
-    """The output items."""
+    """The output items. phases: whether messages say what they are (openai 3.54.0, ResponseOutputMessage)."""
     stem = stem_of(body)
     items = list(answer.content)
     made: list[dict[str, Any]] = []
@@ -110,6 +110,7 @@ def output_of(
                         "content": [part],
                         "role": "assistant",
                     }
+                    | ({"phase": _phase(items[place:])} if phases else {})
                 )
             case _:
                 made.append(
@@ -123,6 +124,10 @@ def output_of(
                     }
                 )
     return tuple(made)
+
+
+def _phase(rest: list[Mapping[str, Any]]) -> str:
+    return "commentary" if any("call" in item for item in rest) else "final_answer"
 
 
 def _kind(item: Mapping[str, Any]) -> str:

@@ -206,8 +206,8 @@ def test_deep_arguments(depth: int) -> None:
 
 
 def test_what_is_left_of_a_call() -> None:
-    decoder = Decoder("anthropic/claude-sonnet-5-5")
     for name, raw in (("write", '{"path'), (None, "")):
+        decoder = Decoder("anthropic/claude-sonnet-5-5")
         block = {"type": "tool_use", "name": name, "id": "toolu_1"}
         list(decoder.feed(json.dumps({"type": "content_block_start", "index": 0, "content_block": block}), ""))
         delta = {"type": "input_json_delta", "partial_json": raw}
@@ -233,3 +233,39 @@ def test_what_breaks_behind_the_answer_breaks_nothing() -> None:
 
     assert error is None
     assert isinstance(parts[-1], Finished)
+
+
+def fed(*events: dict[str, Any]) -> list[Part]:
+    decoder = Decoder("anthropic/claude-sonnet-5-5")
+    return [part for event in events for part in decoder.feed(json.dumps(event), "req_1")]
+
+
+def test_usage_is_cumulative_whichever_event_has_it() -> None:
+    """The vendor tells the prompt at the beginning and again at the end; gateways tell it at one of them only."""
+    whole = {"input_tokens": 3, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 7, "output_tokens": 1}
+    none = {"input_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": None, "output_tokens": 2}
+    for first, last in ((whole, none), (none, whole)):
+        start = {"type": "message_start", "message": {"id": "msg_1", "usage": first}}
+        parts = fed(start, *EVENTS[1:4], EVENTS[4] | {"usage": last}, EVENTS[5])
+        end = parts[-1]
+        assert isinstance(end, Finished)
+        usage = end.usage
+        assert (usage.uncached, usage.read, usage.written_5m, usage.output) == (3, 90, 7, 2)
+
+
+def test_what_an_answer_that_is_complete_left_open_is_not_lost() -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "read", "input": {}}
+    opened = {"type": "content_block_start", "index": 1, "content_block": call}
+    piece = {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{"}}
+    parts = fed(*EVENTS[:3], opened, piece, *EVENTS[4:])
+    done = [part.block for part in parts if isinstance(part, BlockDone)]
+
+    assert done[0] == Text("Grüße")
+    assert isinstance(done[1], ToolCall)
+    assert done[1].invalid, "half a call is never run"
+    assert isinstance(parts[-1], Finished)
+
+
+def test_two_blocks_of_one_index_are_a_broken_stream() -> None:
+    with pytest.raises(errors.StreamBroken, match="index"):
+        fed(*EVENTS[:3], EVENTS[1])

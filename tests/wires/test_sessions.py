@@ -131,3 +131,17 @@ def test_sessions_of_one_workspace_share_their_key_and_their_opening(speaker: Be
     assert str(person.project) not in first.json["prompt_cache_key"]
     assert second.read > 0
     assert person.app.session.about["cache_key"] == first.json["prompt_cache_key"]
+
+
+def test_what_the_model_said_comes_back_with_its_phase(speaker: Begin) -> None:
+    """openai 3.54.0, ResponseOutputMessageParam: preserve and resend it on all assistant messages."""
+    person = speaker(Script(*ANSWERS), model="openai/gpt-6.1-sol")
+    (person.project / "notes.txt").write_text("a note\n")
+    person.say("Look.")
+    person.come_back()
+    person.say("Again?")
+    said = [item for item in person.mainline[-1].json["input"] if item.get("role") == "assistant"]
+
+    assert [item.get("phase") for item in said] == ["commentary", "final_answer", "commentary"]
+    for before, after in pairwise(person.mainline):
+        assert after.extends(before)
