@@ -6,7 +6,7 @@ Invariant: nothing below this file reaches for a part by itself; everything is g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from harness.agent import effort_change
@@ -17,13 +17,14 @@ from harness.agent.compaction_rules import CompactionConfig
 from harness.agent.delegation import of_skill
 from harness.agent.fallback import Fallback
 from harness.agent.gate import Gate
-from harness.agent.loop import ContextSource
+from harness.agent.main_agent import MainAgent
 from harness.agent.model_call import Channel
 from harness.agent.model_channels import ModelChannels
 from harness.agent.policies import MaxCost, MaxTurns, Policy, Repetition
 from harness.agent.session import Session
+from harness.agent.session_facts import SessionFacts
 from harness.agent.session_opening import SessionOpening
-from harness.agent.skill_calls import SkillCalls, SkilledAgent
+from harness.agent.skill_calls import SkillCalls
 from harness.agent.subagents import TURNS, Caller, Delegating, Kit, SubAgents
 from harness.agent.tool_runner import ToolRunner
 from harness.agent.web_access import web_tools
@@ -31,18 +32,15 @@ from harness.agent.workspace_tools import workspace_tools
 from harness.audit.book import Book, read_book
 from harness.caches.run import Caches
 from harness.config import config_dir, load, state_dir
-from harness.conversation.blocks import Message
-from harness.conversation.canonical import Json
 from harness.conversation.events import Ask, AskPermission, Event, Notice, Question
 from harness.conversation.request import FrozenPrefix
 from harness.errors import SkillError, UsageError
-from harness.knowledge import memory, project, skills
+from harness.knowledge import project, skills
 from harness.knowledge.run_memory import RunMemory
 from harness.options import Options
-from harness.prompt.context import Facts, context_message
 from harness.prompt.layers import static_text
 from harness.prompt.prefix import assemble
-from harness.prompt.sources import own_files, session_layers
+from harness.prompt.sources import session_layers
 from harness.providers.catalog import Model
 from harness.seam import Seam
 from harness.sessions.store import Store
@@ -54,7 +52,10 @@ from harness.workspace.permissions import parse_rules
 
 
 def room(model: Model, used: int) -> int:
-    """Bytes that the results of one answer may add where that many tokens of a model's window are used."""
+    """Bytes that the results of one answer may add where that many tokens of a model's window are used.
+
+    They fit: every known tokenizer needs more than two bytes a token (`agent.compaction_tail`).
+    """
     return 2 * (model.window - used)
 
 
@@ -70,17 +71,8 @@ class App:
         self._seam = seam
         environment = seam.environment()
         self.root = project.find_root(options.cwd)
-        flags = {
-            "model": options.model,
-            "fallback_model": options.fallback_model,
-            "effort": options.effort,
-            "permission_mode": options.permission_mode,
-            "allow": options.allow or None,
-            "min_cache_hit": options.min_cache_hit,
-            "caches_responses": options.response_cache,
-        }
         default_mode = "ask" if ask_permission else "edit"
-        self.config = load(environment, options.cwd, self.root, flags, default_mode)
+        self.config = load(environment, options.cwd, self.root, options.settings, default_mode)
         self._config_dir = config_dir(environment)
         self.home, self.state = seam.home(), state_dir(environment)
         self.store = Store(self.state)
@@ -95,11 +87,14 @@ class App:
         self.ask = ask
         self._person = ask_permission is not None
         self._asking = asyncio.Lock()
+        mode = self.config.permission_mode
+        self._facts = SessionFacts(options, mode, self.root, self._config_dir, seam, self.skills, self.memory)
         # what needs no session first: a wrong model or a missing key leaves no trace
         self._caches = Caches(self.config, seam, self.state, lambda: self.session.journal.folder, fresh=options.fresh)
         self._channels = ModelChannels(options, self.config, self._config_dir, seam, self._caches)
         self._opening = SessionOpening(options, self.config, self.root, self.store, seam, self._channels, self._freeze)
         self.session, self.model = self._opening.open()
+        self._effort_asked = options.effort if self.session.last_model else None
         try:
             self.checkpoints = Checkpoints(self.session, self._snapshots(), self._caches.outputs.drop)
             self._caller = Caller(self.checkpoints.guard(self._gate.permit))
@@ -131,7 +126,6 @@ class App:
             self._channels.reach(self._channels.fallback)
         if self._options.model is not None:
             self._fallback.end("--model was given")
-        self._effort_asked = self._options.effort if self.session.last_model else None
         if self._effort_asked is not None:
             effort_change.check(self.model, self._effort_asked)
 
@@ -184,26 +178,23 @@ class App:
         self._channels.keep(self.agent.channel)
         channel = self._channels.to(model, self.session)
         self.model = model
-        self.agent.channel = channel
+        self.agent.channel, self.agent.context = channel, self._facts.of(model)
         self.agent.runner = self._runner()  # another key to hide from its tools
 
     def _snapshots(self) -> SnapshotStore:
         """Where the files of this workspace are saved; nowhere where the person wants none."""
-        environment, state = self._seam.environment(), state_dir(self._seam.environment())
         if self._options.no_session or not self.config.snapshots_enabled:
             off = "--no-session was given" if self._options.no_session else "the setting snapshots.enabled is false"
-            return SnapshotStore(None, state, off, quiet=True)
-        return open_store(self.root, self._seam.home(), state, environment.get("PATH", ""))
+            return SnapshotStore(None, self.state, off, quiet=True)
+        return open_store(self.root, self.home, self.state, self._seam.environment().get("PATH", ""))
 
-    def _agent(self) -> SkilledAgent:
+    def _agent(self) -> MainAgent:
         session = self.session
         channel = self._channels.to(self.model, self.session)
-        runner, policies = self._runner(), self._policies()
         spill = Spill(session.journal.folder / "outputs")
         calls = SkillCalls(self.skills, self.ask, lambda: room(self.model, session.last_prompt), spill)
-        return SkilledAgent(
-            session, channel, runner, self._context, policies, checkpoints=self.checkpoints, skill_calls=calls
-        )
+        given = (session, channel, self._runner(), self._facts.of(self.model), self._policies())
+        return MainAgent(*given, checkpoints=self.checkpoints, skill_calls=calls)
 
     def clear(self) -> None:
         """Begin again with an empty conversation in the same session; rules, skills and version as they are today.
@@ -228,7 +219,7 @@ class App:
             workspace=self._workspace,
             channel=self._channel_to,
             runner=self._runner_of,
-            context=self._context_of,
+            context=self._facts.of,
             compaction=CompactionConfig.of(self.config),
             max_turns=min(TURNS, self._options.max_turns or TURNS),
             max_cost=self._options.max_cost,
@@ -282,32 +273,6 @@ class App:
                 return await self.ask(Question(text, options, title))
 
         return ask
-
-    def _context(self, told: Mapping[str, Json]) -> tuple[Message, Mapping[str, Json]] | None:
-        return self._context_of(self.model)(told)
-
-    def _context_of(self, model: Model) -> ContextSource:
-        """The facts that change, as a model is told them."""
-        return lambda told: self._facts(model, told)
-
-    def _facts(self, model: Model, told: Mapping[str, Json]) -> tuple[Message, Mapping[str, Json]] | None:
-        index = self.skills.discover()
-        rules = project.rule_files(self.root, self._options.cwd)
-        kept, titles = memory.known(self.memory.read())
-        facts = Facts(
-            today=self._seam.today(),
-            model=model.name,
-            os=self._seam.os_name(),
-            cwd=str(self._options.cwd),
-            mode=self.config.permission_mode,
-            dirs=tuple(str(path) for path in self._options.add_dirs),
-            rules={rule.path: rule.sha256 for rule in rules},
-            skills=skills.digests(index),
-            memory=kept,
-            own=own_files(self._config_dir),
-        )
-        message = context_message(facts, told, {skill.name: skill.description for skill in index.listed} | titles)
-        return None if message is None else (message, facts.to_json())
 
     async def close(self) -> None:
         """Let go of connections and of the session; a session that was not wanted is removed."""

@@ -7,6 +7,7 @@ the terminal and for one task.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,19 @@ class Options:
     min_cache_hit: float | None = None
     response_cache: str | None = None
     fresh: bool = False
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Those that stand for a setting, by its field of `Config`."""
+        return {
+            "model": self.model,
+            "fallback_model": self.fallback_model,
+            "effort": self.effort,
+            "permission_mode": self.permission_mode,
+            "allow": self.allow or None,
+            "min_cache_hit": self.min_cache_hit,
+            "caches_responses": self.response_cache,
+        }
 
     @classmethod
     def of(cls, flags: argparse.Namespace, seam: Seam) -> Options:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from harness.agent import compaction
 from harness.agent.loop import GO_ON, Agent, cut_off
+from harness.agent.main_agent import MainAgent
 from harness.agent.session import Session
-from harness.agent.undoable import UndoableAgent
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, TurnEnded
 from harness.conversation.history import Entry, Fate
@@ -101,7 +101,7 @@ async def rest_of_turn(agent: Agent, instruction: str = "") -> AsyncGenerator[Ev
             yield event
 
 
-async def resume_turn(agent: UndoableAgent, instruction: str = "") -> AsyncGenerator[Event]:
+async def resume_turn(agent: MainAgent, instruction: str = "") -> AsyncGenerator[Event]:
     """The rest of a person's turn that was cut off, its files saved around it; see `rest_of_turn`.
 
     Raises:

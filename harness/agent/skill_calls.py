@@ -11,14 +11,11 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.agent.tool_runner import SMALLEST
-from harness.agent.undoable import UndoableAgent
-from harness.conversation.blocks import Tag
-from harness.conversation.events import Ask, Event, Question
+from harness.conversation.events import Ask, Question
 from harness.errors import SkillError
 from harness.knowledge import skill_pins
 from harness.knowledge.skills import Skills, SkillText
@@ -100,22 +97,3 @@ class SkillCalls:
         if skill.changed:
             raise SkillError(f"skill `{name}` changed while it was confirmed; call it again")
         return skill
-
-
-@dataclass(slots=True, kw_only=True)
-class SkilledAgent(UndoableAgent):
-    """An agent whose person can call skills by `/name`."""
-
-    skill_calls: SkillCalls
-
-    async def turn(self, text: str, tag: Tag = "person", injected: Sequence[str] = ()) -> AsyncGenerator[Event]:
-        """See `Agent`.
-
-        Raises:
-            SkillError: see `SkillCalls.by_person`; nothing was said then.
-        """
-        if tag == "person":
-            injected = (*injected, *await self.skill_calls.by_person(text))
-        async with aclosing(UndoableAgent.turn(self, text, tag, injected)) as events:
-            async for event in events:
-                yield event

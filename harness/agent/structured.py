@@ -13,8 +13,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, best_match
 
+from harness.agent.main_agent import MainAgent
 from harness.agent.resumption import resume_turn
-from harness.agent.undoable import UndoableAgent
 from harness.conversation.canonical import Json, decode, encode
 from harness.conversation.events import Event, Notice, TurnEnded
 from harness.errors import SchemaNotMet, UsageError
@@ -26,7 +26,7 @@ MAX_SCHEMA_BYTES = 32 * 1024
 class StructuredTask:
     """One task whose last answer must be JSON. Iterate `run`; then read `value`."""
 
-    def __init__(self, agent: UndoableAgent, schema: Mapping[str, Json]) -> None:
+    def __init__(self, agent: MainAgent, schema: Mapping[str, Json]) -> None:
         self._agent = agent
         self._schema = schema
         self._validator = Draft202012Validator(schema)

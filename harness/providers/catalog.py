@@ -16,7 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from harness.config import PROVIDERS, line_of
+from harness.config import PROVIDERS
+from harness.config_file import line_of
 from harness.conversation.request import TTL_SECONDS, CacheRules, Ttl
 from harness.errors import ConfigError, UsageError
 from harness.providers import catalog_file

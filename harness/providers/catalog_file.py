@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from harness.config import PROVIDERS, line_of, read_toml, unknown_setting
+from harness.config import PROVIDERS
+from harness.config_file import line_of, read_toml, unknown_setting
 from harness.conversation.request import CacheKind, Refresh
 from harness.errors import ConfigError
 from harness.providers import facts
