@@ -171,7 +171,7 @@ _SETTINGS: Mapping[str, tuple[str, Check]] = {
     "caches.tools": ("caches_tiers", look.lifetimes),
     "caches.stale_if_error": ("caches_stale", look.lifetime),
     "caches.folder": ("caches_folder", look.text),
-    "web.search": ("web_search", look.one_of("searxng", "brave", "tavily", "ddgs")),
+    "web.search": ("web_search", look.one_of(*look.SEARCH_PROVIDERS)),
     "web.search_url": ("web_search_url", look.url),
     "web.search_key_env": ("web_search_key_env", look.variable),
     "web.search_key_file": ("web_search_key_file", look.text),

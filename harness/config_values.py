@@ -100,6 +100,9 @@ def seconds(value: object) -> float:
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _OF_HOSTS = ("web_fetch", "web_search")
 _OF_FILES = ("read", "grep")
+SEARCH_PROVIDERS = ("searxng", "brave", "tavily", "ddgs")
+_PLACE = re.compile(r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?!(?:80|443)\Z)[1-9][0-9]{0,4})?")
+"""In the one spelling in which a host is compared: another would never be met."""
 
 
 def lifetime(value: object) -> float:
@@ -117,9 +120,15 @@ def lifetimes(value: object) -> Mapping[str, float]:
     if not isinstance(value, dict):
         raise ValueError('a table such as "web_fetch:docs.python.org" = "1d"')  # noqa: TRY004 - as flag
     for name, time in value.items():
-        if name.partition(":")[0] not in _OF_HOSTS and name not in _OF_FILES:
+        tool, narrow, place = name.partition(":")
+        if tool not in _OF_HOSTS and name not in _OF_FILES:
             tools = ", ".join(_OF_HOSTS + _OF_FILES)
             raise ValueError(f'a table of {tools} (what only looks), or with a host as "web_fetch:docs.python.org"')
+        if narrow and tool == "web_search" and place not in SEARCH_PROVIDERS:
+            raise ValueError(f"a table whose `{name}` is of one of {', '.join(SEARCH_PROVIDERS)}")
+        if narrow and tool == "web_fetch" and not _PLACE.fullmatch(place):
+            shown = "lower case, punycode, no *, a port where it is not 80 or 443"
+            raise ValueError(f"a table whose `{name}` is of one host, as web_fetch shows it: {shown}")
         try:
             lifetime(time)
         except ValueError as wrong:

@@ -368,6 +368,7 @@ def test_web_and_caches(places: Places) -> None:
     places.user.write_text(
         '[web]\nsearch = "brave"\nsearch_key_file = "key"\n[caches]\ntool_outputs = "session"\nstale_if_error = "off"\n'
         '[caches.tools]\n"web_fetch:docs.python.org" = "1d"\nweb_fetch = "30m"\nweb_search = "off"\ngrep = "1h"\n'
+        '"web_fetch:[2001:db8::1]:8443" = "2d"\n"web_fetch:a.test:4430" = "5s"\n"web_search:brave" = "1m"\n'
     )
     config = places.load()
 
@@ -382,6 +383,9 @@ def test_web_and_caches(places: Places) -> None:
         "web_fetch": 1_800.0,
         "web_search": 0.0,
         "grep": 3_600.0,
+        "web_fetch:[2001:db8::1]:8443": 2 * 86_400.0,
+        "web_fetch:a.test:4430": 5.0,
+        "web_search:brave": 60.0,
     }
 
 
@@ -390,6 +394,13 @@ def test_web_and_caches(places: Places) -> None:
     [
         ('[caches.tools]\nshell = "1h"', "a table of web_fetch, web_search, read, grep"),
         ('[caches.tools]\n"read:x" = "1h"', "a table of web_fetch, web_search, read, grep"),
+        ('[caches.tools]\n"web_fetch:Docs.Python.org" = "1h"', "one host, as web_fetch shows it"),
+        ('[caches.tools]\n"web_fetch:*.python.org" = "1h"', "one host, as web_fetch shows it"),
+        ('[caches.tools]\n"web_fetch:b\u00fccher.example" = "1h"', "punycode"),
+        ('[caches.tools]\n"web_fetch:https://a.test" = "1h"', "one host, as web_fetch shows it"),
+        ('[caches.tools]\n"web_fetch:a.test:443" = "1h"', "a port where it is not 80 or 443"),
+        ('[caches.tools]\n"web_fetch:" = "1h"', "one host, as web_fetch shows it"),
+        ('[caches.tools]\n"web_search:google" = "1h"', "one of searxng, brave, tavily, ddgs"),
         ('[caches]\ntool_outputs = "everywhere"', "one of run, session, user, global, off"),
         ('[caches]\nscope = "user"', "unknown setting `caches.scope`"),
         ('[caches.tools]\nweb_fetch = "1w"', "`web_fetch` is a time such as"),

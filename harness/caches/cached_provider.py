@@ -33,8 +33,8 @@ from harness.providers.base import (
 )
 from harness.seam import Seam
 
-_REMEMBERED = 16
-"""Bodies whose requests are remembered: a body is sent, and sent again, soon after it was made."""
+_REMEMBERED = 64
+"""Bodies whose requests are remembered: one may wait to be sent again, while sub-agents at once send many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class CachedProvider:
 
     Args:
         model: "provider/name", for who lists what is cached.
-        left_out: fields of a body that only steer the vendor's cache.
+        left_out: fields of a body, and headers, that only steer the vendor's cache.
     """
 
     def __init__(self, inner: Provider, cache: ResponseCache, model: str, left_out: frozenset[str]) -> None:
@@ -129,12 +129,13 @@ class CachedProvider:
                 async for part in answer:
                     yield part
             return
-        found: CachedResponse | str = "a fresh answer was asked for"
+        found: CachedResponse | str | None = "a fresh answer was asked for"
         if not self._cache.fresh:
             found = await asyncio.to_thread(self._cache.responses.find, parts)
         if isinstance(found, CachedResponse):
             found = await self._problem(found) or found
         if isinstance(found, CachedResponse):
+            self._told.update(found.texts)
             made = self._served(found, record)
         else:
             made = self._live(body, record, origin, parts, found)
@@ -164,21 +165,32 @@ class CachedProvider:
                 yield part
 
     async def _live(
-        self, body: bytes, record: Recorder, origin: Origin, parts: Components, cause: str
+        self, body: bytes, record: Recorder, origin: Origin, parts: Components, cause: str | None
     ) -> AsyncGenerator[Part]:
+        """The vendor's answer, kept. cause: why nothing is served; None where nothing is there."""
         answer, seam = _Answer(), self._cache.seam
+        looking = None
+        if cause is None:
+            # while the vendor answers: nobody waits for it
+            looking = asyncio.create_task(asyncio.to_thread(self._cache.responses.nearest, parts))
         begun, at = seam.monotonic(), seam.now()
 
         def both(chunk: bytes) -> None:
             answer.chunks.append((round((seam.monotonic() - begun) * 1000), chunk))
             record(chunk)
 
-        async with aclosing(self._inner.stream(body, both, origin)) as live:
-            async for part in live:
-                answer.take(part)
-                yield part
+        try:
+            async with aclosing(self._inner.stream(body, both, origin)) as live:
+                async for part in live:
+                    answer.take(part)
+                    yield part
+            # before it is kept: the nearest is another
+            said = await looking if looking is not None else cause or ""
+        finally:
+            if looking is not None:
+                looking.cancel()
         unkept = await self._keep(answer, parts, at, origin)
-        yield NotFromCache(parts.key, self._cache.scope, cause, unkept)
+        yield NotFromCache(parts.key, self._cache.scope, said, unkept)
 
     async def _keep(self, answer: _Answer, parts: Components, at: float, origin: Origin) -> str:
         """Keep an answer; why it was not, or ""."""

@@ -3,7 +3,7 @@
 Invariant: two requests have one key only where every byte that the model reads is the same, and who is asked, and how.
 Left out on purpose, because the answer does not depend on it: cache markers and their TTL; the ids that route to a
 vendor's cache (`prompt_cache_key`, `prompt_cache_options`, a server's own such field or header); what asks for
-diagnostics (`compare`); keys and other headers of the person; timeouts and retries; ids of sessions, requests and
+diagnostics (`compare`); headers that say who asks or are ids; timeouts and retries; ids of sessions, requests and
 answers; record numbers. Nothing is compared by likeness: a key is the same or it is another.
 """
 
@@ -77,7 +77,7 @@ def components(
 
     Args:
         body: as it is sent: what the provider tells of itself may depend on it.
-        left_out: fields of the body that only steer a vendor's cache.
+        left_out: fields of the body, and headers, that only steer a vendor's cache.
         known: digests of messages whose texts are stored already.
     """
     line, prefix = request.line, request.prefix
@@ -86,7 +86,7 @@ def components(
     bare = Request(replace(line, settings=settings), _NO_PREFIX, (), (), request.max_tokens)
     fields = decode(provider.body(bare))
     about = [("wire", line.wire), ("base URL", line.base_url), ("model", line.model)]
-    about += sorted((name, text) for name, text in provider.identity(body).items())
+    about += sorted((name, text) for name, text in provider.identity(body).items() if name not in left_out)
     about += [(f"field {name}", _text(fields[name])) for name in sorted(fields.keys() - left_out - {"model"})]
     sent = [(message, digest(message.wire)) for message in request.messages if message.wire]
     return Components(

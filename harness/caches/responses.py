@@ -120,13 +120,16 @@ class Responses:
         self._lives = lives
         self._known: dict[tuple[str, int], tuple[Components, str]] = {}
 
-    def find(self, parts: Components) -> CachedResponse | str:
-        """The response to a request, or why there is none: one line that names what differs. Blocks."""
+    def find(self, parts: Components) -> CachedResponse | str | None:
+        """The response to a request; one line on why the one that is there is none; None where none is there.
+
+        Blocks, for as long as one file takes, however many there are.
+        """
         key = parts.key
         try:
             entry = _read(key, self.store.get(key))
         except FileNotFoundError:
-            return self._nearest(parts)
+            return None
         except Damaged as problem:
             return f"the entry {key[:12]} is damaged: {problem}"
         except OSError as error:
@@ -140,8 +143,8 @@ class Responses:
         """Keep a response in place of an older one; why it could not be kept, or "". Blocks."""
         return self.store.put(entry.key, _write(entry))
 
-    def _nearest(self, parts: Components) -> str:
-        """How a request differs from the cached one that is most like it."""
+    def nearest(self, parts: Components) -> str:
+        """How a request differs from the cached one that is most like it, one line. Blocks, the longer the more are."""
         texts, best, best_session = dict(parts.texts), None, ""
         for file in self.store.files()[:COMPARED]:
             name = (file.key, int(file.used))
@@ -157,4 +160,6 @@ class Responses:
                 best, best_session = other, session
         if best is None:
             return "nothing is cached yet"
-        return f"{difference(parts, best, texts)} (nearest: {best.key[:12]}, of session {best_session[:40]})"
+        # the same, where another process kept it meanwhile
+        differs = difference(parts, best, texts) or "it came only now"
+        return f"{differs} (nearest: {best.key[:12]}, of session {best_session[:40]})"

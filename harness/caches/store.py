@@ -42,11 +42,16 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The file of an entry. size: bytes. used: last read or written, seconds since the epoch."""
+    """The file of an entry. place: its path. size: bytes. used: last read or written, seconds since the epoch."""
 
-    path: Path
+    place: str
     size: int
     used: float
+
+    @property
+    def path(self) -> Path:
+        """Its path; made when it is asked for, for there are many files."""
+        return Path(self.place)
 
     @property
     def key(self) -> str:
@@ -132,12 +137,15 @@ class Store:
     def files(self) -> list[File]:
         """Those that have the name of an entry, the last used first."""
         found = []
-        for path in self._glob("??/*.json"):
-            with suppress(OSError):
-                about = path.lstat()
-                if len(path.stem) == KEY:
-                    found.append(File(path, about.st_size, about.st_mtime))
-        return sorted(found, key=lambda one: (-one.used, one.key))
+        for folder in self._glob("??"):
+            # listed with what is told of each: there may be as many as the bounds allow
+            with suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if len(entry.name) == KEY + len(".json") and entry.name.endswith(".json"):
+                        with suppress(OSError):
+                            about = entry.stat(follow_symlinks=False)
+                            found.append(File(entry.path, about.st_size, about.st_mtime))
+        return sorted(found, key=lambda one: (-one.used, one.place))
 
     def told(self, about: Callable[[str, bytes], About]) -> Iterator[tuple[File, About | str]]:
         """Each file with what is known of its entry, or why it is none; one that vanishes meanwhile is left out.
@@ -179,7 +187,7 @@ class Store:
 
     def clear(self, prefix: str = "") -> tuple[int, int]:
         """Remove every entry, or those whose keys begin so (with two characters or more); as `prune`."""
-        files = self.files() if not prefix else [File(path, 0, 0.0) for path in self._beginning(prefix)]
+        files = self.files() if not prefix else [File(str(path), 0, 0.0) for path in self._beginning(prefix)]
         return sum(_remove(file.path) for file in files), sum(file.size for file in files)
 
     def _beginning(self, prefix: str) -> list[Path]:

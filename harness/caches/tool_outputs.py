@@ -165,7 +165,8 @@ class ToolOutputs:
         try:
             loaded = await load()
         except WebFailed as failure:
-            if not isinstance(found, CachedOutput) or not failure.temporary:
+            stands_in = failure.temporary and not self._policy.fresh and age <= self._policy.stale
+            if not isinstance(found, CachedOutput) or not stands_in:
                 raise
             note = f"from the cache: {spoken(age)} old, because it cannot be had anew: {failure}"
             return self._served(lookup, found, age, "stale", note)

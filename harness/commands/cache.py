@@ -26,12 +26,14 @@ from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.cache_lines import LONGEST_CAUSE, book_lines, cause, sub_agent_line
 from harness.ui.cache_page import page
+from harness.ui.columns import aligned
 from harness.ui.plain import one_line
 
 FORMAT = 1
 """Version of the JSON form."""
 
 COLUMNS = ("#", "time", "prompt", "read", "written", "uncached", "USD", "verdict", "model", "cause")
+COUNTS = ("#", "prompt", "read", "written", "uncached", "USD")
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -103,9 +105,8 @@ def _write(path: Path, text: str) -> None:
 def table(session: str, book: Book, damage: int, *, misses: bool = False) -> Iterator[str]:
     """The lines of the text form."""
     shown = [row for row in book.rows if not misses or row.lost or row.verdict not in ("hit", "")]
-    rows = {row.number: _cells(row) for row in shown}
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows.values(), strict=True)]
-    yield _joined(COLUMNS, widths)
+    lines = aligned(COLUMNS, [_cells(row) for row in shown], COUNTS)
+    yield next(lines)
     epochs = [epoch for epoch in book.epochs if epoch.reason != "start"]
     sub_agents = list(book.sub_agents)
     for row in shown:
@@ -113,7 +114,7 @@ def table(session: str, book: Book, damage: int, *, misses: bool = False) -> Ite
             yield f"-- sub-agent: {sub_agent_line(sub_agents.pop(0).ended)}"
         while epochs and epochs[0].before <= row.number:
             yield f"-- epoch: {one_line(epochs.pop(0).reason, LONGEST_CAUSE)}"
-        yield _joined(rows[row.number], widths)
+        yield next(lines)
     for one in sub_agents:
         yield f"-- sub-agent: {sub_agent_line(one.ended)}"
     for epoch in epochs:
@@ -138,15 +139,6 @@ def _cells(row: Row) -> tuple[str, ...]:
         one_line(row.model),
         cause(row),
     )
-
-
-def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Counts to the right, words to the left."""
-    aligned = [
-        cell.ljust(width) if name in ("time", "verdict", "model", "cause") else cell.rjust(width)
-        for name, cell, width in zip(COLUMNS, cells, widths, strict=True)
-    ]
-    return "  ".join(aligned).rstrip()
 
 
 # ------------------------------------------------------------------------------------------------------- JSON

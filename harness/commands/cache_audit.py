@@ -82,7 +82,8 @@ def totals(found: Sequence[CacheUse]) -> dict[str, dict[str, Any]]:
 
 
 def _lines(found: Sequence[CacheUse], unreadable: int) -> Iterator[str]:
-    yield from aligned(COLUMNS, [_cells(use) for use in found])
+    if found:
+        yield from aligned(COLUMNS, [_cells(use) for use in found], ("tokens", "USD"))
     for cache, about in totals(found).items():
         served, asked = about["hit"] + about["stale"], about["stored"] + about["unkept"]
         parts = [f"{served} served", f"{asked} asked for"]

@@ -102,7 +102,7 @@ def _list(found: Sequence[Found], *, as_json: bool) -> None:
         told = {"type": "cache_list", "format": FORMAT, "entries": [_entry(*row) for row in rows]}
         sys.stdout.write(json.dumps(told, ensure_ascii=True) + "\n")
         return
-    lines = [*aligned(COLUMNS, [_cells(*row) for row in rows])]
+    lines = [*aligned(COLUMNS, [_cells(*row) for row in rows], ("bytes",))] if rows else []
     lines.append(f"{len(rows)} entries, {sum(file.size for _, _, file, _ in rows):,} bytes")
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 

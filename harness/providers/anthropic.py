@@ -20,6 +20,7 @@ from harness.providers import adapter
 from harness.providers import anthropic_wire as wire
 from harness.providers.base import NOBODY, Origin, Part, Recorder
 from harness.providers.facts import Change
+from harness.providers.headers import deciding
 from harness.providers.refusals import Refusal, refusal
 from harness.providers.transport import Sdk, Transport, client_for, connection, timeouts
 from harness.seam import Seam
@@ -81,7 +82,8 @@ class Anthropic:
 
     def identity(self, body: bytes) -> Mapping[str, str]:
         """See `Provider`."""
-        return {"adapter": f"anthropic {adapter.version()}", "betas": self._betas(body)}
+        headers = {**self._client.default_headers, BETAS: self._betas(body)}
+        return {"adapter": f"anthropic {adapter.version()}", **deciding(headers)}
 
     def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncGenerator[Part]:
         """See `Provider`."""

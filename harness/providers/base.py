@@ -177,7 +177,7 @@ class Provider(Protocol):
     def identity(self, body: bytes) -> Mapping[str, str]:
         """What besides the request decides how it is answered and how the answer is read, by name.
 
-        The code that renders and decodes (`adapter.version`); the beta headers sent with this body.
+        The code that renders and decodes (`adapter.version`); the headers sent with this body (`headers.deciding`).
         """
         ...
 

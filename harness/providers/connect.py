@@ -111,9 +111,12 @@ def ttl_for(model: Model, wanted: Ttl) -> Ttl:
 
 
 def cache_fields(model: Model) -> frozenset[str]:
-    """The fields of a body that only steer the vendor's cache: what the model says does not depend on them."""
+    """The fields of a body that only steer the vendor's cache, and "header NAME" of such a header.
+
+    What the model says does not depend on them.
+    """
     where, _, name = model.profile.affinity.partition(":") if model.profile else ("", "", "")
-    own = {name} if where == "body" else set()
+    own = {"body": {name}, "header": {f"header {name.lower()}"}}.get(where, set())
     return frozenset({"prompt_cache_key", "prompt_cache_options", "session_id", "diagnostics"} | own)
 
 

@@ -59,7 +59,7 @@ class OpenAIChat:
     def identity(self, body: bytes) -> Mapping[str, str]:
         """See `Provider`: the same for every body."""
         del body
-        return {"adapter": f"openai-chat {adapter.version()}", "betas": self._sender.betas}
+        return {"adapter": f"openai-chat {adapter.version()}", **self._sender.deciding}
 
     def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncGenerator[Part]:
         """See `Provider`."""

@@ -51,7 +51,7 @@ class OpenAIResponses:
     def identity(self, body: bytes) -> Mapping[str, str]:
         """See `Provider`: the same for every body."""
         del body
-        return {"adapter": f"openai-responses {adapter.version()}", "betas": self._sender.betas}
+        return {"adapter": f"openai-responses {adapter.version()}", **self._sender.deciding}
 
     def replay(self, chunks: Sequence[bytes], request_id: str, record: Recorder) -> AsyncGenerator[Part]:
         """See `Provider`."""

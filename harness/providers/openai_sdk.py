@@ -6,7 +6,7 @@ TLS and connections are its own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx2
@@ -17,11 +17,10 @@ from openai._streaming import SSEDecoder
 
 from harness import errors
 from harness.providers.base import Access, Decodes, Part, Recorder
+from harness.providers.headers import deciding
 from harness.providers.refusals import Refusal, refusal, said_of
 from harness.providers.transport import Event, Sdk, Transport, client_for, connection, timeouts
 from harness.seam import Seam
-
-BETAS = "openai-beta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +59,9 @@ class Sender:
         self._transport = Transport(sdk, self.base_url, access.key, seam, idle, self._post)
 
     @property
-    def betas(self) -> str:
-        """The betas that are asked for with every body."""
-        return str(self._client.default_headers.get(BETAS) or "")
+    def deciding(self) -> Mapping[str, str]:
+        """The headers that an answer may depend on; see `headers.deciding`."""
+        return deciding(self._client.default_headers)
 
     def replay(
         self, chunks: Sequence[bytes], request_id: str, record: Recorder, decoder: Decodes

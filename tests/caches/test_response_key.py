@@ -74,16 +74,19 @@ class Made:
 
     @property
     def components(self) -> Components:
-        model = CATALOG.find(self.model)
         provider = provider_of(self.model, self.base_url, self.key, tuple(self.headers.items()), self.idle)
+        request = self.request(provider)
+        return components(request, provider.body(request), provider, connect.cache_fields(CATALOG.find(self.model)))
+
+    def request(self, provider: Provider) -> Request:
+        model = CATALOG.find(self.model)
         frozen = provider.prefix(assemble(self.tools, self.static, self.session))
         projection = Projection(frozen, provider.envelope)
         for at, message in enumerate(self.messages):
             (fragments,) = provider.render((message,), projection.after)
             projection.add(self.seq + at, message, fragments)
         line = Line(model.wire, provider.base_url, model.name, dict(self.settings))
-        request = Request(line, frozen, projection.messages, self.markers, self.max_tokens, compare=self.compare)
-        return components(request, provider.body(request), provider, connect.cache_fields(model))
+        return Request(line, frozen, projection.messages, self.markers, self.max_tokens, compare=self.compare)
 
 
 @pytest.fixture(params=MODELS)
@@ -111,6 +114,8 @@ CHANGES: dict[str, Callable[[Made], Made]] = {
     "output format": lambda m: replace(m, settings={"output_format": {"type": "json_schema"}}),
     "temperature": lambda m: replace(m, settings={"temperature": 0}),
     "betas": lambda m: replace(m, headers={"anthropic-beta": "b-1", "openai-beta": "b-1"}),
+    "version of the API": lambda m: replace(m, headers={"anthropic-version": "2030-01-01", "openai-version": "2"}),
+    "what a gateway goes by": lambda m: replace(m, headers={"X-Gateway-Config": "seven"}),
     "a tool's description": lambda m: replace(m, tools=(m.tools[0], tool("read", "Reads.", path={"type": "string"}))),
     "a tool's schema": lambda m: replace(m, tools=(m.tools[0], tool("read", path={"type": "number"}))),
     "a tool more": lambda m: replace(m, tools=(*m.tools, tool("write"))),
@@ -153,8 +158,10 @@ SAME: dict[str, Callable[[Made], Made]] = {
     "record numbers": lambda m: replace(m, seq=1000),
     "timeout": lambda m: replace(m, idle=1.0),
     "the key that pays": lambda m: replace(m, key="other-0123456789"),
-    "a header of the person": lambda m: replace(m, headers={"x-team": "7"}),
-    "request id": lambda m: replace(m, headers={"x-request-id": "1"}),
+    "who asks": lambda m: replace(
+        m, headers={"OpenAI-Organization": "o", "x-gateway-api-key": "k", "Cookie": "c", "Authorization": "Bearer x"}
+    ),
+    "how it is traced": lambda m: replace(m, headers={"x-request-id": "1", "traceparent": "00-1"}),
 }
 """Each changes what no answer depends on. Retries are not there at all: what is sent again is the same body."""
 
@@ -203,7 +210,8 @@ def test_an_effort_in_the_conversation_is_part_of_the_key() -> None:
     [
         ("model", "model: "),
         ("max_tokens", "1001, was 1000"),
-        ("betas", "betas: b-1, was "),
+        ("betas", "-beta"),
+        ("what a gateway goes by", "header x-gateway-config added"),
         ("a tool's schema", "tools: read changed"),
         ("a tool more", "tools: write added"),
         ("a tool less", "tools: read gone"),
@@ -239,3 +247,20 @@ def test_components_come_back_from_their_json(made: Made) -> None:
     back = read_components(decode(encode(mine.to_json())), dict(mine.texts))
     assert back == mine
     assert back.key == mine.key
+
+
+def test_no_secret_of_a_header_is_in_the_key() -> None:
+    headers = {"Anthropic-Beta": "b-1", "anthropic-beta": "b-2", "X-Route": "hidden-value", "X-Auth": "hidden-key"}
+    about = dict(Made(MODELS["anthropic"], headers=headers).components.about)
+
+    assert about["header anthropic-beta"] == "b-1,b-2"
+    assert about["header anthropic-version"]
+    assert "header x-auth" not in about
+    assert "hidden" not in str(about)
+
+
+def test_a_header_that_steers_the_vendors_cache_is_left_out() -> None:
+    made = Made("openai-chat/xai/grok-4")
+    name = "x-grok-conv-id"
+    assert f"header {name}" in connect.cache_fields(CATALOG.find(made.model))
+    assert replace(made, headers={name: "1"}).components.key == replace(made, headers={name: "2"}).components.key

@@ -12,7 +12,7 @@ import pytest
 
 from harness.caches.response_key import Components
 from harness.caches.responses import BOUNDS, CachedResponse, Responses, about
-from harness.caches.store import Store
+from harness.caches.store import File, Store
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import decode, digest, encode
 from harness.seam import Seam
@@ -71,13 +71,33 @@ def test_what_is_too_old_or_too_new_is_not_given(age: float, said: str, kept: Re
 
 
 def test_a_miss_says_so_of_the_nearest(kept: Responses) -> None:
-    assert kept.find(parts("a")) == "nothing is cached yet"
+    assert kept.find(parts("a")) is None
+    assert kept.nearest(parts("a")) == "nothing is cached yet"
     kept.keep(entry("a", "x", says=b"1"))
     kept.keep(entry("a", "b", "c", model="other"))
     kept.keep(entry("z"))
-    found = kept.find(parts("a", "y"))
+    found = kept.nearest(parts("a", "y"))
     assert found == f"message 2 (person): …y… was …x… (nearest: {entry('a', 'x').key[:12]}, of session S)"
-    assert str(kept.find(parts("a", "b", "c"))).startswith("model: m, was other (nearest: ")
+    assert kept.nearest(parts("a", "b", "c")).startswith("model: m, was other (nearest: ")
+
+
+class Unlisted(Store):
+    """A store that must not be listed."""
+
+    def files(self) -> list[File]:
+        raise AssertionError("all files were listed")
+
+
+def test_a_look_up_takes_as_long_however_many_there_are(kept: Responses) -> None:
+    kept.keep(entry("a"))
+    unlisted = Responses(Unlisted(kept.store.folder, At(), BOUNDS), At(), DAY)
+    assert unlisted.find(parts("b")) is None
+    assert unlisted.find(parts("a")) == entry("a")
+
+
+def test_what_another_process_kept_meanwhile_differs_in_nothing(kept: Responses) -> None:
+    kept.keep(entry("a"))
+    assert kept.nearest(parts("a")).startswith("it came only now (nearest: ")
 
 
 HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -113,7 +133,8 @@ def test_a_hostile_entry_is_a_miss_that_says_so(what: str, kept: Responses) -> N
     assert "is damaged: " in found
     assert [type(told) for _, told in kept.store.told(about)] == [str]
     # and it is no hindrance: neither to what is kept instead, nor as a neighbour
-    assert isinstance(kept.find(parts("b")), str)
+    assert kept.find(parts("b")) is None
+    assert kept.nearest(parts("b")) == "nothing is cached yet"
     kept.keep(entry("a"))
     assert kept.find(parts("a")) == entry("a")
 

@@ -192,6 +192,24 @@ def test_the_last_good_answer_stands_in_and_says_so(tmp_path: Path, clock: Clock
         ask(outputs, source)
 
 
+def test_nothing_stands_in_beyond_its_time_or_where_the_person_wants_all_anew(
+    tmp_path: Path, clock: Clock, source: Source
+) -> None:
+    tiers = {"web_fetch": 86_400.0}
+    ask(cache(tmp_path, clock, tiers=tiers), source)
+    clock.time += 7_200
+    source.failure = WebFailed("no way", temporary=True)
+
+    assert facts(ask(cache(tmp_path, clock, tiers=tiers), source, fresh=True))["how"] == "stale"
+    # `stale_if_error` is off, or shorter than the time for which it is served
+    for stale in (0.0, 3_600.0):
+        with pytest.raises(WebFailed, match="no way"):
+            ask(cache(tmp_path, clock, tiers=tiers, stale=stale), source, fresh=True)
+    # --fresh serves nothing
+    with pytest.raises(WebFailed, match="no way"):
+        ask(cache(tmp_path, clock, tiers=tiers, fresh=True), source)
+
+
 def test_what_is_not_to_be_kept_is_not(tmp_path: Path, clock: Clock, source: Source) -> None:
     source.unkept = "it has no results"
     for number in (1, 2):
