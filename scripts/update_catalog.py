@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
-"""window, max_input, max_output, images, efforts, reasoning_contexts, cache.minimum, price, long, notes."""
+"""window, max_input, max_output, images, efforts, cache.minimum, price, long, later, notes."""
 
 LISTS = ("litellm", "genai-prices")
 JUMP = 10.0
@@ -58,7 +58,6 @@ def from_litellm(entry: Mapping[str, Any], ttls: tuple[str, str]) -> Row:
         "window": _whole(entry.get("max_input_tokens")),
         "max_output": _whole(entry.get("max_output_tokens")),
         "images": entry.get("supports_vision", False),
-        "reasoning_contexts": entry.get("reasoning_contexts"),
         "efforts": _efforts(entry),
         "price": _litellm_price(entry, ttls, ""),
         "cache": {"minimum": _whole(entry["prompt_cache_min_tokens"])} if "prompt_cache_min_tokens" in entry else None,
@@ -104,18 +103,17 @@ def read_genai(as_of: dt.date) -> dict[str, Row]:
 
 
 def from_genai(window: int | None, prices: Any, as_of: dt.date) -> Row:
-    """One model of genai-prices in our form: the price of that day, of the dearest hours; later ones as notes."""
+    """One model of genai-prices in our form: the price of that day, of the dearest hours; and those of days to come."""
     row: Row = {"window": window}
-    notes = []
+    later: Row = {}
     dated = prices if isinstance(prices, list) else []
     for choice in dated:
         start = getattr(choice.constraint, "start_date", None)
         if start is not None and start > as_of:
-            later, _ = _genai_price(choice.prices)
-            notes.append(f"price from {start} on: " + ", ".join(f"{key} {value:g}" for key, value in later.items()))
+            later[str(start)], _ = _genai_price(choice.prices)
     chosen = _chosen(dated, as_of) if dated else prices
     base, tier = _genai_price(chosen)
-    row |= {"price": base, "long": tier or None, "notes": notes}
+    row |= {"price": base, "long": tier or None, "later": later or None}
     return _clean(row)
 
 
@@ -209,10 +207,13 @@ def _without(row: Row, own: Mapping[str, Any]) -> Row:
 
 def _named_writes(row: Row, short: str) -> Row:
     """genai-prices' first write price has no TTL in its name."""
-    renamed = dict(row)
-    for key in ("price", "long"):
-        if key in row:
-            renamed[key] = {f"write_{short}" if name == "write" else name: value for name, value in row[key].items()}
+
+    def named(price: Row) -> Row:
+        return {f"write_{short}" if name == "write" else name: value for name, value in price.items()}
+
+    renamed = row | {key: named(row[key]) for key in ("price", "long") if key in row}
+    if "later" in row:
+        renamed["later"] = {day: named(price) for day, price in row["later"].items()}
     return renamed
 
 
@@ -304,12 +305,14 @@ def render(rows: Mapping[str, Row], versions: Mapping[str, str], as_of: dt.date)
     ]
     for model, row in rows.items():
         lines += ["", f"[models.{json.dumps(model)}]"]
-        for key in ("source", "window", "max_input", "max_output", "images", "efforts", "reasoning_contexts"):
+        for key in ("source", "window", "max_input", "max_output", "images", "efforts"):
             if key in row:
                 lines.append(f"{key} = {_toml(row[key])}")
         if "cache" in row:
             lines.append(f"cache.minimum = {row['cache']['minimum']}")
-        lines += [f"{key} = {_toml(row[key])}" for key in ("price", "long", "notes") if key in row]
+        lines += [f"{key} = {_toml(row[key])}" for key in ("price", "long") if key in row]
+        lines += [f"later.{json.dumps(day)} = {_toml(price)}" for day, price in row.get("later", {}).items()]
+        lines += [f"notes = {_toml(row['notes'])}"] if "notes" in row else []
     return "\n".join(lines) + "\n"
 
 

@@ -146,7 +146,10 @@ class ModelCall:
 
     def _prepare(self) -> tuple[Request, bytes]:
         """The request, journaled, and its body."""
-        session, channel = self._session, self._channel
+        session = self._session
+        self._started = session.seam.now()
+        # the price is that of the day, and journaled before anything is billed by it
+        self._channel = channel = replace(self._channel, model=self._channel.model.on(self._started))
         note(session, channel.model, (channel.ttl, channel.cache))
         projection = session.project(channel.model.id, channel.provider)
         if self._until is not None:
@@ -154,7 +157,6 @@ class ModelCall:
         fragments = channel.provider.render(self._tail, projection.after) if self._tail else ()
         tail = [projection.render(-1, message, f) for message, f in zip(self._tail, fragments, strict=True)]
         messages = projection.with_tail(tail)
-        self._started = session.seam.now()
         looks = self._looks()
         rules = channel.model.rules if channel.cache else replace(channel.model.rules, max_markers=0)
         side = bool(tail)

@@ -95,7 +95,7 @@ class ModelChannels:
         born_with = connect.settings(model, session.efforts.of_line(model.id), cache_key, ttl)
         return Channel(
             provider=self._caches.around(provider, model),
-            model=model,
+            model=model.on(self._seam.now()),
             line=Line(model.wire, provider.base_url, model.name, born_with),
             max_tokens=min(model.max_output, config.max_output_tokens or most_output(model.window)),
             retry=RetryPolicy(retries=config.max_retries),

@@ -219,11 +219,12 @@ class _Fold:
         if request is not None and served is None:
             perfect = self._perfect.read(request, data, usage, kind) if usage else 0
             self._perfect.billed(request, data, usage)
-        bills = _bills(model, usage, perfect) if model and usage else (None, None, None)
+        at = float(data.get("started", record.at))
+        bills = _bills(model.on(at), usage, perfect) if model and usage else (None, None, None)
         self.rows.append(
             Row(
                 number=len(self.rows) + 1,
-                at=float(data.get("started", record.at)),
+                at=at,
                 model=model_id or "unknown",
                 side=bool(request) and request["kind"] == "side" if request else False,
                 epoch=len(self.epochs),

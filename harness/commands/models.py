@@ -42,7 +42,8 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     flags = parser.parse_args(arguments)
     catalog = Catalog.load(config_dir(seam.environment()))
     wanted = flags.filter.lower()
-    found = [model for model in catalog.models() if any(wanted in name.lower() for name in (model.id, *model.aliases))]
+    models = (model.on(seam.now()) for model in catalog.models())
+    found = [model for model in models if any(wanted in name.lower() for name in (model.id, *model.aliases))]
     if not found:
         raise UsageError(f"no model has `{flags.filter:.80}` in its name; `harness models` lists all")
     if flags.json:
@@ -60,7 +61,7 @@ def _explain(arguments: Sequence[str], seam: Seam) -> int:
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     flags = parser.parse_args(arguments)
     catalog = Catalog.load(config_dir(seam.environment()))
-    model = catalog.find(flags.name)
+    model = catalog.find(flags.name).on(seam.now())
     facts = catalog.explain(model)
     if flags.json:
         _print_json(_as_json(model) | {"facts": {fact.name: [fact.value, fact.origin] for fact in facts}})
@@ -77,7 +78,8 @@ def _explain(arguments: Sequence[str], seam: Seam) -> int:
         profile = model.profile
         said = [(name, _value(getattr(profile, name))) for name in profile.__dataclass_fields__ if name != "headers"]
         _table(f"\nServer profile {profile.name}", ("setting", "value"), said)
-    _table(f"\nA request of {SAMPLE:,} tokens, answer aside", ("USD", "when"), _costs(model))
+    today = f"\nA request of {SAMPLE:,} tokens today, answer aside"
+    _table(today, ("USD", "when"), _costs(model))
     sys.stdout.write("\n" + "".join(one_line(f"! {note}", 400) + "\n" for note in model.notes))
     used = [key for key in _keys(facts) if catalog.source(key) != key]
     sys.stdout.write("\n" + "".join(f"[{key}] {catalog.source(key)}\n" for key in used))
@@ -189,6 +191,7 @@ def _as_json(model: Model) -> dict[str, Any]:
         "efforts": None if model.efforts is None else list(model.efforts),
         "rejects": list(model.rejects),
         "price": price(model.price),
+        "later": {day.isoformat(): price(later) for day, later in model.later},
         "long": price(model.long) and {"above": model.long_above, **(price(model.long) or {})},
         "caching": {name: getattr(caching, name) for name in names} | {"ttls": dict(caching.ttls)},
         "changes": {change.setting: {"loses": change.loses, "how": change.how} for change in model.changes},

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
@@ -30,7 +31,7 @@ GENERIC = "generic"
 _WIRES: Mapping[str, Wire] = {"anthropic": "anthropic", "openai": "openai-responses", CHAT: "openai-chat"}
 _TTLS: tuple[Ttl, ...] = get_args(Ttl)
 _CAREFUL = "careful default"
-_PER_MODEL = frozenset({"aliases", "base", "changes", "family", "long", "notes", "price", "source"})
+_PER_MODEL = frozenset({"aliases", "base", "changes", "family", "later", "long", "notes", "price", "source"})
 """Keys of a row that hold for that model and server alone, and not for the same model elsewhere."""
 
 # `claude-opus-4-5-20251101`, `gpt-5.4-2026-03-05`: a dated name has the facts of the undated one
@@ -253,7 +254,6 @@ class Catalog:
             profile=profile,
             efforts=tuple(row["efforts"]) if "efforts" in row else None,
             rejects=tuple(row.get("rejects", ())),
-            reasoning_contexts=tuple(row.get("reasoning_contexts", ())),
             changes=self._changes(row),
             images=row["images"] and (profile is None or profile.images),
             binds_thinking=row.get("binds_thinking", False),
@@ -261,6 +261,7 @@ class Catalog:
             price=price,
             long=long,
             long_above=above,
+            later=_later(row, caching),
             aliases=tuple(row.get("aliases", ())),
             notes=tuple(dict.fromkeys(notes)),
             known=known,
@@ -323,6 +324,8 @@ class Catalog:
             raise KeyError("a price needs `input` and `output`")
         if "long" in own and not (model.long and model.long_above):
             raise KeyError("`long` needs `above`, `input` and `output`")
+        if model.later and model.long:
+            raise KeyError("`later` is for a model with one price for every length")
 
     def _build_contract(self, name: str) -> None:
         if missing := {"kind", "minimum"} - self._named("caching", name).keys():
@@ -354,6 +357,21 @@ def _price(row: Mapping[str, float] | None, caching: Caching) -> tuple[Price | N
     writes = [(key.removeprefix("write_"), value) for key, value in row.items() if key.startswith("write_")]
     writes.sort(key=lambda write: lives.get(write[0], 0.0))
     return Price(row["input"], row["output"], row.get("read", row["input"]), tuple(writes)), int(row.get("above", 0))
+
+
+def _later(row: Mapping[str, Any], caching: Caching) -> tuple[tuple[date, Price], ...]:
+    """The prices of days to come. Raises KeyError where one is no day or no price."""
+    found = []
+    for day in sorted(row.get("later", {})):
+        price, _ = _price(row["later"][day], caching)
+        try:
+            start = date.fromisoformat(day)
+        except ValueError:
+            raise KeyError(f"`{day}` in `later` is no day; write it as 2026-12-31") from None
+        if price is None:
+            raise KeyError(f"the price from {day} on needs `input` and `output`")
+        found.append((start, price))
+    return tuple(found)
 
 
 def _lifetime(seconds: float | None) -> Ttl:

@@ -107,9 +107,7 @@ _CACHING: Form = {
     "lookback": _count,
     "refresh": _one_of(Refresh),
     "key": _one_of(facts.CacheKey),
-    "write_priced": _flag,
     "strips_thinking": _flag,
-    "collapse_tool_runs": _flag,
 }
 _PRICE: Form = {"input": _price, "output": _price, "read": _price, "write_*": _price}
 _CHANGE: Form = {
@@ -130,7 +128,6 @@ MODEL: Form = {
     "thinking": _one_of(facts.Thinking),
     "efforts": _texts,
     "rejects": _texts,
-    "reasoning_contexts": _texts,
     "images": _flag,
     "binds_thinking": _flag,
     "diagnostics": _texts,
@@ -140,6 +137,7 @@ MODEL: Form = {
     "change": {"*": _CHANGE},
     "price": _PRICE,
     "long": {**_PRICE, "above": _tokens},
+    "later": {"*": _PRICE},
     "notes": _texts,
 }
 _PROFILE: Form = {

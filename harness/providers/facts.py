@@ -7,7 +7,8 @@ Sources of the figures: the `source` keys of facts.toml and catalog.toml.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from harness.conversation.request import CacheKind, CacheRules, Refresh
@@ -54,9 +55,8 @@ class Caching:
     minimum: tokens below which nothing is cached, silently. granularity: reads are whole multiples of that many
     tokens; 1 is exact, 0 not published. ttls: (name, seconds), the vendor's default first; empty: kept until it is
     evicted. max_markers, lookback: breakpoints per request, and positions or breakpoints that are looked at before
-    each; 0: none. refresh: what a read refreshes. key: whether requests need a cache key to be matched. write_priced:
-    writes cost another price than input. strips_thinking: a person's message removes earlier thinking at the vendor's
-    side. collapse_tool_runs: a run of calls, or of results, is one position of the look-back.
+    each; 0: none. refresh: what a read refreshes. key: whether requests need a cache key to be matched.
+    strips_thinking: a person's message removes earlier thinking at the vendor's side.
     """
 
     name: str
@@ -68,9 +68,7 @@ class Caching:
     lookback: int = 0
     refresh: Refresh = "marked"
     key: CacheKey = "none"
-    write_priced: bool = False
     strips_thinking: bool = False
-    collapse_tool_runs: bool = False
 
     @property
     def default_ttl(self) -> str | None:
@@ -141,7 +139,8 @@ class Model:
     """One model at one vendor or server.
 
     name: as it is sent. window: tokens of prompt and answer together; max_input: of the prompt alone. price: None
-    where it is not known. long: the price of a whole request whose prompt is longer than `long_above` tokens. efforts:
+    where it is not known. long: the price of a whole request whose prompt is longer than `long_above` tokens. later:
+    (first day, the price from then on), the earliest first; `on` gives the model with the price of a day. efforts:
     None where not known, empty where the model has none. thinking: "adaptive" is asked for, "always" is on unasked,
     "none" is not asked for. rejects: what is answered with 400. binds_thinking: thinking is signed together with all
     that is before it, so an edit there is an error and not only a miss. diagnostics: hosts that, asked, say why a
@@ -160,7 +159,6 @@ class Model:
     profile: Profile | None = None
     efforts: tuple[str, ...] | None = None
     rejects: tuple[str, ...] = ()
-    reasoning_contexts: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     images: bool = False
     binds_thinking: bool = False
@@ -168,6 +166,7 @@ class Model:
     price: Price | None = None
     long: Price | None = None
     long_above: int = 0
+    later: tuple[tuple[date, Price], ...] = ()
     aliases: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     known: bool = True
@@ -185,6 +184,12 @@ class Model:
     def id(self) -> str:
         """As a person names it: "provider/model", "openai-chat/profile/model"."""
         return f"{self.provider}/{self.profile.name}/{self.name}" if self.profile else f"{self.provider}/{self.name}"
+
+    def on(self, at: float) -> Model:
+        """The model with the prices of a day; `at`: seconds since the epoch, taken in UTC."""
+        day = datetime.fromtimestamp(at, UTC).date()
+        due = [price for start, price in self.later if start <= day]
+        return replace(self, price=due[-1]) if due else self
 
     def price_for(self, prompt: int) -> Price | None:
         """The price of a request with a prompt of that many tokens."""

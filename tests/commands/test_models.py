@@ -27,7 +27,6 @@ granularity = 64
 ttls = { "1m" = 60, "1d" = 86400 }
 max_markers = 2
 key = "required"
-write_priced = true
 
 [models."openai-chat/mine/large"]
 aliases = ["large"]

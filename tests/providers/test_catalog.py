@@ -81,26 +81,97 @@ def test_every_name_is_found_again() -> None:
             assert find(alias) == model
 
 
-@pytest.mark.parametrize(
-    ("name", "figures"),
-    [
-        # in, shortest write, longest write, read, out
-        ("anthropic/claude-fable-5-2", (8, 10, 16, 0.20, 40)),
-        ("anthropic/claude-opus-5-5", (4, 5, 8, 0.20, 20)),
-        ("anthropic/claude-sonnet-5-5", (2, 2.5, 4, 0.10, 10)),
-        ("anthropic/claude-haiku-4-5", (1, 1.25, 2, 0.10, 5)),
-        ("openai/gpt-6.2-astra", (8, 10, 20, 0.40, 40)),
-        ("openai/gpt-6.1-sol", (2, 2.5, 5, 0.10, 10)),
-        ("openai/gpt-5.4", (2.5, 2.5, 2.5, 0.25, 15)),
-        ("openai-chat/deepseek/deepseek-v4-pro", (1.32, 1.32, 1.32, 0.044, 3.96)),
-        ("openai-chat/moonshot/kimi-k3", (3, 3, 6, 0.3, 15)),
-    ],
-)
-def test_prices_are_the_published_ones(name: str, figures: tuple[float, ...]) -> None:
+# As the vendors' pages and public copies of them said on 2026-11-22: in, shortest write, longest write, read, out.
+PUBLISHED: dict[str, tuple[float, ...]] = {
+    "anthropic/claude-fable-5-2": (8, 10, 16, 0.20, 40),
+    "anthropic/claude-fable-5-1": (10, 12.5, 20, 0.25, 50),
+    "anthropic/claude-fable-5": (10, 12.5, 20, 1.00, 50),
+    "anthropic/claude-opus-5-5": (4, 5, 8, 0.20, 20),
+    **{f"anthropic/claude-opus-{v}": (5, 6.25, 10, 0.50, 25) for v in ("5", "4-8", "4-7", "4-6", "4-5")},
+    "anthropic/claude-sonnet-5-5": (2, 2.5, 4, 0.10, 10),
+    "anthropic/claude-sonnet-5": (2, 2.5, 4, 0.20, 10),
+    **{f"anthropic/claude-sonnet-{v}": (3, 3.75, 6, 0.30, 15) for v in ("4-6", "4-5")},
+    "anthropic/claude-haiku-5-5": (0.10, 0.125, 0.20, 0.01, 0.50),
+    "anthropic/claude-haiku-4-5": (1, 1.25, 2, 0.10, 5),
+    # writes for 12h: 2.5 times the input
+    "openai/gpt-6.2-astra": (8, 10, 20, 0.40, 40),
+    "openai/gpt-6.2-sol": (2, 2.5, 5, 0.10, 10),
+    "openai/gpt-6.1-sol": (2, 2.5, 5, 0.10, 10),
+    "openai/gpt-6.1-terra": (1, 1.25, 2.5, 0.05, 5),
+    "openai/gpt-6-astra": (10, 12.5, 25, 1, 50),
+    "openai/gpt-6-sol": (2, 2.5, 5, 0.20, 10),
+    "openai/gpt-6-luna": (0.10, 0.125, 0.25, 0.01, 0.50),
+    "openai/gpt-5.6-sol": (4, 5, 10, 0.4, 20),
+    "openai/gpt-5.6-terra": (2, 2.5, 5, 0.2, 12),
+    "openai/gpt-5.6-luna": (0.2, 0.25, 0.5, 0.02, 1.2),
+    "openai/gpt-5.5": (5, 5, 5, 0.5, 30),
+    "openai/gpt-5.4": (2.5, 2.5, 2.5, 0.25, 15),
+    "openai-chat/deepseek/deepseek-v4-pro": (1.32, 1.32, 1.32, 0.044, 3.96),
+    "openai-chat/deepseek/deepseek-v4-flash": (0.30, 0.30, 0.30, 0.006, 1.20),
+    "openai-chat/moonshot/kimi-k3": (3, 3, 6, 0.3, 15),
+    "openai-chat/moonshot/kimi-k3.1-pro": (2, 2, 4, 0.20, 10),
+    "openai-chat/zai/glm-5.3": (1.40, 1.40, 1.40, 0.26, 4.40),
+    "openai-chat/xai/grok-4.7": (2, 2, 2, 0.50, 6),
+    "openai-chat/xai/grok-4.3": (1.25, 1.25, 1.25, 0.20, 2.5),
+    "openai-chat/gemini/gemini-4-argon": (2, 2, 2, 0.10, 10),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_prices_are_the_published_ones(name: str) -> None:
     price = find(name).price
 
     assert price is not None
-    assert (price.input, price.write_5m, price.write_1h, price.read, price.output) == figures
+    assert (price.input, price.write_5m, price.write_1h, price.read, price.output) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if name.startswith("openai/")])
+def test_above_272k_input_costs_twice_and_output_half_as_much_again(name: str) -> None:
+    model = find(name)
+    price, long = model.price, model.long
+
+    assert price is not None
+    assert long is not None
+    assert model.long_above == 272_000
+    twice = (2 * price.input, 2 * price.read, 2 * price.write_5m, 2 * price.write_1h, 1.5 * price.output)
+    assert (long.input, long.read, long.write_5m, long.write_1h, long.output) == pytest.approx(twice)
+
+
+WINDOWS: dict[str, tuple[int, int, int]] = {
+    # window, of it the prompt's, output; litellm has Haiku's of 4.5 for all of 4.5
+    name: (200_000, 200_000, 64_000)
+    if name.endswith("-4-5")
+    else (1_000_000, 1_000_000, 128_000)
+    if name.startswith("anthropic/")
+    else (1_050_000, 922_000, 128_000)
+    for name in PUBLISHED
+    if name.startswith(("anthropic/", "openai/gpt-6", "openai/gpt-5.6"))
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows_are_the_published_ones(name: str) -> None:
+    model = find(name)
+
+    assert (model.window, model.max_input, model.max_output) == WINDOWS[name]
+
+
+def test_the_price_is_that_of_the_day(folder: Path) -> None:
+    """A list that says what will hold says from when; the day is UTC's."""
+    after = dt.datetime(2026, 12, 1, tzinfo=dt.UTC).timestamp()
+    before = after - 1
+    model = find("openai-chat/gemini/gemini-4-argon")
+    first, then = model.on(before), model.on(after)
+
+    assert first.price == model.price
+    assert then.price is not None
+    assert (then.price.input, then.price.read, then.price.output) == (4, 0.2, 20)
+    assert then.on(after) == then
+    assert find("sonnet").on(after) == find("sonnet")
+    text = '[models."anthropic/claude-sonnet-5-5"]\nlater."2026-12-01" = { input = 3, write_5m = 4, output = 12 }\n'
+    mine = own(folder, text).find("sonnet").on(after).price
+    assert mine is not None
+    assert (mine.input, mine.read, mine.write_5m, mine.output) == (3, 3, 4, 12)
 
 
 @pytest.mark.parametrize(
@@ -319,6 +390,9 @@ def test_every_server_but_generic_has_an_address_and_a_key_of_its_own() -> None:
         ('[models."openai/x"]\nwindow = "big"', "catalog.toml:2: .*a whole number of tokens"),
         ('[models."openai/x"]\nprice = 3', "catalog.toml:2: .*must be a table"),
         ('[models."openai/x"]\nprice = { input = 1 }', "catalog.toml:1: .*a price needs `input` and `output`"),
+        ('[models."openai/x"]\nlater."soon" = { input = 1, output = 1 }', "`soon` in `later` is no day"),
+        ('[models."openai/x"]\nlater."2027-01-01" = { input = 1 }', "from 2027-01-01 on needs `input` and `output`"),
+        ('[models."openai/gpt-6-sol"]\nlater."2027-01-01" = { input = 1, output = 1 }', "one price for every length"),
         ('[models."openai/x"]\nlong = { input = 1, output = 1 }', "`long` needs `above`"),
         ('[models."openai/x"]\nprice = { input = -1, output = 1 }', "USD per million tokens"),
         ('[models."openai/x"]\nprice = { input = true, output = 1 }', "USD per million tokens"),
@@ -456,7 +530,7 @@ def test_prices_that_depend_on_day_and_hour(script: ModuleType) -> None:
     row = genai(script)["deepseek/d"]
 
     assert row["price"] == {"input": 0.4, "output": 0.4}, "the dearest hours of the day asked for"
-    assert row["notes"] == ["price from 2027-01-01 on: input 9, output 9"]
+    assert row["later"] == {"2027-01-01": {"input": 9, "output": 9}}
 
 
 def test_the_same_lists_give_the_same_bytes_and_the_form(script: ModuleType) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.agent import rewind
+from harness.audit.book import read_book
 from harness.conversation.lines import read_records
 from harness.providers.catalog import Catalog
 from harness.replay.verify import Report, verify
@@ -109,3 +110,23 @@ def test_an_answer_that_broke_off_before_anything_was_shown_and_was_asked_for_ag
 
     assert kinds.count("retry") == 1
     assert report.verdicts == report.answers == 2
+
+
+def test_a_price_that_changes_with_a_day_is_that_of_each_request(speaker: Begin) -> None:
+    """The journal says what was billed by, so that a later table, and one of another person, changes nothing of it."""
+    person = speaker(Script("One.", "Two."), minimum=1)
+    catalog = person.project.parent / "home" / ".config" / "harness" / "catalog.toml"
+    row = '[models."anthropic/claude-opus-4-8"]\nlater."2026-06-01" = { input = 500, output = 2500 }\n'
+    catalog.write_text(catalog.read_text() + row)
+    person.come_back(model="claude-opus-4-8")  # a session that has not spoken is begun anew
+    person.say("one")
+    person.simulator.clock.advance(30 * 86_400)
+    person.say("two")
+    first, second = (record.data["cost"] for record in person.records("response"))
+    prices = [record.data["price"]["input"] for record in person.records("model")]
+
+    assert prices == [5, 500]
+    assert second > 50 * first > 0
+    assert proved(person.folder).requests == 2
+    book = read_book(read_records(person.folder / "journal.jsonl"), Catalog.load(catalog.parent).find)
+    assert [row.bill == pytest.approx(row.cost, rel=0.2) for row in book.rows] == [True, True], "output aside"
