@@ -28,6 +28,8 @@ SERVERS: dict[str, dict[str, Any]] = {
     "deepseek": {"profile": "deepseek", "strict_alternation": True, "reasoning_echo": "all"},
     "vllm": {"profile": "vllm", "strict_alternation": True},
     "llamacpp": {"profile": "llamacpp", "strict_alternation": True},
+    "gemini": {"profile": "gemini"},
+    "mistral": {"profile": "mistral", "strict_alternation": True},
     # somebody's own, of which nothing is known
     "house": {"profile": "generic", "strict_alternation": True},
 }
@@ -45,6 +47,12 @@ MODELS: dict[str, Served] = {
     "llamacpp": Served("openai-chat/llamacpp/gemma-4-27b", "llamacpp"),
     "no markers, nothing told": Served("openai-chat/house/some-model", "house"),
 }
+
+PARTICULAR: dict[str, Served] = {
+    "gemini, which signs its calls": Served("openai-chat/gemini/gemini-4-argon", "gemini"),
+    "mistral, which wants an answer behind results": Served("openai-chat/mistral/mistral-large-4", "mistral"),
+}
+"""Models that ask for something which no other does; tried beside one of another vendor, and not all against all."""
 
 
 def server_of(model: Model) -> str:

@@ -9,12 +9,14 @@ templates of public models (section C).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from harness.simulator.openai_fields import typed
 from harness.simulator.openai_models import Profile
 from harness.simulator.records import Refused
 from harness.simulator.rules import Rules
+from harness.simulator.thought_signatures import check_signatures
 
 # Ends the id of a call that came with reasoning (DeepSeek: it has to come back).
 REASONED = "r"
@@ -29,8 +31,15 @@ def check_order(messages: list[Any], request: Mapping[str, Any], profile: Profil
             if place and message["role"] in _SYSTEM:
                 # C SGLang, vLLM.
                 raise Refused("System message must be at the beginning.", param=f"messages.[{place}].role")
+    if not profile.user_after_tools:
+        for place, (before, message) in enumerate(pairwise(messages), start=1):
+            if (before["role"], message["role"]) == ("tool", "user"):
+                raise Refused("Unexpected role 'user' after role 'tool'", param=f"messages.[{place}].role")
     if rules.strict_alternation:
         _check_alternation(messages)
+    if profile.echo == "signature":
+        check_signatures(messages, str(request["model"]))
+        return
     _check_echo(messages, request, profile, rules)
 
 

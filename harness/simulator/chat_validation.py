@@ -224,6 +224,9 @@ def _check_part(where: str, path: str, role: str, given: object, facts: OpenAIFa
             param=where,
             code="invalid_value",
         )
+    if kind == "thinking" and profile.thoughts == "parts" and role == "assistant":
+        f.need(path, part, "thinking", str, list)
+        return
     f.one_of(f"{path}.type", kind, tuple(_PARTS[role]))
     f.only(path, part, _PARTS[role][kind], strict=not profile.lenient)
     match kind:

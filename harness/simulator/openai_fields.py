@@ -236,6 +236,8 @@ def check_window(total: int, answer: int | None, facts: OpenAIFacts, profile: Pr
             "tokens. Please reduce the length of the input prompt or the number of requested output tokens.",
             param="input_tokens",
         )
+    if total > window and profile.too_long:
+        raise Refused(profile.too_long.format(total=total, window=window), param="input")
     if total > window:
         raise Refused(
             "Your input exceeds the context window of this model. Please adjust your input and try again.",

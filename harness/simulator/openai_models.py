@@ -92,8 +92,24 @@ class Profile:
     """Whether a system message may stand after the first place."""
     reasoning: str | None = None
     """Field of a message and of a delta that carries the model's thinking."""
-    echo: Literal["required", "free"] = "free"
-    usage: Literal["openai", "deepseek", "plain", "cached", "nonzero"] = "plain"
+    thoughts: Literal["text", "parts"] = "text"
+    """Whether thinking is a text in that field, or a part of the content (Mistral)."""
+    echo: Literal["required", "free", "signature"] = "free"
+    """What has to come back with calls: the reasoning, nothing, or the signature of the first (Gemini)."""
+    usage: Literal["openai", "deepseek", "plain", "cached", "nonzero", "top", "written"] = "plain"
+    unasked: bool = False
+    """Whether a stream tells its usage unasked, and where it ends."""
+    affinity: str = ""
+    """Field or header that keeps a conversation on one cache: another value reads nothing of it."""
+    least: int = 0
+    """Tokens below which nothing is cached."""
+    step: int = 0
+    """Tokens of a unit; 0: as the contract and the rules say."""
+    seconds: float | None = None
+    """Idle life of an entry; None: until it is evicted."""
+    user_after_tools: bool = True
+    too_long: str = ""
+    """How it says that a prompt of {total} tokens does not fit a window of {window}; "": as OpenAI."""
     reserves: bool = False
     """Whether the window must have room for all of the answer that is asked for; elsewhere the answer ends with it."""
     responses: bool = True
@@ -119,6 +135,85 @@ _PROFILES = (
     Profile("llamacpp", "slots", reasoning="reasoning_content", usage="cached"),
     Profile("vllm", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero", reserves=True),
     Profile("sglang", "blocks", mid_system=False, reasoning="reasoning_content", usage="nonzero", reserves=True),
+    # C, as their pages and users tell; where a least length is not published, none is taken to be.
+    Profile(
+        "moonshot",
+        "units",
+        reasoning="reasoning_content",
+        usage="top",
+        affinity="prompt_cache_key",
+        least=256,
+        step=256,
+        seconds=300,
+        too_long="Invalid request: Your request exceeded model token limit: {window} (requested: {total})",
+        responses=False,
+    ),
+    Profile(
+        "zai",
+        "units",
+        reasoning="reasoning_content",
+        usage="cached",
+        too_long="Prompt exceeds max length",
+        responses=False,
+    ),
+    # explicit: markers as Anthropic's, four, twenty positions back, five minutes
+    Profile(
+        "qwen",
+        "anthropic",
+        markers=True,
+        reasoning="reasoning_content",
+        usage="written",
+        least=1_024,
+        too_long="<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, {window}]",
+        responses=False,
+    ),
+    Profile(
+        "minimax",
+        "units",
+        reasoning="reasoning_content",
+        usage="cached",
+        least=512,
+        too_long="invalid params, context window exceeds limit (2013)",
+        responses=False,
+    ),
+    Profile(
+        "xai",
+        "units",
+        reasoning="reasoning_content",
+        usage="cached",
+        affinity="x-grok-conv-id",
+        too_long="This model's maximum prompt length is {window} but the request contains {total} tokens.",
+    ),
+    # "Unexpected role 'user' after role 'tool'": mistralai/mistral-vibe 1006
+    Profile(
+        "mistral",
+        "units",
+        thoughts="parts",
+        usage="cached",
+        unasked=True,
+        affinity="prompt_cache_key",
+        user_after_tools=False,
+        too_long="Prompt contains {total} tokens, too large for model with {window} maximum context length",
+        responses=False,
+    ),
+    # ai.google.dev/gemini-api/docs/thought-signatures; its OpenAI endpoint as its users quote it
+    Profile(
+        "gemini",
+        "units",
+        echo="signature",
+        usage="cached",
+        least=4_096,
+        too_long="The input token count ({total}) exceeds the maximum number of tokens allowed ({window}).",
+        responses=False,
+    ),
+    Profile(
+        "groq",
+        "units",
+        reasoning="reasoning",
+        usage="cached",
+        seconds=7_200,
+        too_long="Please reduce the length of the messages or completion.",
+    ),
     Profile("generic", "none"),
 )
 PROFILES: dict[str, Profile] = {row.name: row for row in _PROFILES}
@@ -136,7 +231,8 @@ def heard(request: dict[str, Any], profile: Profile) -> dict[str, Any]:
     """The request as this server reads it: where there are no markers, prompt_cache_* is ignored (C)."""
     if profile.markers:
         return request
-    return {name: value for name, value in request.items() if not name.startswith("prompt_cache_")}
+    kept = {name: value for name, value in request.items() if not name.startswith("prompt_cache_")}
+    return kept | {name: value for name, value in request.items() if name == profile.affinity}
 
 
 def facts_for(name: str, profile: Profile, rules: Rules) -> OpenAIFacts:
@@ -154,7 +250,7 @@ def facts_for(name: str, profile: Profile, rules: Rules) -> OpenAIFacts:
     if rules.contract != "model":
         contract = rules.contract
     if contract != facts.contract:
-        least = 1_024 if contract in {"breakpoints", "steps"} else 0
+        least = 1_024 if contract in {"breakpoints", "steps"} else profile.least
         facts = replace(facts, contract=contract, min_cacheable=least, step=128)
     least = facts.min_cacheable if rules.minimum is None else rules.minimum
     return replace(facts, name=name, min_cacheable=least, step=_step(facts, profile, rules))
@@ -174,6 +270,8 @@ def _of_anthropic(name: str) -> OpenAIFacts:
 
 
 def _step(facts: OpenAIFacts, profile: Profile, rules: Rules) -> int:
+    if profile.step:
+        return profile.step
     # C SGLang: a tree, which parts anywhere.
     block = 1 if profile.name == "sglang" else rules.block_tokens
     return {"units": rules.unit_interval, "blocks": block}.get(facts.contract, facts.step)

@@ -74,7 +74,8 @@ def settings_of(
         key = request.get("session_id") or headers.get("x-session-id") or key
     if profile.contract is not None:
         # C: local engines ignore prompt_cache_*; cache_salt isolates on vLLM and SGLang.
-        return Settings(facts.name, request.get("cache_salt"), {})
+        pinned = request.get(profile.affinity) or headers.get(profile.affinity)
+        return Settings(facts.name, pinned or request.get("cache_salt"), {})
     tier = request.get("service_tier")
     tier = None if tier in (None, "auto", "default") else tier
     return Settings(facts.name, key, {**values, "service_tier": "priority" if tier == "fast" else tier})
@@ -87,8 +88,9 @@ def prompt_of(
     request: Mapping[str, Any],
     rules: Rules,
     workspace: str,
+    idle: float | None = None,
 ) -> Prompt | Text:
-    """The form that the model's contract takes."""
+    """The form that the model's contract takes. idle: seconds that an entry of the profile lives unread."""
     salt = f"{workspace} {settings.line}"
     if facts.contract == "breakpoints" and rules.cache_key == "required" and settings.key is None:
         # B Key, F1: routed anywhere, so that only the very same request finds what it wrote.
@@ -96,7 +98,7 @@ def prompt_of(
     if facts.contract in {"breakpoints", "anthropic"}:
         return _marked(blocks, salt, facts, request)
     counted = tuple(block for block in blocks if block.counted)
-    life, most = _lives(request, facts, rules) if facts.contract == "steps" else (None, None)
+    life, most = _lives(request, facts, rules) if facts.contract == "steps" else (idle, None)
     return Text(
         blocks=counted,
         salt=salt,

@@ -132,6 +132,8 @@ class Refused(Exception):
         self.kind = kind
         self.param = param
         self.code = code
+        self.profile = ""
+        """Which server of the Chat wire words it."""
 
 
 @dataclass(frozen=True, slots=True)

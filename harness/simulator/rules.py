@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
+
+Vendors = Literal[
+    "openai", "openrouter", "deepseek", "moonshot", "zai", "qwen", "minimax", "xai", "mistral", "gemini", "groq"
+]
+ServerName = Literal[Vendors, "ollama", "llamacpp", "vllm", "sglang", "generic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Rules:
     """A5, B Diagnostics: what is told where a comparison is asked for; only "right" is documented."""
 
     # From here on: the OpenAI wires. Rows are those of sections B, C and F of the notes.
-    profile: Literal["openai", "openrouter", "deepseek", "ollama", "llamacpp", "vllm", "sglang", "generic"] = "openai"
+    profile: ServerName = "openai"
     """C: which vendor or engine answers on the OpenAI wires."""
     contract: Literal["model", "breakpoints", "steps", "units", "blocks", "slots", "none"] = "model"
     """B, C: the caching contract of the OpenAI wires; `model`: what the model and the profile say."""
@@ -117,7 +122,7 @@ _CHOICES = {
     "binding": ("all", "models", "none"),
     "foreign_thinking": ("drop", "reject"),
     "effort_messages": ("listed", "later", "none"),
-    "profile": ("openai", "openrouter", "deepseek", "ollama", "llamacpp", "vllm", "sglang", "generic"),
+    "profile": get_args(ServerName),
     "diagnostics": ("right", "absent", "malformed", "contradicting"),
     "contract": ("model", "breakpoints", "steps", "units", "blocks", "slots", "none"),
     "breakpoint_lookback": ("latest80", "first2_latest50"),

@@ -5,6 +5,7 @@ Invariant: no state; everything about one request is in what `accept` returns. W
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +13,14 @@ from harness.simulator import wire_chat_reply as replies
 from harness.simulator.chat_validation import check_request
 from harness.simulator.openai_fields import need
 from harness.simulator.openai_models import facts_for, heard, profile_of
+from harness.simulator.records import Refused
 from harness.simulator.rules import Rules
 from harness.simulator.vendor_responses import OpenAIErrors, limits_of
 from harness.simulator.wire_chat import WIRE, Understood, understand
 from harness.simulator.wires import Accepted, Speech, Spoken
+
+# google.rpc.Code
+_GOOGLE = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
 
 
 class ChatWire(OpenAIErrors):
@@ -25,6 +30,21 @@ class ChatWire(OpenAIErrors):
 
     def accept(self, request: dict[str, Any], headers: Mapping[str, str], rules: Rules, workspace: str) -> Accepted:
         """As `Wire`."""
+        try:
+            return self._accept(request, headers, rules, workspace)
+        except Refused as refused:
+            refused.profile = rules.profile
+            raise
+
+    def error(self, refused: Refused, request_id: str) -> bytes:
+        """As `Wire`; Gemini's errors are Google's, in a list."""
+        if refused.profile != "gemini":
+            return super().error(refused, request_id)
+        status = _GOOGLE.get(refused.status, "UNKNOWN")
+        error = {"code": refused.status, "message": refused.message, "status": status}
+        return json.dumps([{"error": error}], ensure_ascii=False).encode()
+
+    def _accept(self, request: dict[str, Any], headers: Mapping[str, str], rules: Rules, workspace: str) -> Accepted:
         profile = profile_of(rules)
         request = heard(request, profile)
         facts = facts_for(need("", request, "model", str), profile, rules)

@@ -37,7 +37,8 @@ class _Marks:
     """Which marks count, and as what."""
 
     facts: OpenAIFacts
-    openrouter: bool
+    controls: bool
+    """Whether marks are `cache_control`."""
     default: Ttl
 
 
@@ -51,14 +52,14 @@ def understand(
 ) -> Understood:
     """Account for a checked request."""
     ttl: Ttl = (request.get("prompt_cache_options") or {}).get("ttl", "30m")
-    marks = _Marks(facts, profile.name == "openrouter", ttl) if profile.markers else None
+    marks = _Marks(facts, profile.name in ("openrouter", "qwen"), ttl) if profile.markers else None
     blocks = tuple(_blocks(request, profile, marks))
     found = sum(1 for block in blocks if block.marker)
     if facts.contract == "anthropic" and found > rules.max_markers:
         # C OpenRouter passes cache_control on; A2, A6 texts.
         raise Refused(f"A maximum of {rules.max_markers} blocks with cache_control may be provided. Found {found}.")
     settings = settings_of(facts, profile, request, headers, _values(request))
-    prompt = prompt_of(blocks, settings, facts, request, rules, workspace)
+    prompt = prompt_of(blocks, settings, facts, request, rules, workspace, profile.seconds)
     answer = request.get("max_completion_tokens", request.get("max_tokens"))
     f.check_window(prompt.total, answer, facts, profile, rules.context_window)
     return Understood(facts, profile, blocks, prompt, settings)
@@ -122,7 +123,7 @@ def message_blocks(
 def _marker(part: object, role: str, marks: _Marks | None) -> Ttl | None:
     if marks is None or not isinstance(part, dict):
         return None
-    if marks.openrouter and isinstance(part.get("cache_control"), dict):
+    if marks.controls and isinstance(part.get("cache_control"), dict):
         # C OpenRouter: passed on to Anthropic, translated to a breakpoint without its TTL for OpenAI.
         if marks.facts.contract == "anthropic":
             return "1h" if part["cache_control"].get("ttl") == "1h" else "5m"

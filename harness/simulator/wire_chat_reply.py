@@ -20,6 +20,7 @@ from harness.simulator.openai_models import Profile
 from harness.simulator.records import Block
 from harness.simulator.rules import Rules
 from harness.simulator.sealed import stem_of
+from harness.simulator.thought_signatures import extra_content
 from harness.simulator.wire_chat import message_blocks
 from harness.simulator.wire_responses_reply import thinking_tokens
 
@@ -44,6 +45,9 @@ class Reply:
     include_usage: bool
     reasoning: str | None = field(default=None)
     """Field that carries the thinking."""
+    unasked: bool = False
+    whole_calls: bool = False
+    """Calls come whole and without an index, and the answer then just stops (Gemini)."""
 
 
 def reply_of(
@@ -63,13 +67,15 @@ def reply_of(
         id=f"chatcmpl-{stem_of(body)}",
         created=_EPOCH + int(at),
         model=request["model"],
-        message=_message(answer, body, profile),
+        message=_message(answer, body, profile, request["model"]),
         finish=finish,
         usage=usage_of(bill, answer, profile, rules),
         extras={} if rules.cache_report == "nothing" else extras,
         include_usage=rules.cache_report != "nothing"
         and bool((request.get("stream_options") or {}).get("include_usage")),
-        reasoning=profile.reasoning,
+        reasoning=profile.reasoning if profile.thoughts == "text" else None,
+        unasked=profile.unasked and rules.cache_report != "nothing",
+        whole_calls=profile.echo == "signature",
     )
 
 
@@ -92,6 +98,15 @@ def usage_of(bill: Bill, answer: Answer, profile: Profile, rules: Rules) -> dict
             usage["prompt_cache_miss_tokens"] = bill.total - bill.read
             usage["completion_tokens_details"] = {"reasoning_tokens": thinking}
             return usage
+        case "top":
+            # Moonshot: beside the details of nobody else
+            usage["cached_tokens"] = bill.read
+            return usage
+        case "written":
+            # Qwen, explicit cache
+            written = sum(bill.written.values())
+            usage["prompt_tokens_details"] = {"cached_tokens": bill.read, "cache_creation_input_tokens": written}
+            return usage
         case "plain":
             shown = rules.cache_report == "on"
         case "cached":
@@ -105,7 +120,7 @@ def usage_of(bill: Bill, answer: Answer, profile: Profile, rules: Rules) -> dict
     return usage
 
 
-def _message(answer: Answer, body: bytes, profile: Profile) -> dict[str, Any]:
+def _message(answer: Answer, body: bytes, profile: Profile, model: str) -> dict[str, Any]:
     texts = [item["text"] for item in answer.content if "text" in item]
     thoughts = [item["thinking"] for item in answer.content if "thinking" in item]
     calls = [
@@ -123,10 +138,15 @@ def _message(answer: Answer, body: bytes, profile: Profile) -> dict[str, Any]:
         message["refusal"] = None
         if answer.stop == "refusal":
             message |= {"content": None, "refusal": text}
-    if profile.reasoning and thoughts:
+    if profile.thoughts == "parts" and thoughts:
+        parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "".join(thoughts)}]}]
+        message["content"] = parts + ([{"type": "text", "text": text}] if text else [])
+    elif profile.reasoning and thoughts:
         message[profile.reasoning] = "".join(thoughts)
     if calls:
         message["tool_calls"] = calls
+        if profile.echo == "signature":
+            calls[0]["extra_content"] = extra_content(model, calls[0]["function"])
     return message
 
 
@@ -139,6 +159,10 @@ def outputs_of(reply: Reply, profile: Profile) -> tuple[tuple[Block, ...], ...]:
     forms: list[tuple[Block, ...]] = []
     content = reply.message["content"]
     contents = [content] if content is None else [content, [{"type": "text", "text": content}]]
+    if isinstance(content, list):
+        # Mistral: thinking need not come back
+        said = "".join(part["text"] for part in content if part["type"] == "text") or None
+        contents = [content, said, [{"type": "text", "text": said}]] if said else [content, None]
     for given in contents:
         message = {name: value for name, value in reply.message.items() if value is not None} | {"content": given}
         forms.append(tuple(message_blocks("messages", -1, message, profile)))
@@ -168,7 +192,8 @@ def events(reply: Reply) -> Iterator[Event]:
     yield Event("", _chunk(reply, [_choice({"role": "assistant", "content": ""})]) | null, "opening")
     for delta, part in _deltas(reply):
         yield Event("", _chunk(reply, [_choice(delta)]) | null, part)
-    last = _chunk(reply, [_choice({}, reply.finish)]) | null
+    finish = "stop" if reply.whole_calls and reply.finish == "tool_calls" else reply.finish
+    last = _chunk(reply, [_choice({}, finish)]) | null | ({"usage": reply.usage} if reply.unasked else {})
     yield Event("", last if reply.include_usage else last | dict(reply.extras))
     if reply.include_usage:
         yield Event("", _chunk(reply, []) | {"usage": reply.usage, **reply.extras})
@@ -192,14 +217,29 @@ def _choice(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, An
 def _deltas(reply: Reply) -> Iterator[tuple[dict[str, Any], Part]]:
     message = reply.message
     for name in (reply.reasoning, "content", "refusal"):
-        if name and message.get(name):
+        if name and isinstance(message.get(name), list):
+            yield from (({name: [piece]}, "delta") for piece in _parts(message[name]))
+        elif name and message.get(name):
             yield from (({name: piece}, "delta") for piece in _pieces(message[name]))
     for index, call in enumerate(message.get("tool_calls") or ()):
         function = call["function"]
+        if reply.whole_calls:
+            yield {"tool_calls": [call]}, "arguments"
+            continue
         opening = {"index": index, "id": call["id"], "type": "function"}
         yield {"tool_calls": [{**opening, "function": {"name": function["name"], "arguments": ""}}]}, "delta"
         for piece in _pieces(function["arguments"]):
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, "arguments"
+
+
+def _parts(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Mistral: each piece of content is a list of one part."""
+    for part in parts:
+        if part["type"] == "thinking":
+            whole = part["thinking"][0]["text"]
+            yield from ({"type": "thinking", "thinking": [{"type": "text", "text": piece}]} for piece in _pieces(whole))
+        else:
+            yield from ({"type": "text", "text": piece} for piece in _pieces(part["text"]))
 
 
 def _pieces(text: str) -> Iterator[str]:

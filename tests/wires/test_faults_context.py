@@ -9,7 +9,10 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from harness.conversation.events import TurnEnded
+from harness.errors import ContextOverflow
 from tests.speaker import Script, Speaker
 
 Begin = Callable[..., Speaker]
@@ -44,6 +47,32 @@ def test_one_output_larger_than_the_window(begin: Begin) -> None:
     done(person, "Look at it.")
     assert person.mainline[-1].prompt_tokens < 40_000
     done(person, "And now?")
+
+
+FULL = {
+    "openai": "openai-chat/openai/gpt-5.4",
+    "openrouter": "openai-chat/openrouter/z-ai/glm-5.3",
+    "deepseek": "openai-chat/deepseek/deepseek-v4-pro",
+    "moonshot": "openai-chat/moonshot/kimi-k3",
+    "zai": "openai-chat/zai/glm-5.3",
+    "qwen": "openai-chat/qwen/qwen3.8-max",
+    "minimax": "openai-chat/minimax/MiniMax-M3",
+    "xai": "openai-chat/xai/grok-4.7",
+    "mistral": "openai-chat/mistral/mistral-large-4",
+    "gemini": "openai-chat/gemini/gemini-4-argon",
+    "groq": "openai-chat/groq/openai/gpt-oss-120b",
+    "vllm": "openai-chat/vllm/qwen3-coder-30b",
+}
+
+
+@pytest.mark.refusals(reason="the window is full")
+@pytest.mark.parametrize("server", FULL)
+def test_each_server_is_understood_where_it_says_that_its_window_is_full(server: str, speaker: Begin) -> None:
+    person = speaker(Script("One."), model=FULL[server], profile=server, context_window=10)
+    with pytest.raises(ContextOverflow):
+        person.say("One?")
+
+    assert len(person.simulator.refused) == 1
 
 
 def test_ten_large_results_at_once_share_what_is_left(begin: Begin) -> None:

@@ -54,6 +54,14 @@ SERVERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "ollama": ("openai-chat/ollama/qwen3", {"profile": "ollama"}),
     "ollama, telling nothing": ("openai-chat/ollama/qwen3", {"profile": "ollama", "cache_report": "off"}),
+    "moonshot": ("openai-chat/moonshot/kimi-k3", {"profile": "moonshot"}),
+    "zai": ("openai-chat/zai/glm-5.3", {"profile": "zai"}),
+    "qwen": ("openai-chat/qwen/qwen3.8-max", {"profile": "qwen"}),
+    "minimax": ("openai-chat/minimax/MiniMax-M3", {"profile": "minimax"}),
+    "xai": ("openai-chat/xai/grok-4.7", {"profile": "xai"}),
+    "mistral": ("openai-chat/mistral/mistral-large-4", {"profile": "mistral", "strict_alternation": True}),
+    "gemini": ("openai-chat/gemini/gemini-4-argon", {"profile": "gemini"}),
+    "groq": ("openai-chat/groq/openai/gpt-oss-120b", {"profile": "groq"}),
     "generic": ("openai-chat/some-model", {"profile": "generic", "strict_alternation": True}),
 }
 
@@ -65,6 +73,8 @@ def told(server: str) -> set[str]:
     if "nobody told us" in server:
         # a hit where a prompt happens to end with a block
         return {"first", "evicted", "hit"}
+    if server == "gemini":
+        return {"first", "hit", "too short"}
     # a vendor leaves out reasoning of an earlier turn before 5.6
     return {"first", "hit"} | ({"vendor stripped"} if "steps" in server else set())
 
@@ -87,7 +97,7 @@ def test_a_session(server: str, speaker: Begin) -> None:
         assert after.read == after.perfect_read, after.explain
     verdicts = person.verdicts()
     assert set(verdicts) <= told(server), list(zip(verdicts, [request.explain for request in requests], strict=True))
-    assert len(set(verdicts[1:3])) == 1
+    assert len(set(verdicts[1:3])) == 1 or server == "gemini", "its least is passed on the way"
 
 
 @pytest.mark.parametrize("server", SERVERS)
