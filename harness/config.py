@@ -166,7 +166,7 @@ _SETTINGS: Mapping[str, tuple[str, Check]] = {
     "compaction.margin": ("compaction_margin", look.seconds),
     "compaction.returns": ("compaction_returns", look.share(0.0, 1.0)),
     "caches.responses": ("caches_responses", look.one_of(*look.CACHE_SCOPES)),
-    "caches.responses_ttl": ("caches_responses_ttl", look.lifetime),
+    "caches.responses_ttl": ("caches_responses_ttl", look.duration),
     "caches.tool_outputs": ("caches_tool_outputs", look.one_of(*look.CACHE_SCOPES)),
     "caches.tools": ("caches_tiers", look.lifetimes),
     "caches.stale_if_error": ("caches_stale", look.lifetime),

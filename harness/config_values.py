@@ -105,14 +105,20 @@ _PLACE = re.compile(r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?!(?
 """In the one spelling in which a host is compared: another would never be met."""
 
 
-def lifetime(value: object) -> float:
-    """How long something may be kept, in seconds; 0 for not at all."""
-    if value == "off":
-        return 0.0
+def duration(value: object) -> float:
+    """How long, in seconds."""
     match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError('a time such as "30m", "1h" or "7d", or "off"')
+        raise ValueError('a time such as "30m", "1h" or "7d"')
     return int(match[1]) * _UNITS[match[2]]
+
+
+def lifetime(value: object) -> float:
+    """How long something may be kept, in seconds; 0 for not at all."""
+    try:
+        return 0.0 if value == "off" else duration(value)
+    except ValueError as wrong:
+        raise ValueError(f'{wrong}, or "off"') from None
 
 
 def lifetimes(value: object) -> Mapping[str, float]:

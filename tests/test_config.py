@@ -401,6 +401,8 @@ def test_web_and_caches(places: Places) -> None:
         ('[caches.tools]\n"web_fetch:a.test:443" = "1h"', "a port where it is not 80 or 443"),
         ('[caches.tools]\n"web_fetch:" = "1h"', "one host, as web_fetch shows it"),
         ('[caches.tools]\n"web_search:google" = "1h"', "one of searxng, brave, tavily, ddgs"),
+        # kept, and never served: `responses = "off"` is meant
+        ('[caches]\nresponses_ttl = "off"', "`caches.responses_ttl` must be a time such as"),
         ('[caches]\ntool_outputs = "everywhere"', "one of run, session, user, global, off"),
         ('[caches]\nscope = "user"', "unknown setting `caches.scope`"),
         ('[caches.tools]\nweb_fetch = "1w"', "`web_fetch` is a time such as"),

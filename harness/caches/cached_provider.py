@@ -2,7 +2,7 @@
 
 Invariant: the same contract as the provider within. On a hit nothing is sent, and the cached stream goes through that
 wire's own decoder, so that events, calls and thinking come as they came. Only an answer that came whole and ended well
-is kept: never a refusal, an error, one that was cut short, or one with a part that could not be read.
+is kept: never a refusal, an error, one that was cut short or is empty, or one with a part that could not be read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from harness.caches.response_key import Components, components
 from harness.caches.responses import COMPLETE, CachedResponse, Responses
-from harness.conversation.blocks import Message, Tag, ToolCall
+from harness.conversation.blocks import Message, Tag, Text, ToolCall
 from harness.conversation.canonical import digest
 from harness.conversation.request import Fragment, FrozenPrefix, Request
 from harness.errors import ProviderError
@@ -55,6 +55,8 @@ class _Answer:
     request_id: str = ""
     finished: Finished | None = None
     broken: bool = False
+    text: bool = False
+    calls: bool = False
 
     def take(self, part: Part) -> None:
         match part:
@@ -62,12 +64,27 @@ class _Answer:
                 self.request_id = part.request_id
             case BlockBroken():
                 self.broken = True
-            case BlockDone(ToolCall(invalid=problem)) if problem:
-                self.broken = True
+            case BlockDone(ToolCall(invalid=problem)):
+                self.calls = True
+                self.broken |= bool(problem)
+            case BlockDone(Text(text)):
+                self.text |= bool(text.strip())
             case Finished():
                 self.finished = part
             case _:
                 pass
+
+    @property
+    def problem(self) -> str:
+        """Why it is not kept: whatever fails a turn must not fail the next try, too; "" where it came well."""
+        stop = self.finished.stop if self.finished else "nothing"
+        if stop not in COMPLETE:
+            return f"it ended with {stop}"
+        if self.broken:
+            return "a part of it could not be read"
+        if (stop == "tool_use") != self.calls:
+            return "it ended with a call" if self.calls else "it stopped for a call and made none"
+        return "" if self.calls or self.text else "it is empty"
 
 
 class CachedProvider:
@@ -151,9 +168,7 @@ class CachedProvider:
                 answer.take(part)
         except ProviderError as error:
             return f"the entry {entry.key[:12]} is damaged: {error}"
-        if answer.broken or answer.finished is None or answer.finished.stop not in COMPLETE:
-            return f"the entry {entry.key[:12]} is damaged: it is no complete answer"
-        return ""
+        return f"the entry {entry.key[:12]} is no complete answer: {answer.problem}" if answer.problem else ""
 
     def _replayed(self, entry: CachedResponse, record: Recorder) -> AsyncGenerator[Part]:
         return self._inner.replay([chunk for _, chunk in entry.chunks], entry.request_id, record)
@@ -195,10 +210,8 @@ class CachedProvider:
     async def _keep(self, answer: _Answer, parts: Components, at: float, origin: Origin) -> str:
         """Keep an answer; why it was not, or ""."""
         finished = answer.finished
-        if finished is None or finished.stop not in COMPLETE:
-            return f"it ended with {finished.stop if finished else 'nothing'}"
-        if answer.broken:
-            return "a part of it could not be read"
+        if finished is None or answer.problem:
+            return answer.problem
         session, request = origin
         entry = CachedResponse(
             key=parts.key,

@@ -19,7 +19,7 @@ from harness.caches.scopes import CACHES, Cache, Scope, Scopes
 from harness.caches.store import About, File, Store
 from harness.commands.arguments import Parser
 from harness.config import Config, load, state_dir
-from harness.config_values import lifetime
+from harness.config_values import duration
 from harness.errors import UsageError
 from harness.knowledge.project import find_root
 from harness.seam import Seam
@@ -90,7 +90,7 @@ def _stores(cache: Cache, scope: Scope, config: Config, seam: Seam) -> Iterator[
 
 def _time(text: str) -> float:
     try:
-        return lifetime(text)
+        return duration(text)
     except ValueError as wrong:
         raise UsageError(f"--older-than must be {wrong}") from None
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,10 +35,25 @@ async def answer(provider: CachedProvider, body: bytes) -> list[Part]:
     return [part async for part in provider.stream(body, lambda _: None)]
 
 
+ODD: dict[str, tuple[Any, str]] = {
+    "a call that it did not stop for": (
+        {"content": [{"call": "read", "input": {}}], "stop": "end_turn"},
+        "with a call",
+    ),
+    "no call that it stopped for": ({"content": [{"text": "I look."}], "stop": "tool_use"}, "made none"),
+    "blanks": ({"content": [{"text": " "}]}, "it is empty"),
+}
+
+
 @pytest.fixture
 def vendor() -> Iterator[Simulator]:
     """One that answers questions that have nothing to do with each other."""
-    made = Simulator(lambda _: "Yes.", Rules(), clock=Clock(ticking=False))
+
+    def brain(request: dict[str, Any]) -> Any:
+        asked = request["messages"][-1]["content"][-1]["text"]
+        return ODD[asked][0] if asked in ODD else "Yes."
+
+    made = Simulator(brain, Rules(), clock=Clock(ticking=False))
     made.start()
     yield made
     made.stop()
@@ -66,3 +82,20 @@ def test_a_body_is_known_until_it_is_answered(vendor: Simulator, tmp_path: Path)
     assert kept[-1].unkept == ""
     assert "message 1 (person): " in kept[-1].cause
     assert isinstance(served[0], FromCache)
+
+
+@pytest.mark.parametrize("asked", ODD)
+def test_what_fails_a_turn_is_not_kept(asked: str, vendor: Simulator, tmp_path: Path) -> None:
+    made = asks(Made(MODELS["anthropic"], base_url=vendor.url), asked)
+
+    async def go() -> list[Part]:
+        provider = cached(made, tmp_path)
+        try:
+            return await answer(provider, provider.body(made.request(provider)))
+        finally:
+            await provider.close()
+
+    *_, last = asyncio.run(go())
+    assert isinstance(last, NotFromCache)
+    assert ODD[asked][1] in last.unkept
+    assert list(tmp_path.iterdir()) == []

@@ -197,6 +197,16 @@ def test_what_did_not_end_well_is_not_kept(stop: str, keep: Begin) -> None:
     assert len(entries(person)) == len(others)
 
 
+def test_an_empty_answer_is_not_kept_for_the_next_try(keep: Begin) -> None:
+    person = keep(Script(""))
+    for _ in range(2):
+        (response,) = done(person.say("One?"))
+        assert not response.response_cache["hit"]
+        assert response.response_cache["unkept"] == "it is empty"
+        person.begin_anew()
+    assert entries(person) == []
+
+
 @pytest.mark.parametrize("scope", ["run", "session"])
 def test_narrow_scopes_are_not_shared(scope: str, keep: Begin) -> None:
     person = keep(Script("One."), scope=scope)
