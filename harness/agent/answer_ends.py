@@ -6,6 +6,7 @@ one that ended.
 
 from __future__ import annotations
 
+from harness.conversation.history import kind_of
 from harness.conversation.journal import Record
 
 ENDED = frozenset({"", "end_turn", "stop_sequence", "refusal", "model_context_window_exceeded"})
@@ -36,6 +37,8 @@ class AnswerEnds:
             case "message" if data["tag"] == "answer":
                 self._stops[record.seq] = self._stop
                 self.answers += 1
+            case "epoch" if kind_of(data["reason"]) == "compaction":
+                pass  # how the last turn ended is as it was
             case "message" | "epoch":
                 self.refused = False
                 if data.get("tag") == "person" and not data.get("steering"):

@@ -58,8 +58,7 @@ class Compaction:
         config = self._config
         if not (config.enabled and config.idle and channel.cache and _has_grown(session)):
             return None
-        # open calls are for who goes on with that turn: a compaction would close them, and sub-agents of theirs
-        if session.last_prompt < config.idle_from or session.history.open_calls():
+        if session.last_prompt < config.idle_from:
             return None
         ttl = channel.ttl if channel.model.rules.max_markers else channel.model.rules.default_ttl
         if not idle_pays(channel.model.price_for(session.last_prompt), session.last_prompt, config.returns, ttl):

@@ -1,9 +1,9 @@
 """Insert, then compress: the conversation summed up by a side request that reads its cache, then replaced by an epoch.
 
 Invariant: until the one record that begins the epoch nothing is changed, so a compaction that fails, is cancelled or
-is killed leaves the conversation as it was. What follows the system blocks afterwards is bounded: session context,
-summary, and the last messages that fit. Earlier messages stay in the journal, and in an archive that the summary says
-how to read.
+is killed leaves the conversation as it was. A turn that was cut off still is, its open calls still open. What follows
+the system blocks afterwards is bounded: session context, summary, and the last messages that fit. Earlier messages
+stay in the journal, and in an archive that the summary says how to read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from importlib import resources
 from harness.agent.archive import Archive, Section, write_archive
 from harness.agent.compaction_rules import SUMMARY
 from harness.agent.compaction_tail import AFTER_SYSTEM, clean, cut, size
+from harness.agent.cut_turn import GO_ON, HEAD, cut_turn
 from harness.agent.effort_change import on_its_line
 from harness.agent.loop import Agent
 from harness.agent.model_call import ModelCall
@@ -40,8 +41,6 @@ EARLIER_ARCHIVES = 10
 SHORTEST = 20
 """Characters below which an answer is no summary."""
 ATTEMPTS = 2
-HEAD = "[Summary of the conversation so far; it stands in the place of what was said before.]"
-GO_ON = "Go on with the task from here."
 TEXT_ONLY = "\n\n[The last try gave no text. No tool is run now: answer with the summary as text.]"
 
 
@@ -73,9 +72,13 @@ class Compactor:
         session = self._agent.session
         # an effort that was changed since the last request is another line, and the first request settles which
         self._agent.channel = on_its_line(session, self._agent.channel)
-        session.heal()
         conversation = [entry.message for entry in session.history.entries]
         first = self._first_kept(conversation)
+        if first == len(conversation) and session.history.open_calls():
+            raise CompactionFailed(
+                "the last answer, whose calls wait for their results, is too large to stay as it is; go on with it "
+                "(/continue), or say something else, and compact then"
+            )
         if not any(message.tag in ("person", "answer", "results") for message in conversation[:first]):
             raise CompactionFailed("there is nothing to compact: what was said is short enough to stay as it is")
         before = session.last_prompt
@@ -141,13 +144,16 @@ class Compactor:
     def _ends(self) -> Sequence[int | None]:
         """Where the side request may follow the conversation, the deepest first; None: at its very end.
 
-        Behind that: where the line's last request ended, which was answered and is cached, then ever earlier.
+        Behind that: where the line's last request ended, which was answered and is cached, then ever earlier. An answer
+        whose calls are open is not followed: it stays, and the calls stay open.
         """
         session = self._agent.session
         answers = [index for index, entry in enumerate(session.history.entries) if entry.message.tag == "answer"]
         sent, _ = session.sent.get(self._agent.channel.line.key, (None, 0))
         places = [index for index in answers if 0 < index <= (sent.messages if sent else answers[-1])]
         ends: list[int | None] = [None]
+        if session.history.open_calls():
+            ends, places = [answers[-1]], [index for index in places if index < answers[-1]]
         while places:
             ends.append(places[-1])
             places = places[: len(places) // 2]
@@ -166,7 +172,7 @@ class Compactor:
             "" if any(entry.message.tag == "person" for entry in kept) else _words(archived, spill),
             bound(self._standing, STANDING_BYTES, spill)[0],
             index_of(archive, unseen),
-            GO_ON if conversation[-1].role == "user" else "",
+            GO_ON if cut_turn(session) else "",
         )
         seqs = []
         if (told := agent.context({})) is not None:

@@ -18,7 +18,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from harness.agent.resumption import cut_turn, resume_turn
+from harness.agent.cut_turn import cut_turn
+from harness.agent.resumption import resume_turn
 from harness.agent.structured import StructuredTask, check_schema
 from harness.app import App
 from harness.audit.report import run_line

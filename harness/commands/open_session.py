@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from harness.agent.resumption import cut_turn, resume_turn
+from harness.agent.cut_turn import cut_turn
+from harness.agent.resumption import resume_turn
 from harness.app import App
 from harness.audit.totals import Totals
 from harness.commands.memory_proposal import MemoryProposal

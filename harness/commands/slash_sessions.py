@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from harness.agent.resumption import cut_turn
+from harness.agent.cut_turn import cut_turn
 from harness.app import App
 from harness.commands.open_session import OpenSession
 from harness.commands.sessions_export import to_look_for
@@ -95,12 +95,17 @@ def gone_on(app: App) -> Iterator[str]:
         yield f"session {session.journal.id} goes on; requests so far: {requests}"
         said = [entry.message.text for entry in session.history.entries if entry.message.tag == "person"]
         yield from [f"last said: {one_line(said[-1], 200)}"] if said else []
-        if (cut := cut_turn(session)) is not None:
-            yield f"{one_line(str(cut), 200)}; go on with it: /continue"
+        yield from cut_off(app)
     for warning in session.journal.warnings():
         yield f"! {warning}"
     if not app.model.known:
         yield f"! {app.model.unknown}"
+
+
+def cut_off(app: App) -> Iterator[str]:
+    """That the last turn did not come to its end, where it did not."""
+    if (cut := cut_turn(app.session)) is not None:
+        yield f"{one_line(str(cut), 200)}; go on with it: /continue"
 
 
 def rename(session: OpenSession, title: str) -> Sequence[str]:

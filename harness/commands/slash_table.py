@@ -7,6 +7,7 @@ lines lives in a file of its own beside this one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from functools import partial
 
 from harness.agent.effort_change import levels
@@ -87,8 +88,12 @@ def _continue(session: OpenSession, _: str) -> Stream:
     return session.resume_turn()
 
 
-def _compact(session: OpenSession, wish: str) -> Stream:
-    return session.app.compaction.compactor.run("asked for", wish)
+async def _compact(session: OpenSession, wish: str) -> Stream:
+    async with aclosing(session.app.compaction.compactor.run("asked for", wish)) as events:
+        async for event in events:
+            yield event
+    for line in slash_sessions.cut_off(session.app):
+        yield line
 
 
 def _clear(session: OpenSession, _: str) -> Sequence[str]:

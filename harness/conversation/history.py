@@ -109,7 +109,7 @@ class History:
                     self._replace(data["reason"], data["messages"])
                     self.begun = record.seq
                 self.prefix = data.get("prefix", self.prefix)
-            case "request":
+            case "request" if data["kind"] == "mainline":
                 self.dropped = ()
             case "unsent" if data["stop"] != "refusal":
                 self.dropped = _tools(data["blocks"])
@@ -168,7 +168,10 @@ class History:
         self.entries = entries
         told = (entry.context for entry in reversed(self.entries) if entry.context)
         self.context = dict(next(told, {}))
-        self.dropped = ()
+        if entries and entries[-1].message.tag == "answer":
+            self.dropped = _tools(self.fetch(self.origin(entries[-1].seq)).get("unsent", ()))
+        elif kind_of(reason) != "compaction":  # it changes nothing of how the last answer ended
+            self.dropped = ()
 
     @property
     def seqs(self) -> tuple[int, ...]:

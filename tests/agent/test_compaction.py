@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from harness.agent import rewind
-from harness.agent.compaction import HEAD
 from harness.agent.compaction_rules import CompactionConfig
 from harness.agent.compaction_tail import AFTER_SYSTEM
+from harness.agent.cut_turn import HEAD
 from harness.conversation.blocks import Thinking, ToolResult
 from harness.conversation.events import Event, Notice, ToolStarted, TurnEnded
 from harness.errors import CompactionFailed
@@ -431,15 +431,19 @@ def test_idle_compaction_begins_before_the_ttl_ends_and_only_once(speaker: Begin
 
 
 def test_idle_compaction_leaves_the_calls_of_a_cut_turn_open(speaker: Begin) -> None:
-    person = working(speaker, "claude-opus-4-8", 1)
+    person = working(speaker, "claude-opus-4-8")
     compaction = person.app.compaction
     compaction._config = CompactionConfig(returns=1.0)
     person.app.session.last_prompt = 60_000
     assert compaction.idle_delay() is not None
     person.say("Please work on.", until=lambda event: isinstance(event, ToolStarted))
     person.app.session.last_prompt = 60_000
-    assert person.app.session.history.open_calls()
-    assert compaction.idle_delay() is None
+    calls = person.app.session.history.open_calls()
+    assert calls
+    assert compaction.idle_delay() is not None
+    run(person, compaction.idle())
+    assert reasons(person) == ["start", "compaction"]
+    assert person.app.session.history.open_calls() == calls
 
 
 def test_idle_compaction_is_too_late_once_the_ttl_has_ended(speaker: Begin) -> None:

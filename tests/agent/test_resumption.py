@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.agent import rewind
-from harness.agent.resumption import cut_turn, resume_turn
-from harness.conversation.events import RequestSent, ResponseDone, TextDelta, ToolFinished, TurnEnded
-from harness.errors import UsageError
+from harness.agent.cut_turn import cut_turn
+from harness.agent.resumption import resume_turn
+from harness.conversation.events import RequestSent, ResponseDone, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from harness.errors import CompactionFailed, UsageError
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
-from harness.simulator import Answer
-from tests.agent.test_compaction import Worker, compact, moves, run, working
+from harness.simulator import Answer, said
+from tests.agent.test_compaction import SUMMARY, compact, moves, run, working
 from tests.agent.test_rewind import LOOK, MODELS
 from tests.speaker import Script, Speaker
 
@@ -33,10 +35,10 @@ def go_on(person: Speaker) -> TurnEnded:
     return end
 
 
-def nothing_was_lost(person: Speaker) -> None:
+def nothing_was_lost(person: Speaker, *besides: str) -> None:
     last = person.everything[-1]
     assert last.read == last.perfect_read, last.explain
-    assert set(person.verdicts()[1:]) <= {"hit", "not told"}
+    assert set(person.verdicts()[1:]) <= {"hit", "not told", *besides}
     person.leave()
     assert verify(person.folder, Catalog.load(None)).equal
 
@@ -117,15 +119,121 @@ def test_after_a_compaction_and_a_clear_nothing_is_cut(speaker: Begin) -> None:
 
 
 @moves
-def test_a_cut_turn_that_is_compacted_is_still_cut(speaker: Begin) -> None:
-    brain = Worker()
-    person = working(speaker, "claude-opus-4-8", brain=brain)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_cut_turn_that_is_compacted_is_still_cut(speaker: Begin, model: str) -> None:
+    person = working(speaker, model)
     person.say("Please work on.", until=lambda event: isinstance(event, ToolFinished))
+    was = cut(person)
+    assert was.startswith("the last turn was cut off at step 1: ")
     compact(person)
-    assert cut(person).startswith("the last turn was cut off at step ")
+    assert cut(person) == was
     person.come_back()
-    assert cut(person).startswith("the last turn was cut off at step ")
+    assert cut(person) == was
     assert go_on(person).reason == "done"
+    given = next(e.message for e in reversed(person.app.session.history.entries) if e.message.tag == "results").blocks
+    assert [block.is_error for block in given].count(False) == was.count("read done")  # type: ignore[union-attr]
+    nothing_was_lost(person, "declared")
+
+
+@moves
+def test_words_behind_a_cut_turn_that_was_compacted_are_told_what_became_of_its_calls(speaker: Begin) -> None:
+    person = working(speaker, "claude-opus-4-8")
+    person.say("Please work on.", until=lambda event: isinstance(event, ToolStarted))
+    compact(person)
+    assert person.answer("Now something else.") == "Done, and the colour is teal."
+    assert cut(person) == ""
+    nothing_was_lost(person, "declared")
+
+
+def small(person: Speaker) -> None:
+    """The model has a window of 12,000 tokens, so the program believes."""
+    channel = person.app.agent.channel
+    person.app.agent.channel = replace(channel, model=replace(channel.model, window=12_000))
+
+
+def test_calls_that_would_not_stay_are_not_compacted(speaker: Begin) -> None:
+    write = {"call": "write", "input": {"path": "a.txt", "content": "x" * 40_000}}
+    person = speaker(Script("One.", [write], "Written."))
+    person.say("One?")
+    person.say("Two?", until=lambda event: isinstance(event, ResponseDone))
+    was, asked = cut(person), len(person.simulator.requests)
+    small(person)
+    with pytest.raises(CompactionFailed, match="/continue"):
+        compact(person)
+    assert (cut(person), len(person.simulator.requests)) == (was, asked)
+
+
+def summing(*answers: Any) -> Callable[[dict[str, Any]], Any]:
+    """A scripted model that sums up when it is asked to."""
+    script = Script(*answers)
+    return lambda request: SUMMARY if "[Side request" in "".join(said(request)[-1].texts) else script(request)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["live", "resumed"])
+def test_killed_between_what_changed_and_the_words_a_compaction_cuts_nothing(speaker: Begin, back: bool) -> None:
+    person = speaker(summing("One.", "Two. " * 10_000))
+    person.say("One?")
+    person.say("Two?")
+    person.come_back(permission_mode="plan")
+    assert person.app.agent.tell_changes()
+    if back:
+        person.come_back(permission_mode="plan")
+    assert cut(person) == ""
+    small(person)
+    compact(person)
+    assert person.app.session.history.entries[-1].message.tag == "program"
+    assert cut(person) == ""
+
+
+@moves
+def test_a_cut_answer_that_a_compaction_does_not_keep_is_still_cut(speaker: Begin) -> None:
+    half = Answer(({"text": "It goes li" * 4_000},), stop="max_tokens")
+    person = speaker(summing("One.", half, half, half))
+    person.say("One?")
+    person.say("Two?")
+    assert cut(person)
+    small(person)
+    compact(person)
+    assert person.app.session.history.entries[-1].message.tag == "program"
+    assert cut(person)
+    person.come_back()
+    assert cut(person)
+    assert go_on(person).reason == "done"
+    nothing_was_lost(person, "declared")
+
+
+@pytest.mark.parametrize("how", [pytest.param("compacted", marks=moves), "not compacted", "undone and redone"])
+def test_calls_that_were_not_kept_are_told_all_the_same(speaker: Begin, how: str) -> None:
+    broken = Answer(({"text": "I write."}, {"call": "write", "input": {"path": "a", "content": "x"}}), stop="end_turn")
+    person = speaker(summing("One. " * 2_000, broken))
+    person.say("One?")
+    person.say("Two?")
+    assert person.app.session.history.dropped == ("write",)
+    was = cut(person)
+    match how:
+        case "compacted":
+            compact(person)
+        case "not compacted":
+            person.aside()
+        case _:
+            rewind.undo(person.app.session)
+            rewind.redo(person.app.session)
+    assert cut(person) == was
+    person.come_back()
+    assert cut(person) == was
+    person.say("Three?")
+    assert "Its call of write was not run." in str(person.everything[-1].json)
+
+
+def test_what_was_refused_is_no_cut_turn_behind_a_compaction(speaker: Begin) -> None:
+    person = speaker(summing("One. " * 2_000, Answer(({"text": "no"},), stop="refusal")))
+    person.say("One?")
+    person.say("Two?")
+    assert cut(person) == ""
+    compact(person)
+    assert cut(person) == ""
+    person.come_back()
+    assert cut(person) == ""
 
 
 def test_what_is_undone_is_not_cut_and_what_is_redone_is(speaker: Begin) -> None:

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent import rewind
+from harness.agent.cut_turn import cut_turn
 from harness.agent.effort_change import on_its_line
 from harness.agent.model_call import Channel, ModelCall
-from harness.agent.resumption import cut_turn, resume_turn
+from harness.agent.resumption import resume_turn
 from harness.agent.session import Session
 from harness.app import App
 from harness.audit.shared_ledger import AGENTS

@@ -274,7 +274,7 @@ LATER = [
     ("the heading of layers", "prompt/layers.py", 'f"# {layer.title}', 'f"## {layer.title}', True),
     ("a tool's definition", "tools/read.py", '    "read",\n', '    "read_file",\n', False),
     ("the system prompt", "prompt/system.md", "coding agent", "cooking agent", False),
-    ("the words around a summary", "agent/compaction.py", "[Summary of the conversation", "[A summary of what", False),
+    ("the words around a summary", "agent/cut_turn.py", "[Summary of the conversation", "[A summary of what", False),
 ]
 """What a later version words otherwise, and whether what is made again shows it: what is frozen is never made again."""
 
