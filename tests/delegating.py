@@ -90,6 +90,14 @@ def records(folder: Path, kind: str) -> list[Record]:
     return [record for record in read_records(folder / "journal.jsonl") if record.kind == kind]
 
 
+def cut_journal(folder: Path, kind: str, which: int = 0) -> None:
+    """As a kill leaves it behind a record of that kind: the first one, or another."""
+    path = folder / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    ends = [n for n, line in enumerate(lines, 1) if f'"{kind}"'.encode() in line]
+    path.write_bytes(b"".join(lines[: ends[which]] if ends else lines))
+
+
 def done(events: list[Event]) -> list[SubAgentDone]:
     """The sub-agents that ended."""
     return [event for event in events if isinstance(event, SubAgentDone)]

@@ -13,6 +13,7 @@ from harness.agent.answer_ends import AnswerEnds
 from harness.agent.file_history import FileHistory
 from harness.agent.files_seen import SeenFiles
 from harness.agent.renderings import Renderings
+from harness.agent.told_agents import ToldAgents
 from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.shared_ledger import children, family, sub_agents, tell_parent
 from harness.audit.totals import Totals, read_totals
@@ -31,9 +32,6 @@ from harness.prompt.projection import Projection, batches
 from harness.providers.base import Provider
 from harness.providers.efforts import Efforts
 from harness.seam import Seam
-
-CUT = frozenset({"lost", "interrupted"})
-"""The ends of a sub-agent that can go on: killed with its caller, or stopped."""
 
 
 class Session:
@@ -63,12 +61,9 @@ class Session:
         self.replaced = ""
         """Why it was; "" where it never was."""
         self.last_model = ""
-        self.sub_agents: dict[str, Totals] = {}
-        """What is counted in of each sub-agent that ended, by its id; one that was cut off may go on and end again."""
-        self.cut_agents: set[str] = set()
-        """Of them, those that were cut off when they were last told of."""
-        self.born: Mapping[str, Json] = {}
-        """Of a sub-agent: who called it, as `agent.offspring` journals it."""
+        self.sub_agents = ToldAgents()
+        self.births: list[Mapping[str, Json]] = []
+        """Of a sub-agent: who called it, as `agent.subagent_sessions` journals it; a fork has its caller's first."""
         self.last_request: Mapping[str, Json] = {}
         """The journaled form of the last mainline request, on whatever line."""
         self.efforts = Efforts()
@@ -103,16 +98,22 @@ class Session:
         return session
 
     @property
+    def born(self) -> Mapping[str, Json]:
+        """Of a sub-agent: its own birth."""
+        return self.births[-1] if self.births else {}
+
+    @property
     def untouched(self) -> bool:
         """Whether it began here and nothing was recorded since: there is nothing to continue."""
         return self.journal.length == self._beginning
 
     @classmethod
-    def resume(cls, folder: Path, seam: Seam, *, from_elsewhere: bool = False) -> Session:
+    def resume(cls, folder: Path, seam: Seam, *, from_elsewhere: bool = False, ledger: Ledger | None = None) -> Session:
         """Open a session as its journal left it. What of it is damaged is told by `journal.warnings`.
 
         Args:
             from_elsewhere: a person said that its owner on another machine is gone.
+            ledger: of its caller, for a sub-agent, which shares it; no relative is read then.
 
         Raises:
             JournalError: busy, unreadable, or of a format that this version does not know.
@@ -126,7 +127,9 @@ class Session:
             for child in sorted(children(folder) - set(session.relatives)):
                 # its journal is to name whose bills its requests rest on
                 session.record("forked", {"child": child})
-            if session.relatives or sub_agents(folder):
+            if ledger is not None:
+                session.ledger = ledger
+            elif session.relatives or sub_agents(folder):
                 session.ledger = family(folder, journal.records(), seam.now()).ledger()
         except BaseException:
             journal.close()
@@ -227,6 +230,7 @@ class Session:
         self.files.apply(record)
         self.ends.apply(record)
         self.efforts.apply(record)
+        self.sub_agents.apply(record)
         match record.kind:
             case "session":
                 self.about = dict(data)
@@ -244,9 +248,11 @@ class Session:
             case "rendering":
                 self._renderings.apply(record)
             case "born":
-                self.born = data
+                self.births.append(data)
             case "subagent":
-                self._count_in(data["child"], read_totals(data), cut=data["end"] in CUT)
+                theirs = read_totals(data)
+                self.totals.include(theirs)
+                self.totals.delegated += theirs.own
             case "model":
                 self.models[data["model"]] = data
             case "fallback" | "fallback_over":
@@ -268,13 +274,6 @@ class Session:
                     self._billed(request, data)
             case _:
                 pass
-
-    def _count_in(self, child: str, theirs: Totals, *, cut: bool) -> None:
-        """Take in what a sub-agent was billed since it was last counted in. cut: it can go on."""
-        self.sub_agents.setdefault(child, Totals()).include(theirs)
-        self.totals.include(theirs)
-        self.totals.delegated += theirs.own
-        (self.cut_agents.add if cut else self.cut_agents.discard)(child)
 
     def _begin_epoch(self, data: Mapping[str, Json]) -> None:
         self.epochs.append(data["reason"])

@@ -13,14 +13,13 @@ The two share one ledger while they live.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
 from pathlib import Path
 
 from harness.agent.session import Session
 from harness.audit.shared_ledger import sub_agents
 from harness.audit.totals import Totals, read_totals, write_totals
-from harness.conversation.canonical import Json
-from harness.conversation.journal import read_records
+from harness.conversation.births import unborn
 from harness.errors import JournalError
 
 
@@ -42,9 +41,12 @@ def fork(caller: Session, folder: Path) -> Session:
 
 
 def of_call(caller: Session, call_id: str) -> Path | None:
-    """The folder of the sub-agent that was begun for a call; None where none is there or it never began."""
+    """The folder of the sub-agent that was begun for a call; None where none is there, or it cannot be read.
+
+    Each is told of when it ended, or by `recover`: none of their journals is read.
+    """
     for folder in reversed(sub_agents(caller.journal.folder)):
-        if (born := _birth(folder)) is not None and born["call_id"] == call_id:
+        if (told := caller.sub_agents.get(folder.name)) is not None and told.call_id == call_id:
             return folder
     return None
 
@@ -55,55 +57,52 @@ def again(caller: Session, folder: Path) -> Session:
     Raises:
         JournalError: it cannot be read.
     """
-    session = _resumed(folder, caller)
-    session.ledger = caller.ledger
-    return session
-
-
-def _resumed(folder: Path, caller: Session) -> Session:
     # whoever owns the caller owns it, whatever another machine left in its lock
-    return Session.resume(folder, caller.seam, from_elsewhere=True)
+    return Session.resume(folder, caller.seam, from_elsewhere=True, ledger=caller.ledger)
 
 
 def uncounted(caller: Session, child: Session) -> Totals:
     """What a sub-agent was billed that its caller has not counted in yet."""
     spent = child.totals.since(read_totals(child.born["before"]))
-    counted = caller.sub_agents.get(child.journal.id)
-    return spent if counted is None else spent.since(counted)
-
-
-def _birth(folder: Path) -> Mapping[str, Json] | None:
-    """How a sub-agent was born; None where it ended before that."""
-    path = folder / "journal.jsonl"
-    if not path.is_file():
-        return None
-    # the last one: a fork of a sub-agent has its caller's before its own
-    births = [record.data for record in read_records(path) if record.kind == "born"]
-    return births[-1] if births else None
+    told = caller.sub_agents.get(child.journal.id)
+    return spent if told is None else spent.since(told.counted)
 
 
 def recover(session: Session) -> None:
     """Take in the sub-agents that a crash ended together with their caller: what they were billed was billed.
 
-    One that cannot be read is told with the damage of the journal.
+    One that cannot be read is told with the damage of the journal. One that was never born is removed.
     """
+    waiting = {call.id for call in session.history.open_calls()}
     for folder in sub_agents(session.journal.folder):
-        ended = folder.name in session.sub_agents and folder.name not in session.cut_agents
-        if ended or _birth(folder) is None:
+        told = session.sub_agents.get(folder.name)
+        # only for a call that is still open can one have gone on since it was told of
+        if told is not None and not (told.cut and told.call_id in waiting):
+            continue
+        if told is None and unborn(folder, session.births):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        if not (folder / "journal.jsonl").is_file():
             continue
         try:
-            child = _resumed(folder, session)
+            _take_in(session, folder)
         except JournalError as error:
             session.journal.lose(-1, f"what its sub-agent {folder.name} was billed is not known: {error}")
-            continue
-        try:
-            recover(child)
-        finally:
-            child.close()
-        totals = uncounted(session, child)
-        if folder.name in session.sub_agents and not totals.requests:
-            continue
-        about = {name: child.born[name] for name in ("call_id", "skill", "context")}
-        first = {"read": None, "expected": None}
-        how = {"child": folder.name, "model": child.last_model, "end": "lost", "first": first}
-        session.record("subagent", about | how | write_totals(totals))
+
+
+def _take_in(session: Session, folder: Path) -> None:
+    """Count in one that was cut off, and say that it was; nothing where it did nothing since that was said."""
+    child = again(session, folder)
+    try:
+        if not child.births or child.born in session.births:
+            raise JournalError(f"the record of its birth is lost, in {child.journal.folder}")
+        recover(child)
+    finally:
+        child.close()
+    totals = uncounted(session, child)
+    if session.sub_agents.get(folder.name) is not None and not totals.requests:
+        return
+    about = {name: child.born[name] for name in ("call_id", "skill", "context")}
+    first = {"read": None, "expected": None}
+    how = {"child": folder.name, "model": child.last_model, "end": "lost", "first": first}
+    session.record("subagent", about | how | write_totals(totals))

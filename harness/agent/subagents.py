@@ -213,7 +213,7 @@ class _Work:
     async def run(self) -> Outcome:
         """Work, and tell the caller's journal how it ended, however it did."""
         session: Session | None = None
-        caller = self._caller.agent.session
+        born, caller = False, self._caller.agent.session
         try:
             session = await self._opened()
             self._before = replace(session.totals)
@@ -222,6 +222,7 @@ class _Work:
                 self._delegation = replace(self._delegation, context=session.born["context"])
             else:
                 self._record_birth(session)
+            born = True
             self._pool.working[session.journal.id] = (session, self._before)
             end = await self._worked(session)
             self._end = end.reason
@@ -237,8 +238,8 @@ class _Work:
         finally:
             if session is not None:
                 self._pool.working.pop(session.journal.id, None)
-                session.close()
-                if session.born and caller.journal.owned:
+                self._let_go(session, born=born)
+                if born and caller.journal.owned:
                     self._ended(caller, session)
 
     async def _opened(self) -> Session:
@@ -253,8 +254,12 @@ class _Work:
         except asyncio.CancelledError:
             # a thread goes on to its end, and what it opened would stay locked
             with contextlib.suppress(HarnessError):
-                (await opening).close()
+                self._let_go(await opening, born=self._went_on)
             raise
+
+    def _let_go(self, session: Session, *, born: bool) -> None:
+        """Close its session; one that was not born has nothing of its own."""
+        session.close() if born else session.journal.remove()
 
     def _birth(self) -> Callable[[], Session]:
         """What makes a new session. Not on the disk yet: it is before its first request."""

@@ -108,7 +108,8 @@ def _relatives(folder: Path, records: Iterable[Record], found: Family, now: floa
     # a sub-agent lives in its caller's folder, whatever that is called
     kin = kin | children(folder) if folder.parent.name != AGENTS else kin - callers
     gone = {name for name, at in ended.items() if at + _LONGEST < now}
-    here = {path for path in sub_agents(folder) if path.name not in gone}
+    begun = (path for path in sub_agents(folder) if (path / "journal.jsonl").is_file())
+    here = {path for path in begun if path.name not in gone}
     found.named |= kin | ended.keys() | {path.name for path in here}
     return {folder.parent / name for name in kin} | here
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.conversation.births import BIRTH, unborn
 from harness.conversation.blobs import private, sync_path
 from harness.conversation.canonical import Json, digest
 from harness.conversation.lines import Reader
@@ -125,7 +127,20 @@ def _exists(path: Path) -> UsageError:
     return UsageError(f"{path} exists; choose another name or remove it")
 
 
-def _copy(source: Path, to: Path, top: Path, copied: Copied, credentials: Credentials, room: Room) -> None:
+def _copy(
+    source: Path,
+    to: Path,
+    top: Path,
+    copied: Copied,
+    credentials: Credentials,
+    room: Room,
+    above: Sequence[Mapping[str, Json]] = (),
+) -> bool:
+    """Whether there was anything to copy: nothing of a sub-agent that was never born is its own.
+
+    Args:
+        above: the births in its caller's journal.
+    """
     _check_folder(source)
     to.mkdir(mode=0o700)
     journal = to / "journal.jsonl"
@@ -136,7 +151,9 @@ def _copy(source: Path, to: Path, top: Path, copied: Copied, credentials: Creden
     reader = Reader(journal)
     secrets: dict[int, None] = {}
     named: dict[str, int] = {}
+    births: list[Mapping[str, Json]] = []
     for record in reader:
+        births += [record.data] if record.kind == BIRTH else []
         copied.records += 1
         if record.kind == "session":
             copied.folders += [str(record.data.get(name, "")) for name in ("root", "cwd")]
@@ -145,6 +162,8 @@ def _copy(source: Path, to: Path, top: Path, copied: Copied, credentials: Creden
                 named.setdefault(text, record.seq)
             elif credentials.in_text(text):
                 secrets[record.seq] = None
+    if to != top and unborn(source, above):
+        return False
     if not reader.end:
         raise JournalError(f"nothing in the journal of {source} is a record of a session")
     os.truncate(journal, reader.end)  # its owner is writing, or a crash left it
@@ -152,20 +171,30 @@ def _copy(source: Path, to: Path, top: Path, copied: Copied, credentials: Creden
     for name, seq in named.items():
         if (raw := _blob(source / "blobs", name, room, copied)) is not None:
             target = to / "blobs" / name[:2]
-            for above in (target.parent, target):  # `parents` would give others a look
-                above.mkdir(mode=0o700, exist_ok=True)
+            for kept in (target.parent, target):  # `parents` would give others a look
+                kept.mkdir(mode=0o700, exist_ok=True)
             _write(target / name, [raw])
             if credentials.in_text(raw.decode("utf-8", "replace")):
                 secrets[seq] = None
     if secrets:
         copied.secrets[str(to.relative_to(top)) if to != top else ""] = sorted(secrets)
-    _sub_agents(source, to, top, copied, credentials, room)
+    copied.sub_agents += to != top
+    _sub_agents(source, to, top, copied, credentials, room, births)
     for path in (*to.glob("blobs/??"), to / "blobs", to):
         if path.is_dir():
             sync_path(path)
+    return True
 
 
-def _sub_agents(source: Path, to: Path, top: Path, copied: Copied, credentials: Credentials, room: Room) -> None:
+def _sub_agents(
+    source: Path,
+    to: Path,
+    top: Path,
+    copied: Copied,
+    credentials: Credentials,
+    room: Room,
+    above: Sequence[Mapping[str, Json]],
+) -> None:
     """After their caller: those that its records name are whole then."""
     agents = source / "agents"
     if not os.path.lexists(agents):
@@ -175,9 +204,9 @@ def _sub_agents(source: Path, to: Path, top: Path, copied: Copied, credentials: 
         if not NAME.fullmatch(one.name) or len(to.relative_to(top).parts) >= 2 * _DEEPEST:
             raise JournalError(f"{agents} holds {one.name[:80]!r}, which no session of this program does")
         if (one / "journal.jsonl").is_file() and (one / "journal.jsonl").stat().st_size:
-            copied.sub_agents += 1
             (to / "agents").mkdir(mode=0o700, exist_ok=True)
-            _copy(one, to / "agents" / one.name, top, copied, credentials, room)
+            if not _copy(one, to / "agents" / one.name, top, copied, credentials, room, above):
+                shutil.rmtree(to / "agents" / one.name)
 
 
 def _texts(data: Mapping[str, Json]) -> Iterator[str]:

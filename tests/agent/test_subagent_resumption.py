@@ -6,17 +6,18 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.agent.resumption import cut_turn, resume_turn
+from harness.agent.cut_turn import cut_turn
+from harness.agent.resumption import resume_turn
 from harness.conversation.journal import Journal
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
-from tests.agent.test_compaction import run
-from tests.delegating import FORK, FRESH, WRITER, Brain, call, children, records, results, skill, tool
+from harness.simulator import said
+from tests.agent.test_compaction import SUMMARY, compact, run
+from tests.delegating import FORK, FRESH, WRITER, Brain, call, children, cut_journal, records, results, skill, tool
 from tests.speaker import Speaker
 
 Begin = Callable[..., Speaker]
@@ -93,6 +94,34 @@ def test_several_go_on_where_they_were(speaker: Begin, front: str, back: bool) -
     counted_once(person)
 
 
+@pytest.mark.moves_prefix(reason="its caller is compacted")
+@pytest.mark.parametrize("front", [FORK.replace("grep", "ask_user"), FRESH], ids=["fork", "fresh"])
+def test_it_goes_on_although_its_caller_was_compacted(speaker: Begin, front: str) -> None:
+    script = Brain(["One. " * 3_000, [call("deep", "one")]], {"one": slow("one")})
+
+    def brain(request: dict[str, Any]) -> Any:
+        last = "".join(said(request)[-1].every)
+        return SUMMARY if "[Side request" in last else "Later." if last == "Done." else script(request)
+
+    person = speaker(brain, minimum=1)
+    skill(person.project, "deep", front)
+    person.come_back()  # with the skill in its list, as a compaction would freeze it
+    person.say("One?")
+    cut(person, 1)
+    compact(person)
+    assert str(cut_turn(person.app.session)) == "the last turn was cut off at step 1: invoke_skill may have run"
+    before = len(person.mainline)
+
+    go_on(person, back=True)
+
+    assert results(person) == ["Done."]
+    assert len(person.mainline) == before + 1 + 1
+    assert "ours" not in person.verdicts()
+    person.leave()
+    for folder in (person.folder, *children(person)):
+        assert verify(folder, Catalog.load(None)).equal
+
+
 @pytest.mark.branches(reason="a sub-agent begins anew", times=2)
 def test_one_of_another_goes_on_too(speaker: Begin) -> None:
     outer = [[call("inner", "two")], "Outer done."]
@@ -139,6 +168,28 @@ def test_stopped_while_it_is_opened_again_it_can_still_go_on(speaker: Begin) -> 
     assert results(person) == ["Done."]
 
 
+def test_stopped_while_it_is_made_it_leaves_nothing(speaker: Begin) -> None:
+    person = speaker(Brain([[call("look", "one")], "Later."], {"one": ["Found."]}), minimum=1)
+    skill(person.project, "look", FORK)
+    person.come_back()
+    for number in range(30_000):  # takes a while to copy
+        person.app.session.record("padding", {"number": number})
+
+    async def stopped() -> None:
+        turn = asyncio.ensure_future(person._say("Go.", None, ()))
+        while not children(person):
+            assert not turn.done()
+            await asyncio.sleep(0)
+        turn.cancel()
+        await asyncio.wait([turn])
+
+    person._runner.run(stopped())
+    assert [child for child in children(person) if not records(child, "born")] == []
+    assert str(cut_turn(person.app.session)) == "the last turn was cut off at step 1: invoke_skill may have run"
+    go_on(person, back=True)
+    assert "may have run" in str(person.mainline[-1].json)
+
+
 async def _all(events: AsyncGenerator[Any]) -> None:
     async for _ in events:
         pass
@@ -158,14 +209,6 @@ def test_whoever_takes_a_session_from_another_machine_has_its_sub_agents_too(spe
     assert person.app.session.journal.warnings() == []
     go_on(person, back=False)
     assert results(person) == ["Done."]
-
-
-def cut_journal(folder: Path, kind: str) -> None:
-    """As a kill leaves it behind the first record of that kind."""
-    path = folder / "journal.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    ends = [n for n, line in enumerate(lines, 1) if f'"{kind}"'.encode() in line]
-    path.write_bytes(b"".join(lines[: ends[0]] if ends else lines))
 
 
 @pytest.mark.branches(reason="it goes another way than its caller, in each run", times=2)

@@ -315,7 +315,8 @@ def assert_extends(requests: Iterable[Received], *, cached: bool = True, branche
     for request in requests:
         if request.kind != "mainline":
             continue
-        before = earlier.setdefault((request.line, json.dumps(request.json["messages"][:2], sort_keys=True)), [])
+        begun = re.sub(r'"cache_control": {[^}]*}(, )?', "", json.dumps(request.json["messages"][:2], sort_keys=True))
+        before = earlier.setdefault((request.line, begun), [])
         moved = [first_moved(old, request) for old in (before if branches else before[-1:])]
         assert not moved or None in moved, moved
         read = request.usage["cache_read_input_tokens"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from harness.simulator import Simulator
-from tests.delegating import FORK, WRITER, Brain, records, skill
+from tests.delegating import FORK, FRESH, WRITER, Brain, cut_journal, records, skill
 from tests.delegating import call as delegated
-from tests.e2e.lab import Lab, call, texts
+from tests.e2e.lab import ROOT, Lab, call, texts
 
 Start = Callable[..., Simulator]
 
@@ -100,3 +101,42 @@ def test_an_interruption_leaves_no_process_and_a_session_that_goes_on(lab: Lab, 
     assert [record.data["end"] for record in records(session, "subagent")] == ["interrupted"]
     assert lab.run("-c", "-p", "go on").code == 0
     assert "may have run" in texts(sim.requests[-1].json)
+
+
+_WATCHED = """
+import collections, json, sys
+read = collections.Counter()
+def hook(event, args):
+    if event == "open" and str(args[0]).endswith("journal.jsonl") and str(args[1]).startswith("r"):
+        read[str(args[0])] += 1
+sys.addaudithook(hook)
+from harness.cli import run
+from harness.seam import Seam
+code = run(sys.argv[2:], Seam())
+with open(sys.argv[1], "w") as told:
+    json.dump(read, told)
+sys.exit(code)
+"""
+"""The program, which tells how often it opened each journal to read it."""
+
+
+def test_only_those_that_were_cut_off_are_read_again(lab: Lab, vendor: Start) -> None:
+    skill(lab.project, "look", FRESH)
+    first, second = ("one", "two", "three"), ("four", "five")
+    tasks = {task: [[call("glob", pattern="*")], f"{task} done."] for task in (*first, *second)}
+    caller = [[delegated("look", task) for task in first], [delegated("look", task) for task in second], "All done."]
+    vendor(Brain(caller, tasks), branches=True)
+    assert lab.run("-p", "go", "--permission-mode", "yolo").code == 0
+    (session,) = lab.sessions()
+    ended = {record.data["child"] for record in records(session, "subagent")[: len(first)]}
+    cut_journal(session, "intent", -1)
+
+    words = [sys.executable, "-c", _WATCHED, str(lab.folder / "read"), "-c", "-p", "--permission-mode", "yolo"]
+    env = lab.environment() | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(words, cwd=lab.project, env=env, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "All done.\n"), ran.stderr
+    read = json.loads((lab.folder / "read").read_text())
+    often = {folder.name: read[str(folder / "journal.jsonl")] for folder in (session / "agents").iterdir()}
+    assert len(often) == len(first) + len(second)
+    # once for what they cached; those that were cut off to see that they were born, to count them in, and to go on
+    assert {name: 1 if name in ended else 4 for name in often} == often

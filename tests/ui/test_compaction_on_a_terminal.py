@@ -10,6 +10,7 @@ import pytest
 
 from harness.conversation.journal import read_records
 from harness.simulator import Clock, Simulator, said
+from tests.delegating import skill
 from tests.ui.conftest import Sit
 from tests.ui.glass import Sitting
 
@@ -59,6 +60,48 @@ def test_compact_then_clear(simulator: Start, sit: Sit, isolation: Path) -> None
     assert it.end() == 0
     assert reasons(isolation) == ["start", "compaction: asked for", "clear"]
     assert "words after" not in str(vendor.requests[-1].json["messages"])
+
+
+def delegating(request: dict[str, Any]) -> Any:
+    """Has a skill carried out on "go": its sub-agent runs a command that takes long, and goes on when that is lost."""
+    last = "".join(said(request)[-1].every)
+    if "[Side request" in last:
+        return "# Task\nThe words were heard. Nothing else matters for what comes next."
+    if "Task: long" in last:
+        return [{"call": "shell", "input": {"command": "touch ready; sleep 60"}}]
+    if "may have run" in last:
+        return "The sub-agent looked at it."
+    if "The sub-agent looked at it." in last:
+        return "All of it is done."
+    if last == "go":
+        return [{"call": "invoke_skill", "input": {"name": "make", "task": "long"}}]
+    return f"heard you: {'blah ' * 3_000} and that was {last}"
+
+
+@pytest.mark.moves_prefix("a compaction is an epoch")
+def test_a_turn_whose_terminal_was_closed_is_compacted_and_goes_on(simulator: Start, sit: Sit, tmp_path: Path) -> None:
+    skill(tmp_path / "project", "make", "context: fresh\n")
+    vendor = simulator(delegating)
+    it = sit(vendor, columns=120)
+    for number in range(3):
+        say(it, f"words {number}")
+    it.type("go\r")
+    it.until(lambda _: (tmp_path / "project" / "ready").exists())
+    it.hang_up()
+    it.process.wait(60)
+    cut = "the last turn was cut off at step 1: invoke_skill may have run; go on with it: /continue"
+    again = sit(vendor, "-c", "--permission-mode", "yolo", columns=120)
+    again.until(cut)
+    again.type("/compact\r")
+    again.until("compacted (asked for)")
+    again.until(
+        lambda it: it.glass.text.count(cut) == 2 or it.glass.text.rfind(cut) > it.glass.text.rfind("compacted (")
+    )
+    again.type("/continue\r")
+    again.until("All of it is done.")
+    again.type("/quit\r")
+    assert again.end() == 0
+    assert sum("Task: long" in str(one.json["messages"][-1]) for one in vendor.requests) == 1
 
 
 def test_fork_goes_on_in_a_copy(simulator: Start, sit: Sit, isolation: Path) -> None:
