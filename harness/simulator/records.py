@@ -132,6 +132,8 @@ class Refused(Exception):
         self.kind = kind
         self.param = param
         self.code = code
+        self.headers: dict[str, str] = {}
+        """Of the response, besides the usual ones."""
         self.profile = ""
         """Which server of the Chat wire words it."""
 

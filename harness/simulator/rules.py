@@ -48,6 +48,10 @@ class Rules:
     """A thinking block made by another model is left out of the prompt, or refused."""
     body_limit: int = 32 * 1024 * 1024
     """A6 errors: bytes of a request above which 413 request_too_large is answered."""
+    requests_per_minute: int = 0
+    """A6, B Rate limits: of one key; 0: none. Above it, 429 with the headers of the vendor."""
+    input_tokens_per_minute: int = 0
+    """A6, B Rate limits: of one key; 0: none. Cache reads count on the OpenAI wires only."""
 
     diagnostics: Literal["right", "absent", "malformed", "contradicting"] = "right"
     """A5, B Diagnostics: what is told where a comparison is asked for; only "right" is documented."""
@@ -98,6 +102,8 @@ class Rules:
             ("slots", 1),
             ("unit_interval", 0),
             ("idle_seconds", 1),
+            ("requests_per_minute", 0),
+            ("input_tokens_per_minute", 0),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}")

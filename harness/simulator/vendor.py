@@ -22,6 +22,7 @@ from harness.simulator.contract_units import UnitBook
 from harness.simulator.contracts import Bill, Book, Contract, MarkedBook, NoBook
 from harness.simulator.conversation import starts_with_side_mark
 from harness.simulator.faults import BEFORE_START, Cut, Fault, Pause, Send, Step, compressed, damage, limit_bytes
+from harness.simulator.rate_limits import RateLimits
 from harness.simulator.records import Received, Refusal, Refused
 from harness.simulator.rules import Rules
 from harness.simulator.scenario import Scenario, ScenarioMismatch
@@ -72,6 +73,8 @@ class _Ticket:
     known: Accepted
     bill: Bill
     kind: Literal["mainline", "side"]
+    limits: Mapping[str, str]
+    """Headers that tell how rate limits stand."""
 
 
 class Vendor:
@@ -99,6 +102,7 @@ class Vendor:
             "slots": SlotBook(self.rules.slots),
             "none": NoBook(),
         }
+        self._limits = RateLimits(self.rules)
         self._faults: deque[Fault] = deque()
         self._struck: Counter[bytes] = Counter()
         self._next_index = 0
@@ -140,7 +144,7 @@ class Vendor:
                 return self._struck_down(fault, body, path, request_id)
             request, workspace = self._admit(body, headers, WIRES[path])
             known = WIRES[path].accept(request, headers, self.rules, workspace)
-            ticket = self._arrive(body, request, headers, path, known)
+            ticket = self._arrive(body, request, headers, path, known, workspace)
         except Refused as refused:
             return self.refuse(refused, body, request_id, path)
         try:
@@ -169,7 +173,7 @@ class Vendor:
         request_id = request_id or self._request_id()
         wire = WIRES.get(path, WIRES[MESSAGES])
         self._record(refused, body, path)
-        headers = {"content-type": "application/json", wire.id_header: request_id}
+        headers = {"content-type": "application/json", wire.id_header: request_id, **refused.headers}
         return _body(refused.status, headers, wire.error(refused, request_id))
 
     def _record(self, refused: Refused, body: bytes, path: str) -> None:
@@ -221,14 +225,27 @@ class Vendor:
         return key if self.rules.isolation == "key" else ""
 
     def _arrive(
-        self, body: bytes, request: dict[str, Any], headers: dict[str, str], path: str, known: Accepted
+        self,
+        body: bytes,
+        request: dict[str, Any],
+        headers: dict[str, str],
+        path: str,
+        known: Accepted,
+        workspace: str,
     ) -> _Ticket:
         side = headers.get("x-sim-kind") == "side" or self.is_side(request)
         with self._lock:
             index, at = self._next_index, self.clock.now()
+            book = self._books[known.contract]
+            bill = book.look_up(known.prompt, known.line, at, index)
+            try:
+                limits = self._limits.admit(workspace, WIRES[path].name, bill, at)
+            except Refused:
+                book.forgotten(bill, index)
+                raise
             self._next_index += 1
-            bill = self._books[known.contract].look_up(known.prompt, known.line, at, index)
-        return _Ticket(index, at, path, body, request, headers, known, bill, "side" if side else "mainline")
+        kind: Literal["mainline", "side"] = "side" if side else "mainline"
+        return _Ticket(index, at, path, body, request, headers, known, bill, kind, limits)
 
     def _abandon(self, ticket: _Ticket) -> None:
         with self._lock:
@@ -266,7 +283,7 @@ class Vendor:
         spoken = known.speak(Speech(answer, ticket.body, ticket.bill, ticket.at, earlier))
         began = self._beginning(ticket, spoken)
         wait = fault.seconds if fault is not None and fault.kind == "late" else 0.0
-        headers = {WIRES[ticket.path].id_header: request_id}
+        headers = {WIRES[ticket.path].id_header: request_id, **ticket.limits}
         if known.stream:
             steps = damage(spoken.events(), fault, spoken.dialect, answer.delay)
             if fault is not None and fault.kind == "drop" and fault.after_bytes is not None:

@@ -106,6 +106,19 @@ def test_a_vendor_that_asks_not_to_be_asked_again_is_not(begin: Begin) -> None:
     assert person.answer("Again?") == "One."
 
 
+def test_a_limit_is_waited_for_as_long_as_its_vendor_says(begin: Begin) -> None:
+    """Anthropic asks for a time, OpenAI says when its limit is whole again; both say which limit it is."""
+    person = begin(Script("One.", "Two."), requests_per_minute=1)
+    person.say("One?")
+    person.simulator.clock.advance(15)
+    events = person.say("Two?", until=lambda event: isinstance(event, Retrying))
+    last = events[-1]
+
+    assert isinstance(last, Retrying)
+    assert 45 <= last.wait < 60
+    assert "used up: requests" in last.reason
+
+
 FINAL: dict[int, type[ProviderError]] = {400: BadRequest, 401: AuthFailed, 403: Forbidden}
 
 
