@@ -46,8 +46,10 @@ _UNREAD = frozenset(
 _UNREAD_ROLES = frozenset(
     ["navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "menu", "menubar", "toolbar"]
 )
-_UNREAD_CLASSES = frozenset(["navheader", "navfooter", "mw-editsection", "ttc"])
-_LEADING = frozenset(["nav", "navbar", "navigation", "navpath", "nav-panel", "breadcrumb", "breadcrumbs"])
+_UNREAD_CLASSES = frozenset(["navheader", "navfooter", "mw-editsection", "ttc", "test-arrow"])
+_LEADING = frozenset(
+    ["nav", "navbar", "navigation", "navpath", "nav-panel", "breadcrumb", "breadcrumbs", "menu", "submenu"]
+)
 """Classes of what leads to other pages, where most of its text is links."""
 
 _HIDDEN = re.compile(
@@ -97,11 +99,14 @@ def clean(soup: Any, base: str) -> None:
             tag.string = f"${formula.get_text().strip()}$"
         elif tag.name == "pre" and tag.find_parent("pre") is not None:
             tag.name = "div"
+        elif "classifier" in tag.get("class", ()):
+            tag.insert(0, " : ")  # what a style sheet puts between a parameter and its type
         elif _HEADINGS.fullmatch(tag.name) and tag.name not in ("h1", "h2", "h3", "h4", "h5", "h6"):
             tag.name = "p"
     for text in soup.find_all(string=_BLANKS):
         if text.find_parent("pre") is None:
             text.replace_with(_BLANKS.sub(" ", text))
+    _grids(soup)
     _tables(soup)
 
 
@@ -176,6 +181,25 @@ def _number(tag: Any) -> None:
     first = int(given) if re.fullmatch(r"[0-9]{1,6}", given) else 1
     for number, item in enumerate(tag.find_all("li", recursive=False), first):
         item["value"] = str(number)
+
+
+_GRID_COLUMNS = {"two-column-summary": 2, "three-column-summary": 3, "four-column-summary": 4}
+
+
+def _grids(soup: Any) -> None:
+    """Javadoc's summaries, cells in a row that a style sheet makes a table of, are tables."""
+    for grid in soup.find_all("div", class_="summary-table"):
+        columns = next((_GRID_COLUMNS[name] for name in grid["class"] if name in _GRID_COLUMNS), 0)
+        cells = grid.find_all("div", recursive=False)
+        if columns and cells and len(cells) % columns == 0:
+            grid.clear()
+            grid.name = "table"
+            for first in range(0, len(cells), columns):
+                row = soup.new_tag("tr")
+                for cell in cells[first : first + columns]:
+                    cell.name = "th" if "table-header" in cell.get("class", ()) else "td"
+                    row.append(cell)
+                grid.append(row)
 
 
 def _tables(soup: Any) -> None:
