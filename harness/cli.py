@@ -178,7 +178,7 @@ def _check(flags: argparse.Namespace) -> None:
     if flags.task is None and (flags.json_schema is not None or flags.output_format != "text"):
         raise UsageError('--json-schema and --output-format need a task: harness -p "task"')
     if flags.continue_last and resumes:
-        raise UsageError("-c and -r exclude each other")
+        raise UsageError("-c and -r exclude each other: -c goes on with the last session here, -r ID with that one")
     if flags.fork and not (flags.continue_last or resumes):
         raise UsageError("--fork needs -c or -r: there is nothing to copy")
     if flags.no_session and (flags.continue_last or resumes):

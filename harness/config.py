@@ -332,5 +332,5 @@ def _xdg(environment: Mapping[str, str], variable: str, fallback: str) -> Path:
     if given.is_absolute():
         return given / "harness"
     if not environment.get("HOME"):
-        raise ConfigError(f"neither {variable} nor HOME is set")
+        raise ConfigError(f"neither {variable} nor HOME is set; set HOME")
     return Path(environment["HOME"]) / fallback / "harness"

@@ -14,8 +14,7 @@ from pathlib import Path
 from harness.conversation.blocks import Block, Image, Message, Setting, Text, Thinking, ToolCall, ToolResult
 from harness.conversation.canonical import encode
 from harness.errors import storage_error
-from harness.tools.output import line as one_line
-from harness.tools.output import plain
+from harness.tools.output import one_line, plain
 
 FOLDER = "archive"
 _WIDTH = 1_500

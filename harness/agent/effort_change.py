@@ -54,7 +54,7 @@ def check(model: Model, level: str) -> None:
     """Refuse an effort that the model does not have. Raises UsageError."""
     known = levels(model)
     if not known:
-        raise UsageError(f"{model.id} has no effort to set")
+        raise UsageError(f"{model.id} has no effort to set; leave it out, or choose another model")
     if level not in known:
         raise UsageError(f"{model.id} knows no effort `{level}`; it has: {', '.join(known)}")
 

@@ -35,7 +35,7 @@ def rewind(session: Session, seq: int) -> PersonTurn:
     turn = next((turn for turn in session.history.turns() if turn.seq == seq), None)
     before = session.history.before(seq)
     if turn is None or before is None:
-        raise UsageError(f"there is no turn {seq} to go back to")
+        raise UsageError(f"there is no turn {seq} to go back to; /rewind lists the turns")
     session.begin_epoch(f"rewind: to before record {seq}", before.seqs, before.prefix)
     return turn
 
@@ -51,7 +51,7 @@ def undo(session: Session) -> PersonTurn:
     last = next(reversed(turns(session)), None)
     before = session.history.before(last.seq) if last else None
     if last is None or before is None:
-        raise UsageError("there is no turn to undo")
+        raise UsageError("there is no turn to undo; /rewind lists those that were left")
     session.begin_epoch(f"undo: turn {last.seq}", before.seqs, before.prefix)
     return last
 

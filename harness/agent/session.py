@@ -364,7 +364,7 @@ class Session:
         """Begin an epoch: one record, so that a crash leaves all of it or nothing.
 
         Args:
-            reason: begins with one of the words of design section 2.2, then ": detail".
+            reason: begins with one of the words of `history.kind_of`, then ": detail".
             messages: record numbers of the conversation from now on; None: it stays.
             prefix: tools and system blocks from now on, or the record of some; None, or the same: they stay.
             effort: of every line from now on; None: each keeps its own.

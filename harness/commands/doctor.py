@@ -61,7 +61,7 @@ def _flags(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--yes", action="store_true", help="send the probe without asking")
     flags = parser.parse_args(arguments)
     if not flags.probe and (flags.yes or flags.requests):
-        raise UsageError("--yes and --requests are for --probe")
+        raise UsageError("--yes and --requests are for --probe: add it, or leave them out")
     if flags.probe and not flags.yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("--probe costs money, and there is no terminal to ask on; add --yes to send it")
     flags.requests = flags.requests or 2
@@ -88,7 +88,7 @@ def _findings(flags: argparse.Namespace, seam: Seam) -> Iterator[Finding]:
     try:
         folder = state_dir(environment)
     except HarnessError as error:
-        yield Finding("bad", "state folder", str(error), "set HOME")
+        yield Finding("bad", "state folder", str(error))
         return
     yield from machine.state(folder)
     yield machine.session_locks(folder / "sessions", seam)

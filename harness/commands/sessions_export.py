@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.audit.report import counted
 from harness.commands.arguments import Parser
 from harness.commands.sessions_show import figures_of
 from harness.config import config_dir, state_dir
@@ -18,7 +19,6 @@ from harness.sessions import export, portable
 from harness.sessions.importing import import_session
 from harness.sessions.portable import Copied
 from harness.sessions.store import Store
-from harness.sessions.wording import counted
 from harness.ui.plain import one_line
 from harness.workspace.credentials import Credentials
 

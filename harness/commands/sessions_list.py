@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from harness.audit.report import hit_rate, money, percent
+from harness.audit.report import counted, hit_rate, money, percent
 from harness.commands.arguments import Parser, number
 from harness.config import state_dir
 from harness.errors import UsageError
@@ -57,7 +57,7 @@ def list_command(arguments: Sequence[str], seam: Seam, store: Store, *, trash: b
         return 0
     where = "in the trash" if trash else _where(root)
     shown = here[: flags.limit] if flags.limit else here
-    heading = f"{wording.counted(len(here), 'session')} {one_line(where)}{_others(len(found) - len(here))}"
+    heading = f"{counted(len(here), 'session')} {one_line(where)}{_others(len(found) - len(here))}"
     print_sessions(heading, shown, folders=root is None)
     if len(shown) < len(here):
         print(f"… {len(here) - len(shown):,} older ones: --limit 0")
@@ -89,7 +89,7 @@ def search_command(arguments: Sequence[str], seam: Seam, store: Store) -> int:
     if flags.json:
         print(json.dumps([_hits_json(one, hits[one.id], words) for one in shown], indent=2, ensure_ascii=True))
     else:
-        print(f"found in {wording.counted(len(matching), 'session')} {one_line(_where(root))}{_others(elsewhere)}")
+        print(f"found in {counted(len(matching), 'session')} {one_line(_where(root))}{_others(elsewhere)}")
         for one in shown:
             _print_hits(one, hits[one.id], words)
         if len(shown) < len(matching):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from harness.agent import rewind
 from harness.app import App
+from harness.audit.report import counted
 from harness.commands.open_session import OpenSession
 from harness.conversation.history import PersonTurn
 from harness.errors import UsageError
@@ -33,7 +34,7 @@ async def undo(session: OpenSession, _: str = "") -> Stream:
     rewind.check_whole(app.session)
     here = rewind.turns(app.session)
     if not here:
-        raise UsageError("there is no turn to undo")
+        raise UsageError("there is no turn to undo; /rewind lists those that were left")
     restored = await app.checkpoints.undo(here[-1].seq)
     turn = rewind.undo(app.session)
     await app.session.sync()
@@ -121,7 +122,7 @@ def _files(app: App, restored: Restored | None) -> Sequence[str]:
         off = app.checkpoints.store.off
         return [f"the files stay: {off}"] if off else ["no file to put back"]
     count = len(restored.changed)
-    lines = [f"{'1 file' if count == 1 else f'{count:,} files'} put back: {_names(restored.changed)}"] if count else []
+    lines = [f"{counted(count, 'file')} put back: {_names(restored.changed)}"] if count else []
     if restored.since:
         lines.append(f"! changed since by you or another program; /redo has your version: {_names(restored.since)}")
     lines += [f"! left as it is: {one_line(one.shown)}" for one in restored.left[:NAMED]]

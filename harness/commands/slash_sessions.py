@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 
 from harness.agent.cut_turn import cut_turn
 from harness.app import App
+from harness.audit.report import counted
 from harness.commands.open_session import OpenSession
 from harness.commands.sessions_export import to_look_for
 from harness.commands.sessions_list import in_order, list_row
 from harness.errors import NoSuchSession, UsageError
 from harness.sessions import export as exports
-from harness.sessions import index, portable, wording
+from harness.sessions import index, portable
 from harness.sessions.figures import Figures
 from harness.sessions.rename import checked
 from harness.ui.plain import one_line
@@ -59,7 +60,7 @@ class SessionList:
         name = self._chosen(argument)
         left = self._session.session_id
         if name == left:
-            raise UsageError("that is this session")
+            raise UsageError("that is this session; /sessions lists the others")
         had, kept = self._session.totals.requests, not self._session.options.no_session
         await self._session.go_on_with(name)
         if had:
@@ -133,4 +134,4 @@ async def export(session: OpenSession, name: str) -> Stream:
         return ""
 
     note = await asyncio.to_thread(write)
-    yield f"{wording.counted(session.totals.requests, 'request')} written to {path}{note}"
+    yield f"{counted(session.totals.requests, 'request')} written to {path}{note}"

@@ -1,4 +1,4 @@
-"""Where the cache markers of a request go: the rule of design section 3, as one pure function.
+"""Where the cache markers of a request go, as one pure function.
 
 Invariant: the positions depend on nothing but the arguments, and never on the bytes of a marker. Four breakpoints:
 *static* and *session* at the ends of the two system blocks; *read* on the deepest position of this line that is alive;

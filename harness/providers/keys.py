@@ -66,14 +66,14 @@ def _from_file(path: Path) -> str:
         mode = path.stat().st_mode
         # a FIFO would be waited for without end
         if not stat.S_ISREG(mode):
-            raise ConfigError(f"the key file {path} is not a regular file")
+            raise ConfigError(f"the key file {path} is not a regular file; put the key into one")
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigError(f"the key file {path} can be read by others; run: chmod 600 {path}")
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read the key file {path}: {error.strerror}") from error
     if not (key := _decoded(raw, f"the key file {path} holds")):
-        raise ConfigError(f"the key file {path} is empty")
+        raise ConfigError(f"the key file {path} is empty; put the key into it")
     return key
 
 
@@ -100,7 +100,7 @@ def _from_command(command: Sequence[str], environment: Mapping[str, str], patien
     if done.returncode:
         raise ConfigError(f"{name} failed with exit code {done.returncode}; run it by hand to see why")
     if not (key := _decoded(done.stdout, f"{name} printed")):
-        raise ConfigError(f"{name} printed nothing")
+        raise ConfigError(f"{name} printed nothing; it has to print the key")
     return key
 
 

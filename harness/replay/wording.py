@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.providers.catalog import Catalog
 from harness.replay.verify import Report, verify
-from harness.tools.output import line
+from harness.tools.output import one_line
 
 
 def told(folder: Path, *, rerender: bool) -> str:
@@ -26,12 +26,12 @@ def told(folder: Path, *, rerender: bool) -> str:
 def lines(report: Report) -> Iterator[str]:
     """What is wrong, a line for each thing."""
     for damage in report.damage:
-        yield f"! damaged: {line(damage, 400)}"
+        yield f"! damaged: {one_line(damage, 400)}"
     if report.more:
         yield f"! damaged: {report.more:,} more places"
     if report.unproved:
         yield f"! {report.unproved} requests cannot be proved, for what they were made of is lost"
     if (found := report.found) is not None:
-        yield f"DIVERGES at request {found.request}, record {found.record}: {line(found.divergence.where)}"
-        yield f"  {line(found.divergence.diff, 400)}"
-        yield f"  {line(found.divergence.cause, 400)}"
+        yield f"DIVERGES at request {found.request}, record {found.record}: {one_line(found.divergence.where)}"
+        yield f"  {one_line(found.divergence.diff, 400)}"
+        yield f"  {one_line(found.divergence.cause, 400)}"

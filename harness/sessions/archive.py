@@ -78,7 +78,7 @@ def unpack(path: Path, to: Path, most: int, members: int) -> Path:
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, FileExistsError) as error:
         raise JournalError(f"{path} is no archive of a session: {str(error) or 'it ends early'}") from error
     if len(names) != 1 or not (to / "session").is_dir():
-        raise JournalError(f"{path} is no archive of one session")
+        raise JournalError(f"{path} is no archive of one session; `harness sessions export --format session` makes one")
     folder = to / _safe(*names)
     (to / "session").rename(folder)
     return folder

@@ -14,7 +14,7 @@ from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, T
 from harness.sessions import wording
 from harness.sessions.figures import Figures
 from harness.sessions.transcript import Billed, Delegated, EpochBegan, Item, Problem, Said
-from harness.tools.output import line, visible
+from harness.tools.output import one_line, visible
 
 _IMAGES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
@@ -139,4 +139,4 @@ def _text(text: str) -> str:
 
 
 def _line(text: str, limit: int = 400) -> str:
-    return escape(line(" ".join(text.split()), limit))
+    return escape(one_line(" ".join(text.split()), limit))

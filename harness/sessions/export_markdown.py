@@ -13,7 +13,7 @@ from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, T
 from harness.sessions import wording
 from harness.sessions.figures import Figures
 from harness.sessions.transcript import Billed, Delegated, EpochBegan, Item, Problem, Said
-from harness.tools.output import line, visible
+from harness.tools.output import one_line, visible
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
@@ -87,4 +87,4 @@ def closed(text: str) -> str:
 
 def _inline(text: str) -> str:
     """A text as part of a line: nothing in it is markup."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", line(" ".join(text.split()), 400))
+    return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", one_line(" ".join(text.split()), 400))

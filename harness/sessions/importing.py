@@ -62,7 +62,7 @@ def import_session(path: Path, store: Store, state: Path, catalog: Catalog) -> I
             try:
                 place(made, folder)
             except FileExistsError:
-                raise UsageError(f"session {folder.name} is here already") from None
+                raise _here_already(folder) from None
     except OSError as error:
         raise storage_error(error, state) from error
     return Imported(folder, copied)
@@ -78,9 +78,13 @@ def _id(name: str, made: Path) -> str:
     return f"{stamp}-{digest(journal.read_bytes())[:8]}"
 
 
+def _here_already(folder: Path) -> UsageError:
+    return UsageError(f"session {folder.name} is here already; look at it: harness sessions show {folder.name}")
+
+
 def _refuse_known(folder: Path, store: Store) -> None:
     if folder.exists():
-        raise UsageError(f"session {folder.name} is here already; look at it: harness sessions show {folder.name}")
+        raise _here_already(folder)
     if folder.name in [one.name for one in store.trashed()]:
         raise UsageError(
             f"session {folder.name} is in the trash; bring it back: harness sessions restore {folder.name}"

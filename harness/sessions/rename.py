@@ -24,7 +24,7 @@ def checked(title: str) -> str:
     """
     kept = visible(title_of(title))
     if not kept:
-        raise UsageError("the title is empty")
+        raise UsageError("the title is empty; say what the session is about")
     return kept
 
 

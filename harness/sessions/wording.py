@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from harness.audit.report import hit_rate, money, percent, tokens
+from harness.audit.report import counted, hit_rate, money, percent, tokens
 from harness.conversation.blocks import Message, Setting, Text, ToolCall
 from harness.conversation.canonical import encode
 from harness.sessions.figures import Figures
@@ -110,11 +110,6 @@ def speaker(message: Message) -> str:
 def setting(said: Setting) -> str:
     """A change of a setting, as the model was told it."""
     return f"{said.name}: {said.value}, told to {said.model}"
-
-
-def counted(count: int, what: str) -> str:
-    """Like "1 turn", "2 turns"."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def moment(at: float) -> str:

@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from harness.conversation.canonical import Json
 from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
-from harness.tools.output import line as one_line
-from harness.tools.output import plain
+from harness.tools.output import one_line, plain
 from harness.workspace.permissions import Subject
 
 Ask = Callable[[str, tuple[str, ...]], Awaitable[str | None]]

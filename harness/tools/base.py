@@ -37,8 +37,7 @@ class Outcome:
 
     content: for the model, before capping; text or images, may be empty (the runner puts a placeholder).
     shown: one line for the person, e.g. "12 lines" (plain text; the screen escapes it).
-    facts: what must be known after a resume, JSON, journaled and given back by `Facts`, e.g.
-    {"seen": {path: sha256}}.
+    facts: what must be known after a resume, JSON, journaled; `Seen` gives back {"seen": {path: identity}}.
     blobs: raw contents to keep beside the journal by their SHA-256, e.g. a file as it was read.
     full: the whole output when `content` is already a cut of it (the shell's spill file path), else "".
     """

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.audit.report import counted
 from harness.conversation.blocks import Text
 from harness.conversation.canonical import Json
 from harness.errors import SnapshotFailed, UsageError
 from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
-from harness.tools.output import line as one_line
+from harness.tools.output import one_line
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Subject
 from harness.workspace.snapshots import Restored
@@ -94,13 +95,16 @@ def make(workspace: Workspace, files: Callable[[], Files]) -> Tool:
 def _list(turns: Sequence[Changed]) -> Outcome:
     if not turns:
         return ok("no turn of this session changed files", "nothing to undo")
-    rows = [f"{one.turn}: {_count(one.paths)} ({_names(one.paths, 8)}): {one_line(one.words)[:100]}" for one in turns]
+    rows = [
+        f"{one.turn}: {counted(len(one.paths), 'file')} ({_names(one.paths, 8)}): {one_line(one.words)[:100]}"
+        for one in turns
+    ]
     return ok("\n".join(rows), f"{len(rows)} to undo")
 
 
 def _told(report: Report) -> Outcome:
     restored, what = report.restored, "redone" if report.turn is None else f"undone from turn {report.turn} on"
-    rows = [f"{what}: {_count(restored.changed)} put back: {_names(restored.changed)}"]
+    rows = [f"{what}: {counted(len(restored.changed), 'file')} put back: {_names(restored.changed)}"]
     if not restored.changed:
         already = "the files were already so; name an earlier id from list to go further back"
         rows = [f"{what}: {'nothing was put back' if restored.left else already}"]
@@ -111,11 +115,7 @@ def _told(report: Report) -> Outcome:
         rows += [f"and {len(restored.left) - NAMED:,} more"] if len(restored.left) > NAMED else []
     if restored.changed:
         rows.append("Read a file again before you edit it.")
-    return Outcome((Text("\n".join(rows)),), shown=f"{_count(restored.changed)} put back")
-
-
-def _count(paths: Sequence[bytes]) -> str:
-    return "1 file" if len(paths) == 1 else f"{len(paths):,} files"
+    return Outcome((Text("\n".join(rows)),), shown=f"{counted(len(restored.changed), 'file')} put back")
 
 
 def _names(paths: Sequence[bytes], most: int = NAMED) -> str:

@@ -16,8 +16,7 @@ from harness.conversation.blocks import Text
 from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, Wrote, any_content, error, nobody
-from harness.tools.output import line as one_line
-from harness.tools.output import plain, signed
+from harness.tools.output import one_line, plain, signed
 from harness.workspace import files, replacing, text
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Subject, path_subject

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.conversation.canonical import Json
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
-from harness.tools.output import line as one_line
+from harness.tools.output import one_line
 from harness.workspace import files, globs, ripgrep
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import path_subject

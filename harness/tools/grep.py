@@ -18,8 +18,7 @@ from harness.caches.tool_outputs import Lookup, ToolOutputs
 from harness.conversation.canonical import Json
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
-from harness.tools.output import line as one_line
-from harness.tools.output import plain
+from harness.tools.output import one_line, plain
 from harness.tools.unchanged import unchanged
 from harness.workspace import files, globs, ripgrep
 from harness.workspace.paths import Workspace

@@ -16,8 +16,7 @@ from harness.errors import SkillError
 from harness.knowledge.skill_body import fill
 from harness.knowledge.skills import SkillText
 from harness.tools.base import Effect, Outcome, Tool, ToolSpec, error, ok
-from harness.tools.output import line as one_line
-from harness.tools.output import plain
+from harness.tools.output import one_line, plain
 from harness.workspace.permissions import Subject
 
 Load = Callable[[str], Awaitable[SkillText]]

@@ -105,7 +105,7 @@ def signed(sign: str, text: str) -> str:
     return "\n".join(f"{sign} {part}" for part in text.split("\n"))
 
 
-def line(text: str, limit: int = 200) -> str:
+def one_line(text: str, limit: int = 200) -> str:
     """`text` as part of one line for anybody: visible, newlines too, cut at `limit` characters."""
     flat = visible(text).replace("\n", "\\n").replace("\t", "\\t")
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"

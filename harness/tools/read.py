@@ -21,8 +21,7 @@ from harness.conversation.blocks import Image, Text
 from harness.conversation.canonical import Json, digest
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Tool, ToolSpec, error
-from harness.tools.output import line as one_line
-from harness.tools.output import plain
+from harness.tools.output import one_line, plain
 from harness.tools.unchanged import unchanged
 from harness.workspace import files, images, text
 from harness.workspace.paths import Workspace

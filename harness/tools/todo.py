@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from harness.conversation.canonical import Json
 from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
-from harness.tools.output import line as one_line
+from harness.tools.output import one_line
 from harness.workspace.permissions import Subject
 
 ITEMS = 50

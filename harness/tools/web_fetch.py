@@ -14,8 +14,7 @@ from harness.caches.tool_outputs import Loaded, Lookup, ToolOutputs
 from harness.conversation.canonical import Json
 from harness.errors import UsageError, WebFailed
 from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
-from harness.tools.output import Spill, foreign, head
-from harness.tools.output import line as one_line
+from harness.tools.output import Spill, foreign, head, one_line
 from harness.workspace.address import Target, parse
 from harness.workspace.charset import decoded
 from harness.workspace.html_markdown import Readable, folded, readable

@@ -11,8 +11,7 @@ from harness.caches.tool_outputs import Loaded, Lookup, ToolOutputs
 from harness.conversation.canonical import Json
 from harness.errors import HarnessError
 from harness.tools.base import Outcome, Tool, ToolSpec, error, ok
-from harness.tools.output import foreign
-from harness.tools.output import line as one_line
+from harness.tools.output import foreign, one_line
 from harness.workspace.permissions import Subject
 from harness.workspace.search_providers import NOT_SET, Engine, search
 from harness.workspace.web import Web

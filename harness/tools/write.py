@@ -14,8 +14,7 @@ from harness.conversation.blocks import Text
 from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, Wrote, any_content, error, nobody
-from harness.tools.output import line as one_line
-from harness.tools.output import signed
+from harness.tools.output import one_line, signed
 from harness.workspace import files, text
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import path_subject

@@ -470,4 +470,4 @@ def test_no_home_at_all(lab: Lab) -> None:
     ran = lab.run("doctor", "--offline", env={"HOME": None, "XDG_CONFIG_HOME": None, "XDG_STATE_HOME": None})
 
     assert ran.code == 1
-    assert "✗ state folder: neither XDG_STATE_HOME nor HOME is set → set HOME" in ran.out
+    assert "✗ state folder: neither XDG_STATE_HOME nor HOME is set; set HOME" in ran.out

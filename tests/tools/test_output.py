@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.tools.output import Spill, bound, join, line, plain, visible
+from harness.tools.output import Spill, bound, join, one_line, plain, visible
 
 
 def test_short_text_stays(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_visible_and_plain() -> None:
     acting = "a\x00\x1b[31m\x9b\x7f\u202e\u200b\ufeff\U000e0041\tb\n"
     assert visible(acting) == "a\\x00\\x1b[31m\\x9b\\x7f\\u202e\\u200b\\ufeff\\U000e0041\tb\n"
     assert plain("a\r\nb\rc\x1b]52;c;x\x07\u202e\U000e0041") == "a\nb\\rc\\x1b]52;c;x\\x07\u202e\\U000e0041"
-    assert line("a\nb\tc\x1b" + "x" * 300, 20) == "a\\nb\\tc\\x1bxxxxxxxx…"
+    assert one_line("a\nb\tc\x1b" + "x" * 300, 20) == "a\\nb\\tc\\x1bxxxxxxxx…"
     assert visible("bad \udcff \ud800") == "bad \\xff \\ud800"
 
 
