@@ -162,7 +162,10 @@ def ended(answer: Answer) -> TurnEnded:
         case "end_turn" | "stop_sequence" | "tool_use":
             return TurnEnded("failed", text, "the model gave an empty answer; say more about the task, or try again")
         case "refusal":
-            return TurnEnded("refused", text, "the model refused to answer; its answer is not kept in the conversation")
+            why = f" ({answer.why.rstrip('.')})" if answer.why else ""
+            return TurnEnded(
+                "refused", text, f"the model refused to answer{why}; its answer is not kept in the conversation"
+            )
         case "max_tokens":
             return TurnEnded("partial", text, f"the answer reached the output limit{left}")
         case "model_context_window_exceeded":

@@ -66,7 +66,7 @@ class Answer:
     """What a call gave.
 
     message: None where nothing of it can be kept. error: why it is partial. text: all that was shown, kept or not.
-    dropped: the tools of calls in it that are not run.
+    dropped: the tools of calls in it that are not run. why: what the vendor says of the stop.
     """
 
     message: Message | None
@@ -75,6 +75,7 @@ class Answer:
     text: str = ""
     dropped: tuple[str, ...] = ()
     message_id: str = ""
+    why: str = ""
 
 
 class ModelCall:
@@ -280,7 +281,8 @@ class ModelCall:
         message_id = stream.began.message_id if stream.began else ""
         message = self._message(stop, partial=stream.finished is None)
         text = "".join(block.text for block in stream.kept() if isinstance(block, Text))
-        self.answer = Answer(message, stop, error, text, self._session.history.dropped, message_id)
+        why = stream.finished.why if stream.finished else ""
+        self.answer = Answer(message, stop, error, text, self._session.history.dropped, message_id, why)
 
     def _judged(self, usage: Usage) -> Verdict:
         """The verdict of an answer that a vendor gave."""

@@ -126,6 +126,7 @@ class Decoder:
         self._open: dict[int, _Open] = {}
         self._usage: dict[str, Json] = {}
         self._stop = ""
+        self._why = ""
         self._extra: dict[str, Json] = {}
         self.began = False
         self.finished = False
@@ -164,13 +165,14 @@ class Decoder:
                 yield from self._close(self._open.pop(event["index"]))
             case "message_delta":
                 self._stop = event["delta"].get("stop_reason") or self._stop
+                self._why = _why(event["delta"].get("stop_details")) or self._why
                 self._count(event.get("usage"))
             case "message_stop":
                 # a gateway that leaves the ends of blocks out has said all the same that the answer is complete
                 for index in sorted(self._open):
                     yield from self._close(self._open.pop(index))
                 self.finished = True
-                yield Finished(self._stop, usage(self._usage), self._extra)
+                yield Finished(self._stop, usage(self._usage), self._extra, why=self._why)
             case "error":
                 raise ended(event)
             case _:
@@ -236,6 +238,12 @@ class Decoder:
             for opened in self._open.values()
             if opened.kind != "text"
         )
+
+
+def _why(details: Mapping[str, Json] | None) -> str:
+    """What is said of a refusal: its category and an explanation, each of which may be missing."""
+    told = (" ".join(str((details or {}).get(name) or "").split()) for name in ("category", "explanation"))
+    return clean(": ".join(filter(None, told))[:500])
 
 
 def _call(opened: _Open, raw: str) -> ToolCall:

@@ -65,13 +65,14 @@ class Finished:
     """The answer is complete.
 
     stop: the stop reason, in Anthropic's words where there is one for it. extra: the vendor's diagnostics, if any.
-    told: whether the usage says what was read from the cache.
+    told: whether the usage says what was read from the cache. why: what the vendor says of the stop; "" where nothing.
     """
 
     stop: str
     usage: Usage
     extra: Mapping[str, Json]
     told: bool = True
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

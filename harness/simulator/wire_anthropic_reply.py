@@ -98,6 +98,13 @@ def _content(item: Mapping[str, Any], place: int, body: bytes, model: str, prefi
     return Content(block, arguments)
 
 
+def stop_details(reply: Reply) -> dict[str, Any] | None:
+    """Types of the SDK 2.12.0, RefusalStopDetails: why a model refused; nothing of any other stop."""
+    if reply.stop_reason != "refusal":
+        return None
+    return {"type": "refusal", "category": "general_harms", "explanation": "The script refuses."}
+
+
 def message(reply: Reply) -> dict[str, Any]:
     """The whole answer as one JSON message."""
     return {
@@ -108,6 +115,7 @@ def message(reply: Reply) -> dict[str, Any]:
         "content": [content.block for content in reply.contents],
         "stop_reason": reply.stop_reason,
         "stop_sequence": None,
+        "stop_details": stop_details(reply),
         "usage": reply.usage,
         **reply.extras,
     }
@@ -115,7 +123,12 @@ def message(reply: Reply) -> dict[str, Any]:
 
 def events(reply: Reply) -> Iterator[Event]:
     """A6 SSE: message_start, the blocks, message_delta with cumulative usage, message_stop."""
-    start = message(reply) | {"content": [], "stop_reason": None, "usage": reply.usage | {"output_tokens": 1}}
+    start = message(reply) | {
+        "content": [],
+        "stop_reason": None,
+        "stop_details": None,
+        "usage": reply.usage | {"output_tokens": 1},
+    }
     del start["usage"]["output_tokens_details"]
     yield Event("message_start", {"type": "message_start", "message": start})
     yield Event("ping", {"type": "ping"})  # A6 SSE: a ping may come anywhere
@@ -143,7 +156,7 @@ def events(reply: Reply) -> Iterator[Event]:
         "message_delta",
         {
             "type": "message_delta",
-            "delta": {"stop_reason": reply.stop_reason, "stop_sequence": None},
+            "delta": {"stop_reason": reply.stop_reason, "stop_sequence": None, "stop_details": stop_details(reply)},
             "usage": {name: reply.usage[name] for name in counters},
         },
     )

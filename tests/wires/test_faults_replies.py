@@ -119,7 +119,7 @@ REPLIES: dict[str, tuple[Answer, str, str]] = {
 
 
 @pytest.mark.parametrize("name", REPLIES)
-def test_how_an_answer_may_end(name: str, begin: Begin) -> None:
+def test_how_an_answer_may_end(name: str, wire: str, begin: Begin) -> None:
     answer, reason, says = REPLIES[name]
     person = begin(lambda _: answer)
     events = person.say("Well?")
@@ -131,6 +131,8 @@ def test_how_an_answer_may_end(name: str, begin: Begin) -> None:
     person.simulator.brain = lambda _: "Done."
     goes_on(person)
     if reason == "refused":
+        # Anthropic's alone says why
+        assert ("general_harms: The script refuses" in last.detail) == (wire == "anthropic")
         assert "I will not." not in person.mainline[-1].body.decode()
 
 
