@@ -37,10 +37,13 @@ WORDS_BYTES = 2_000
 STANDING_BYTES = 4_000
 """Of a task that stays."""
 INDEX_LINES = 40
+"""Sections of the archive that its index names one by one."""
 EARLIER_ARCHIVES = 10
+"""Archives of earlier compactions that it names."""
 SHORTEST = 20
 """Characters below which an answer is no summary."""
 ATTEMPTS = 2
+"""To be given text: a model may want to call a tool first."""
 TEXT_ONLY = "\n\n[The last try gave no text. No tool is run now: answer with the summary as text.]"
 
 

@@ -23,9 +23,13 @@ from harness.workspace.permissions import Subject, path_subject
 
 LARGEST = 32 * 1024 * 1024
 AROUND = 3
+"""Lines before and behind a change that are shown with it."""
 SNIPPET = 40
+"""Lines that the model is shown after an edit, at most."""
 DIFF_LINES = 80
+"""Lines that tell the model how a file differs from what it read, at most."""
 WIDEST = 200
+"""Characters of a line that are compared and shown where a text was not found."""
 
 SPEC = ToolSpec(
     "edit",

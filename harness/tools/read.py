@@ -30,9 +30,12 @@ from harness.workspace.permissions import path_subject
 LINES = 1000
 BYTES = 40_000
 LONGEST = 2000
+"""Characters of a line that are shown."""
 IMAGE_BYTES = 3_500_000
 IMAGE_PIXELS = 8000
+"""A side. Anthropic takes images of 5 MB as base64, and no longer sides (platform.claude.com, vision)."""
 ENTRIES = 50
+"""Names that are listed of a folder."""
 VERSION = 1
 """Of what is made of a file: one more, and what is cached of it is made anew."""
 

@@ -25,9 +25,13 @@ GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL after a timeout."""
 
 _LEFTOVER_GRACE = 0.3
+"""The same, for children that a command left behind, and after a cancellation."""
 _LINGER = 0.15
+"""Seconds for such children to end by themselves."""
 _KILLED = 1.0
+"""Seconds to wait for a group that was killed."""
 _STEP = 0.02
+"""Seconds between two looks at whether a group has ended."""
 _PIPE = 1 << 20
 """The most a pipe of ours holds, and the most that is read at once."""
 
