@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from harness.agent.policies import Repetition
 from harness.agent.restriction import restricted
 from harness.agent.resumption import rest_of_turn
 from harness.agent.session import Session
+from harness.agent.subagent_progress import Progressing
 from harness.agent.tool_runner import Permit, ToolRunner
 from harness.audit.report import counted
 from harness.audit.shared_ledger import AGENTS
@@ -37,13 +37,8 @@ from harness.audit.totals import Totals, read_totals, write_totals
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import (
     Event,
-    Notice,
-    Progress,
-    RequestSent,
-    ResponseDone,
     SubAgentDone,
     Tell,
-    ToolStarted,
     TurnEnded,
 )
 from harness.errors import HarnessError, JournalError, UsageError
@@ -205,10 +200,7 @@ class _Work:
         self._before = Totals()
         self._went_on = False
         self._first: ModelCall | None = None
-        self._first_read: int | None = None
-        self._turns = 0
-        self._tokens = 0
-        self._doing = ""
+        self._progress = Progressing(call_id, delegation.skill, tell)
 
     async def run(self) -> Outcome:
         """Work, and tell the caller's journal how it ended, however it did."""
@@ -300,7 +292,7 @@ class _Work:
         agent.call = Compaction(agent, compactor, kit.compaction, fallback.call).call
         if self._went_on and session.fallback is not None and session.last_model == kit.fallback:
             self._use(me, kit.fallback)  # it was told that model, and no other
-        end = await self._watched(self._begun(agent, words))
+        end = await self._progress.watched(self._begun(agent, words))
         if end.reason == "limit" and limits.at_turns:
             return replace(end, text=await self._last_words(agent, fallback) or end.text)
         return end
@@ -321,9 +313,7 @@ class _Work:
         """A report, asked of one that has no turns left."""
         agent.session.add(Message("program", (Text(LAST_WORDS),)))
         call = fallback.call(agent)
-        async with aclosing(call.run()) as events:
-            async for event in events:
-                self._take(event)
+        await self._progress.watched(call.run())
         return call.answer.text
 
     def _use(self, me: Caller, name: str) -> None:
@@ -334,7 +324,7 @@ class _Work:
             kit.runner(agent.session, me, self._channel.model),
             kit.context(self._channel.model),
         )
-        if self._first_read is None:
+        if self._progress.first_read is None:
             # its first answer is still to come: on that line, too, one goes first
             self._first = None
 
@@ -357,40 +347,6 @@ class _Work:
                 return line, sent.head
         return line, session.project(channel.model.id, channel.provider).prefix.session_digest
 
-    async def _watched(self, events: AsyncGenerator[Event]) -> TurnEnded:
-        end = TurnEnded("failed", "", "it gave no answer")
-        async with aclosing(events):
-            async for event in events:
-                self._take(event)
-                if isinstance(event, TurnEnded):
-                    end = event
-        return end
-
-    def _take(self, event: Event) -> None:
-        """Tell how far it is."""
-        match event:
-            case RequestSent():
-                self._turns, self._doing = self._turns + 1, "waiting for the model"
-            case ToolStarted(_, name, summary):
-                self._doing = f"{name} {summary}".strip()
-            case ResponseDone():
-                self._tokens += event.usage.prompt + event.usage.output
-                if self._first_read is None:
-                    self._first_read = event.usage.read
-                return
-            case Progress(_, text):
-                self._doing = text or "working"
-            case Notice(text):
-                self._tell(Notice(f"sub-agent {self._delegation.skill}: {text}"))
-                return
-            case _:
-                return
-        self._tell(
-            Progress(
-                self._call_id, f"{self._delegation.skill}: turn {self._turns}, {self._tokens:,} tokens, {self._doing}"
-            )
-        )
-
     def _shown(self, session: Session) -> str:
         return f"{self._end} after {counted(session.totals.since(self._before).requests, 'request')}"
 
@@ -399,11 +355,11 @@ class _Work:
         spent = subagent_sessions.uncounted(caller, session)
         expected = self._first.expected if self._first else None
         delegation, model = self._delegation, self._channel.model.id
-        first = {"read": self._first_read, "expected": expected}
+        first = {"read": self._progress.first_read, "expected": expected}
         about = {"child": session.journal.id, "call_id": self._call_id, "skill": delegation.skill}
         how = {"context": delegation.context, "model": model, "end": self._end, "first": first}
         caller.record("subagent", about | how | write_totals(spent))
-        ends = (self._end, spent.requests, spent.usage, spent.cost, self._first_read, expected)
+        ends = (self._end, spent.requests, spent.usage, spent.cost, self._progress.first_read, expected)
         self._tell(SubAgentDone(self._call_id, session.journal.id, delegation.skill, delegation.context, model, *ends))
 
     def _keep_crash(self, crash: Exception) -> str:
