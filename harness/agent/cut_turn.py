@@ -49,7 +49,17 @@ def cut_turn(session: Session) -> CutTurn | None:
         case _:
             pass
     calls = tuple((call.name, fate) for call, fate in history.fates())
-    return CutTurn(session.ends.answers + (last.message.tag != "answer"), calls)
+    return CutTurn(_answers(session) + (last.message.tag != "answer"), calls)
+
+
+def _answers(session: Session) -> int:
+    """Since the person's last words in the conversation; since the last at all, where a compaction took them away."""
+    answers = 0
+    for entry in reversed(session.history.entries):
+        if session.history.begins_turn(entry.seq):
+            return answers
+        answers += entry.message.tag == "answer"
+    return session.ends.answers
 
 
 def last_said(session: Session) -> Entry | None:

@@ -182,6 +182,10 @@ class History:
         """The record in which a message was first said: that of one which a compaction kept is another."""
         return self._origins.get(seq, seq)
 
+    def begins_turn(self, seq: int) -> bool:
+        """Whether a message is words of the person that began a turn."""
+        return self._places.get(self.origin(seq)) == "turn"
+
     @property
     def known(self) -> AbstractSet[int]:
         """The record numbers of every message that was read, part of the conversation or not."""

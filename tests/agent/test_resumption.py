@@ -250,6 +250,16 @@ def test_what_is_undone_is_not_cut_and_what_is_redone_is(speaker: Begin) -> None
     assert go_on(person).text == "Two."
 
 
+def test_the_step_is_that_of_the_turn_that_an_undo_leads_back_to(speaker: Begin) -> None:
+    person = speaker(Script(LOOK, LOOK, LOOK, LOOK, "Two."))
+    person.say("One?", until=lambda event: isinstance(event, ResponseDone))
+    assert person.answer("Two?") == "Two."
+    rewind.undo(person.app.session)
+    assert cut(person) == "the last turn was cut off at step 2"
+    person.come_back()
+    assert cut(person) == "the last turn was cut off at step 2"
+
+
 @pytest.mark.parametrize("back", [False, True], ids=["live", "resumed"])
 def test_undone_and_redone_it_still_knows_what_its_calls_did(speaker: Begin, back: bool) -> None:
     write = {"call": "write", "input": {"path": "a.txt", "content": "x"}}
