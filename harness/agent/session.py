@@ -7,6 +7,7 @@ records in the same order, so nothing is known that was not written first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.agent.answer_ends import AnswerEnds
@@ -162,7 +163,13 @@ class Session:
 
     @classmethod
     def fork_of(
-        cls, source: Path, folder: Path, seam: Seam, until: int | None = None, ledger: Ledger | None = None
+        cls,
+        source: Path,
+        folder: Path,
+        seam: Seam,
+        until: int | None = None,
+        ledger: Ledger | None = None,
+        moved: Mapping[str, Json] | None = None,
     ) -> Session:
         """A new session that continues another, which stays as it is and may be in use: it is taken as far as it is.
 
@@ -172,6 +179,7 @@ class Session:
             source: the folder of the other; the new one goes beside it.
             until: the last record number that is taken over; all by default.
             ledger: of the other, for a sub-agent, which lives in its folder: they share it.
+            moved: root and cwd of the new one, where it works elsewhere.
 
         Raises:
             JournalError: the other cannot be read, or the new one not be written; nothing of it is left then.
@@ -181,7 +189,7 @@ class Session:
             reader = Reader(source / "journal.jsonl", (source / "journal.jsonl").stat().st_size)
             # after the size was read: every blob that those records name is there
             forked.journal.blobs.adopt(Blobs(source / "blobs"))
-            forked._take(forked._copied(reader, until))
+            forked._take(forked._copied(reader, until, moved or {}))
             forked._check(source.name)
             lost = [damage.after for damage in reader.damage if until is None or damage.after < until]
             forked.record("epoch", {"reason": "fork", "parent": source.name} | ({"lost": lost} if lost else {}))
@@ -203,12 +211,13 @@ class Session:
             if prefix != self.prefix:
                 self.record("wire_prefix", {"profile": profile, **write_prefix(prefix, self.journal.blobs)})
 
-    def _copied(self, records: Iterable[Record], until: int | None) -> Iterator[Record]:
+    def _copied(self, records: Iterable[Record], until: int | None, moved: Mapping[str, Json]) -> Iterator[Record]:
         for record in records:
             if until is not None and record.seq > until:
                 return
-            self.journal.copy(record)
-            yield record
+            copy = replace(record, data={**record.data, **moved}) if record.kind == "session" else record
+            self.journal.copy(copy)
+            yield copy
 
     @property
     def prefix(self) -> FrozenPrefix:

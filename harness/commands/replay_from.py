@@ -109,7 +109,7 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
         scratch = scratch_for(folder, str(root), store.snapshots, seam, way.mode, way.allow)
         ran = asyncio.run(scratch.within(there, step.calls))
         missing = [one for one in ran if one.state in ("refused", "left out")]
-        words, tag_is_person = _prepare(source, folder_of_fork, seam, step, way.edit)
+        words, tag_is_person = _prepare(source, folder_of_fork, seam, step, way.edit, _moved(about, there))
         result = _gone(step, seam, way, about, (folder, folder_of_fork), (words, tag_is_person))
         result["not_run_before"] = [{"tool": one.tool, "detail": one.detail} for one in missing]
         return result
@@ -134,9 +134,8 @@ def _gone(
     """Go live in the fork, and compare. places: the scratch folders, the fork. said: the words, whether a person's."""
     (folder, folder_of_fork), root = places, about["root"]
     there, recorded = folder / "other", folder / "recorded"
-    cwd = there / os.path.relpath(about["cwd"], about["root"])
     options = Options(
-        cwd=cwd,
+        cwd=Path(_moved(about, there)["cwd"]),
         resume=folder_of_fork.name,
         model=way.model,
         effort=way.effort,
@@ -210,9 +209,16 @@ def _billed(bills: Iterable[Mapping[str, Json]]) -> Totals:
     return totals
 
 
-def _prepare(source: Path, folder: Path, seam: Seam, step: _Step, edit: str | None) -> tuple[str, bool]:
+def _moved(about: Mapping[str, Json], there: Path) -> dict[str, str]:
+    """Where the fork works: whoever continues the last session of the workspace does not mean this one."""
+    return {"root": str(there), "cwd": str(there / os.path.relpath(about["cwd"], about["root"]))}
+
+
+def _prepare(
+    source: Path, folder: Path, seam: Seam, step: _Step, edit: str | None, moved: Mapping[str, Json]
+) -> tuple[str, bool]:
     """The fork, ready to go on; gives the words to go on with, and whether they are the person's."""
-    session = Session.fork_of(source, folder, seam, step.seq - 1)
+    session = Session.fork_of(source, folder, seam, step.seq - 1, moved=moved)
     try:
         entries = session.history.entries
         last = next(entry for entry in reversed(entries) if entry.message.tag not in ("system_injected", "setting"))

@@ -61,6 +61,23 @@ def went(lab: Lab, *flags: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.moves_prefix("another way is a fork, and the first one goes on beside it")
+def test_whoever_continues_in_the_workspace_does_not_get_the_other_way(recorded: Lab) -> None:
+    (first,) = recorded.sessions()
+    found = went(recorded, "--from", "1", "--edit", "Look for another one.")
+    there = Path(found["folder"]) / "other"
+
+    here = recorded.run("-c", "-p", "the word is green")
+    assert here.session == first.name
+    elsewhere = recorded.run("-c", "-p", "the word is grey", cwd=there)
+    assert elsewhere.session == found["session"] != first.name
+    assert (recorded.project / "word.txt").read_text() == "green\n"
+    assert (there / "word.txt").read_text() == "grey\n"
+    for name in (first.name, found["session"]):
+        assert recorded.run("replay", name).code == 0
+    shutil.rmtree(found["folder"])
+
+
 @pytest.mark.moves_prefix("another result is an epoch of its own", times=1)
 def test_another_result_gives_other_files_and_the_first_session_stays(recorded: Lab) -> None:
     (first,) = recorded.sessions()
