@@ -95,9 +95,8 @@ class Store:
 
     def _begun(self, folder: Path) -> Path:
         if not (folder / "journal.jsonl").is_file():
-            raise JournalError(
-                f"session {folder.name} has no journal: it ended before it began; remove it: harness sessions delete"
-            )
+            way = "remove it: harness sessions delete" if folder.parent == self._folder else "its caller removes it"
+            raise JournalError(f"session {folder.name} has no journal: it ended before it began; {way}")
         return folder
 
     def all(self) -> Sequence[Path]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.conversation.births import BIRTH
 from harness.conversation.blocks import Block, Text, ToolCall, ToolResult
 from harness.conversation.canonical import Json, encode
 from harness.conversation.journal import Blobs, Damage, Record
@@ -21,7 +22,6 @@ from harness.conversation.stored import read_block
 from harness.errors import JournalError
 
 KINDS = frozenset({"message", "kept"})
-BIRTH = "born"
 AGENT_KINDS = KINDS | {BIRTH}
 _SPEAKERS = {"person": "person", "answer": "answer", "results": "result", "program": "program"}
 _SHORTEST = 3
