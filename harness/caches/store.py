@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.conversation.blobs import sync_path
 from harness.errors import StorageFull, storage_error
 from harness.seam import Seam
 
@@ -110,7 +109,10 @@ class Store:
             os.utime(self._path(key))
 
     def put(self, key: str, raw: bytes) -> str:
-        """Keep bytes in place of what was there; why they could not be kept, or "". Blocks until they are on disk."""
+        """Keep bytes in place of what was there; why they could not be kept, or "". Blocks until they are on disk.
+
+        A folder is not synced, which not every shared file system can: its entry is whole, or it is not there.
+        """
         if len(raw) > self._bounds.entry:
             return f"it is larger than {self._bounds.entry:,} bytes"
         path = self._path(key)
@@ -126,7 +128,6 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-            sync_path(path.parent)
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -179,19 +180,23 @@ class Store:
                 kept, left = kept + 1, left + file.size
             else:
                 removed, freed = removed + _remove(file.path), freed + file.size
-        for path in self._glob("??/.*.part"):
-            with suppress(FileNotFoundError):
-                if now - path.lstat().st_mtime > ORPHAN:
-                    removed += _remove(path)
-        return removed, freed
+        return removed + self._left_behind(), freed
 
     def clear(self, prefix: str = "") -> tuple[int, int]:
         """Remove every entry, or those whose keys begin so (with two characters or more); as `prune`."""
-        files = self.files() if not prefix else [File(str(path), 0, 0.0) for path in self._beginning(prefix)]
-        return sum(_remove(file.path) for file in files), sum(file.size for file in files)
+        if prefix:
+            return sum(_remove(path) for path in self._glob(f"{prefix[:2]}/{prefix}*.json")), 0
+        files = self.files()
+        return sum(_remove(file.path) for file in files) + self._left_behind(), sum(file.size for file in files)
 
-    def _beginning(self, prefix: str) -> list[Path]:
-        return list(self._glob(f"{prefix[:2]}/{prefix}*.json"))
+    def _left_behind(self) -> int:
+        """Remove what killed processes were writing; how many files."""
+        removed = 0
+        for path in self._glob("??/.*.part"):
+            with suppress(FileNotFoundError):
+                if self._seam.now() - path.lstat().st_mtime > ORPHAN:
+                    removed += _remove(path)
+        return removed
 
     def _bound(self, size: int) -> None:
         """Look at the bounds with the first entry, and whenever a tenth of what they allow was written."""

@@ -196,6 +196,11 @@ def test_what_a_killed_process_left_behind_goes_in_time(store: Store) -> None:
     os.utime(parted, (0, 1_000_000.0 - 7200))
     assert store.prune() == (1, 0)
     assert not parted.exists()
+    # nor is half of what is cleared left
+    parted.write_text("half")
+    os.utime(parted, (0, 1_000_000.0 - 7200))
+    assert store.clear() == (2, 1)
+    assert not parted.exists()
 
 
 def test_clearing_all_and_what_begins_alike(store: Store) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import cli
+from harness.caches.store import Store
+from harness.caches.tool_outputs import BOUNDS, Policy, ToolOutputs
 from harness.conversation.canonical import Json
+from harness.tools import web_fetch
+from harness.tools.output import Spill
 from tests.speaker import Script, Speaker
-from tests.tools.loopback import Loopback, answer
+from tests.tools.loopback import Loopback, answer, web
 
 
 @pytest.fixture
@@ -52,6 +58,31 @@ def test_a_fetch_needs_a_rule_and_a_public_address(speaker: Callable[..., Speake
     person.say("Again.")
     assert "not on the public internet" in result(person)[0]
     assert site.asked == []
+
+
+def test_what_is_cached_needs_its_rule_too(speaker: Callable[..., Speaker], site: Loopback, tmp_path: Path) -> None:
+    """Nothing else keeps it back: nobody is asked for it."""
+    site.says["/"] = answer(b"<p>the words of the page", "text/html")
+    asks = call("web_fetch", url=site.url("/"))
+    person = speaker(Script(asks, "No.", asks, "So."))
+    kept = Store(person.app.state / "caches" / "tool_outputs", person.seam, BOUNDS)
+    fetch = web_fetch.make(web(), Spill(tmp_path), ToolOutputs(Policy(), lambda: kept, person.seam))
+
+    async def fetched() -> None:
+        await fetch.run({"url": site.url("/")})
+
+    asyncio.run(fetched())
+    person.say("Look.")
+    refused, facts = result(person)
+
+    assert "words of the page" not in refused
+    assert "cache" not in facts
+    person.come_back(allow=(f"web_fetch(site.test:{site.port})",))
+    person.say("Look again.")
+    served, facts = result(person)
+    assert "the words of the page" in served
+    assert facts["cache"]["how"] == "hit"
+    assert len(site.asked) == 1
 
 
 @pytest.mark.moves_prefix("each session begins anew, with the same words")
