@@ -211,7 +211,9 @@ def judge(
     expected = expectation.tokens or 0
     # a prompt of no tokens: the server told no bill at all
     billed = usage.prompt > 0
-    silent = (not told and expectation.reason == "alive") or (
+    # of marked places nothing but bills tells that they were too short
+    unknown = ("alive", "too short") if rules.max_markers else ("alive",)
+    silent = (not told and expectation.reason in unknown) or (
         not billed and expectation.reason in ("alive", "unmarked", "too short")
     )
     if silent or (rules.kind == "none" and usage.read == 0 and expectation.reason != "ours"):

@@ -172,7 +172,8 @@ class Decoder:
                 for index in sorted(self._open):
                     yield from self._close(self._open.pop(index))
                 self.finished = True
-                yield Finished(self._stop, usage(self._usage), self._extra, why=self._why)
+                told = self._usage.get("cache_read_input_tokens") is not None
+                yield Finished(self._stop, usage(self._usage), self._extra, told, self._why)
             case "error":
                 raise ended(event)
             case _:

@@ -186,7 +186,9 @@ class Decoder:
                 yield from self._flush("")
                 self.finished = True
                 response = event["response"]
-                yield Finished(self._stop(response), usage(response.get("usage") or {}), _diagnostics(response))
+                billed = response.get("usage") or {}
+                told = "cached_tokens" in (billed.get("input_tokens_details") or {})
+                yield Finished(self._stop(response), usage(billed), _diagnostics(response), told)
             case "response.failed":
                 raise ended(event["response"].get("error"))
             case "error":

@@ -76,8 +76,9 @@ class Rules:
     slots: int = 1
     """C llama.cpp: prompts that the engine holds at one time."""
     cache_report: Literal["profile", "on", "off", "nothing"] = "profile"
-    """C Local engines: whether a flag of the server makes it report cached tokens. `nothing`: a streamed answer has no
-    usage at all, asked for or not (the server of llama-cpp-python 0.3.36, seen by scripts/real-engine)."""
+    """C Local engines: whether a flag of the server makes it report cached tokens; on Anthropic's wire `off` is as
+    Ollama's /v1/messages, whose usage has no field for them. `nothing`: a streamed answer has no usage at all, asked
+    for or not (the server of llama-cpp-python 0.3.36, seen by scripts/real-engine)."""
     strict_alternation: bool = False
     """Some servers: the chat template wants user and assistant to alternate."""
     mid_system: Literal["profile", "accept", "reject"] = "profile"

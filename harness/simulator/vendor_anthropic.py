@@ -115,7 +115,7 @@ def _speak(request: Mapping[str, Any], known: Understood, rules: Rules, speech: 
         model=request["model"],
         contents=replies.contents_of(speech.answer, speech.body, known.facts.name, known.prefix()),
         stop_reason="max_tokens" if request["max_tokens"] == 0 else speech.answer.stop_reason,
-        usage=replies.usage_of(speech.bill, speech.answer),
+        usage=replies.usage_of(speech.bill, speech.answer, tells=rules.cache_report not in ("off", "nothing")),
         extras=extras,
     )
     return Spoken(

@@ -47,8 +47,10 @@ def message_id(body: bytes) -> str:
     return f"msg_{hashlib.sha256(body).hexdigest()[:24]}"
 
 
-def usage_of(bill: Bill, answer: Answer) -> dict[str, Any]:
-    """A6 usage: exclusive input counters, the write split by TTL."""
+def usage_of(bill: Bill, answer: Answer, *, tells: bool = True) -> dict[str, Any]:
+    """A6 usage: exclusive input counters, the write split by TTL. tells: whether it says anything of a cache."""
+    if not tells:
+        return {"input_tokens": bill.total, "output_tokens": output_tokens(answer)}
     short, long = bill.written["5m"], bill.written["1h"]
     thinking = sum(item_tokens(item) for item in answer.content if "call" not in item and "text" not in item)
     return {
@@ -129,7 +131,7 @@ def events(reply: Reply) -> Iterator[Event]:
         "stop_details": None,
         "usage": reply.usage | {"output_tokens": 1},
     }
-    del start["usage"]["output_tokens_details"]
+    start["usage"].pop("output_tokens_details", None)
     yield Event("message_start", {"type": "message_start", "message": start})
     yield Event("ping", {"type": "ping"})  # A6 SSE: a ping may come anywhere
     for index, content in enumerate(reply.contents):
@@ -157,7 +159,7 @@ def events(reply: Reply) -> Iterator[Event]:
         {
             "type": "message_delta",
             "delta": {"stop_reason": reply.stop_reason, "stop_sequence": None, "stop_details": stop_details(reply)},
-            "usage": {name: reply.usage[name] for name in counters},
+            "usage": {name: reply.usage[name] for name in counters if name in reply.usage},
         },
     )
     yield Event("message_stop", {"type": "message_stop"}, "end")

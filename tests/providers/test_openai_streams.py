@@ -304,3 +304,12 @@ def test_writes_are_told_by_their_lifetime() -> None:
 
     assert (found.uncached, found.read, found.written_5m, found.written_1h, found.output) == (10, 40, 20, 30, 7)
     assert found.prompt == 100
+
+
+@pytest.mark.parametrize(("details", "told"), [({"cached_tokens": 0}, True), ({}, False), (None, False)])
+def test_usage_without_a_word_of_a_cache_is_no_bill_of_one(details: Any, told: bool) -> None:
+    usage = {"input_tokens": 9, "output_tokens": 1, "input_tokens_details": details}
+    response = {"status": "completed", "usage": usage}
+    finished = end(fed(responses.Decoder("m"), {"type": "response.completed", "response": response}))
+
+    assert (finished.told, finished.usage.uncached) == (told, 9)

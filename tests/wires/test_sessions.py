@@ -155,3 +155,16 @@ def test_what_the_model_said_comes_back_with_its_phase(speaker: Begin) -> None:
     assert [item.get("phase") for item in said] == ["commentary", "final_answer", "commentary"]
     for before, after in pairwise(person.mainline):
         assert after.extends(before)
+
+
+def test_a_server_that_tells_nothing_of_a_cache_is_not_said_to_have_lost_it(speaker: Begin) -> None:
+    """As Ollama's /v1/messages and some gateways: no field of usage speaks of a cache."""
+    person = speaker(Script(*ANSWERS), model="claude-opus-4-8", cache_report="off")
+    (person.project / "notes.txt").write_text("".join(f"note {number}\n" for number in range(400)))
+    person.say("Read it twice.")
+    person.come_back()
+    person.say("And again.")
+
+    assert person.verdicts() == ["first", *["not told"] * 4]
+    for before, after in pairwise(person.mainline):
+        assert after.extends(before)
