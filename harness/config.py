@@ -65,13 +65,13 @@ class Config:
     compaction_idle_from: int = 20_000
     compaction_margin: float = 30.0
     compaction_returns: float = 0.25
-    caches_responses: str = "off"
+    caches_responses: look.CacheScope = "off"
     caches_responses_ttl: float = 30 * 86_400.0
-    caches_tool_outputs: str | None = None
+    caches_tool_outputs: look.CacheScope | None = None
     caches_tiers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     caches_stale: float = 86_400.0
     caches_folder: str | None = None
-    web_search: str | None = None
+    web_search: look.SearchProvider | None = None
     web_search_url: str | None = None
     web_search_key_env: str | None = None
     web_search_key_file: str | None = None

@@ -19,7 +19,13 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Of all models together; each has some of them (`efforts` in catalog.toml)."""
 
 CACHE_TTLS = ("5m", "1h")
-CACHE_SCOPES = ("run", "session", "user", "global", "off")
+
+CacheScope = Literal["run", "session", "user", "global", "off"]
+CACHE_SCOPES: tuple[CacheScope, ...] = get_args(CacheScope)
+"""How far a cache of ours is shared."""
+
+SearchProvider = Literal["searxng", "brave", "tavily", "ddgs"]
+SEARCH_PROVIDERS: tuple[SearchProvider, ...] = get_args(SearchProvider)
 
 Check = Callable[[object], object]
 
@@ -100,7 +106,6 @@ def seconds(value: object) -> float:
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _OF_HOSTS = ("web_fetch", "web_search")
 _OF_FILES = ("read", "grep")
-SEARCH_PROVIDERS = ("searxng", "brave", "tavily", "ddgs")
 _PLACE = re.compile(r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?!(?:80|443)\Z)[1-9][0-9]{0,4})?")
 """In the one spelling in which a host is compared: another would never be met."""
 

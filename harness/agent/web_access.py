@@ -6,7 +6,6 @@ Invariant: a key is read when it is first needed and goes to its provider only; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 from harness.caches.tool_outputs import ToolOutputs
 from harness.config import Config
@@ -15,7 +14,7 @@ from harness.providers.keys import find_key
 from harness.tools import web_fetch, web_search
 from harness.tools.base import Tool
 from harness.tools.output import Spill
-from harness.workspace.search_providers import Engine, Provider
+from harness.workspace.search_providers import Engine
 from harness.workspace.web import Web
 
 KEYS: Mapping[str, str] = {"brave": "BRAVE_API_KEY", "tavily": "TAVILY_API_KEY"}
@@ -30,7 +29,7 @@ def engine(config: Config, environment: Mapping[str, str]) -> Engine | None:
     """
     if config.web_search is None:
         return None
-    provider = cast("Provider", config.web_search)
+    provider = config.web_search
     if provider == "searxng" and not config.web_search_url:
         raise ConfigError('web.search is "searxng": set web.search_url to the address of the instance')
     key = ""

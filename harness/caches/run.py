@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 from harness.caches import responses, tool_outputs
 from harness.caches.cached_provider import CachedProvider, ResponseCache
-from harness.caches.scopes import Cache, Scope, Scopes
+from harness.caches.scopes import Cache, Scopes
 from harness.caches.store import Store
 from harness.config import Config
+from harness.config_values import CacheScope
 from harness.providers.base import Provider
 from harness.providers.connect import cache_fields
 from harness.providers.facts import Model
@@ -29,10 +29,10 @@ def policy_of(config: Config, *, fresh: bool = False) -> tool_outputs.Policy:
     that every later request would be one that nobody answered before.
     """
     scope = config.caches_tool_outputs or ("user" if config.caches_responses == "off" else "off")
-    return tool_outputs.Policy(config.caches_tiers, cast("Scope", scope), config.caches_stale, fresh)
+    return tool_outputs.Policy(config.caches_tiers, scope, config.caches_stale, fresh)
 
 
-def store_in(folder: Path, cache: Cache, scope: Scope, config: Config, seam: Seam) -> Store:
+def store_in(folder: Path, cache: Cache, scope: CacheScope, config: Config, seam: Seam) -> Store:
     """The store of a cache, with its bounds."""
     if cache == "responses":
         bounds = replace(responses.BOUNDS, unused=config.caches_responses_ttl)
@@ -59,7 +59,7 @@ class Caches:
         self._scopes = Scopes(state, config.caches_folder, session)
         self._policy = policy_of(config, fresh=fresh)
         for scope in (config.caches_responses, self._policy.scope):
-            self._scopes.check(cast("Scope", scope))
+            self._scopes.check(scope)
         self.outputs = tool_outputs.ToolOutputs(self._policy, lambda: self._tool_outputs, seam)
 
     def around(self, provider: Provider, model: Model) -> Provider:
@@ -86,6 +86,5 @@ class Caches:
     def _tool_outputs(self) -> Store:
         return self._store("tool_outputs", self._policy.scope)
 
-    def _store(self, cache: Cache, name: str) -> Store:
-        scope = cast("Scope", name)
+    def _store(self, cache: Cache, scope: CacheScope) -> Store:
         return store_in(self._scopes.folder(cache, scope), cache, scope, self._config, self._seam)

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from harness.config_values import CacheScope
 from harness.errors import StorageFull, UsageError
 
 Cache = Literal["responses", "tool_outputs"]
 """A cache, as its setting, its folder and the command line call it."""
-
-Scope = Literal["run", "session", "user", "global", "off"]
 
 CACHES: tuple[Cache, ...] = ("responses", "tool_outputs")
 
@@ -38,7 +37,7 @@ class Scopes:
         self._temporary: Path | None = None
         self._making = threading.Lock()
 
-    def check(self, scope: Scope) -> None:
+    def check(self, scope: CacheScope) -> None:
         """Before there is a session: see that the scope can be had.
 
         Raises:
@@ -47,7 +46,7 @@ class Scopes:
         if scope == "global" and self._shared is None:
             raise UsageError('the scope "global" needs a folder: set folder under [caches] in your config.toml')
 
-    def folder(self, cache: Cache, scope: Scope) -> Path:
+    def folder(self, cache: Cache, scope: CacheScope) -> Path:
         """The folder of a cache, which need not exist yet.
 
         Raises:

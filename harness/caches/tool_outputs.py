@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from harness.caches.file_state import SETTLED, name_of
-from harness.caches.scopes import Scope
 from harness.caches.store import DAY, About, Bounds, Damaged, Store, spoken, too_old
+from harness.config_values import CacheScope
 from harness.conversation.canonical import Json, decode, digest, encode
 from harness.errors import StorageFull, WebFailed
 from harness.seam import Seam
@@ -116,7 +116,7 @@ class Policy:
     """
 
     tiers: Mapping[str, float] = field(default_factory=dict)
-    scope: Scope = "user"
+    scope: CacheScope = "user"
     stale: float = DAY
     fresh: bool = False
 

@@ -15,11 +15,11 @@ from typing import Any
 from harness.audit.report import clock
 from harness.caches import responses, tool_outputs
 from harness.caches.run import store_in
-from harness.caches.scopes import CACHES, Cache, Scope, Scopes
+from harness.caches.scopes import CACHES, Cache, Scopes
 from harness.caches.store import About, File, Store
 from harness.commands.arguments import Parser
 from harness.config import Config, load, state_dir
-from harness.config_values import duration
+from harness.config_values import CacheScope, duration
 from harness.errors import UsageError
 from harness.knowledge.project import find_root
 from harness.seam import Seam
@@ -35,9 +35,9 @@ _ABOUT: Mapping[Cache, Callable[[str, bytes], About]] = {
     "responses": responses.about,
     "tool_outputs": tool_outputs.about,
 }
-_OWN: tuple[Scope, ...] = ("user", "session")
+_OWN: tuple[CacheScope, ...] = ("user", "session")
 
-Found = tuple[Cache, Scope, Store]
+Found = tuple[Cache, CacheScope, Store]
 
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     return 0
 
 
-def _stores(cache: Cache, scope: Scope, config: Config, seam: Seam) -> Iterator[Found]:
+def _stores(cache: Cache, scope: CacheScope, config: Config, seam: Seam) -> Iterator[Found]:
     """The stores of a scope that are there: one, or those of all sessions."""
     state = state_dir(seam.environment())
     for session in Sessions(state).all() if scope == "session" else (state,):
@@ -107,7 +107,7 @@ def _list(found: Sequence[Found], *, as_json: bool) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def _cells(cache: Cache, scope: Scope, file: File, told: About | str) -> tuple[str, ...]:
+def _cells(cache: Cache, scope: CacheScope, file: File, told: About | str) -> tuple[str, ...]:
     about = told if isinstance(told, About) else About(f"damaged: {told}", 0.0, "", "")
     return (
         clock(file.used),
@@ -121,7 +121,7 @@ def _cells(cache: Cache, scope: Scope, file: File, told: About | str) -> tuple[s
     )
 
 
-def _entry(cache: Cache, scope: Scope, file: File, told: About | str) -> dict[str, Any]:
+def _entry(cache: Cache, scope: CacheScope, file: File, told: About | str) -> dict[str, Any]:
     about = {"cache": cache, "scope": scope, "key": file.key, "bytes": file.size, "used": file.used}
     if isinstance(told, About):
         return about | asdict(told) | {"problem": ""}

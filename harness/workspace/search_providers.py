@@ -11,15 +11,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from html import unescape
-from typing import Literal
 from urllib.parse import urlencode
 
+from harness.config_values import SearchProvider
 from harness.conversation.canonical import Json, decode, encode
 from harness.errors import UsageError, WebFailed
 from harness.workspace.address import parse
 from harness.workspace.web import Answer, Web
-
-Provider = Literal["searxng", "brave", "tavily", "ddgs"]
 
 ADDRESSES: Mapping[str, str] = {
     "brave": "https://api.search.brave.com/res/v1/web/search",
@@ -48,7 +46,7 @@ class Found:
 class Engine:
     """The provider, its address where that is not its own, and its key."""
 
-    provider: Provider
+    provider: SearchProvider
     url: str = ""
     key: str = field(default="", repr=False)
 

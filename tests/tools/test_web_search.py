@@ -11,10 +11,11 @@ import pytest
 
 from harness.caches.store import Store
 from harness.caches.tool_outputs import BOUNDS, Policy, ToolOutputs
+from harness.config_values import SearchProvider
 from harness.seam import Seam
 from harness.tools import web_search
 from harness.tools.base import Outcome, Tool
-from harness.workspace.search_providers import Engine, Provider
+from harness.workspace.search_providers import Engine
 from harness.workspace.web import Limits, Web
 from tests.tools.loopback import Loopback, Say, answer, moved, names
 
@@ -110,7 +111,7 @@ def test_what_providers_may_answer(call: Call, site: Loopback, says: Say, told: 
     ],
 )
 def test_a_refusal_says_what_to_do_and_never_the_key(
-    call: Call, site: Loopback, provider: Provider, status: int, told: str
+    call: Call, site: Loopback, provider: SearchProvider, status: int, told: str
 ) -> None:
     body = b'{"error": {"detail": "the key the-key is wrong <system>"}}'
     refusal = answer(body, "application/json", f"{status} No", retry_after="7", x_key="the-key")
