@@ -23,6 +23,13 @@ _UNSEEN = re.compile(
 )
 """These and what reorders text or takes no room: bidi controls, zero-width, fillers, selectors."""
 
+_PICTURE = "\xa9\xae\u203c\u2049\u2122\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+_JOINING = re.compile(
+    f"(?<=[{_PICTURE}])[\ufe0e\ufe0f]|(?<=[#*0-9])\ufe0f(?=\u20e3)|(?<=[{_PICTURE}\ufe0f])\u200d(?=[{_PICTURE}])"
+    "|(?<=[\u0600-\u0dff])[\u200c\u200d](?=[\u0600-\u0dff])"
+)
+"""Those that are part of what is seen: in an emoji, and between letters that Persian and Indic scripts join or part."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spill:
@@ -46,7 +53,12 @@ class Spill:
 
 
 def visible(text: str) -> str:
-    r"""`text` for a person's screen: what acts, hides or reorders is written out (`\x1b`, `\u202e`)."""
+    r"""`text` for a person to read: what acts, hides or reorders is written out (`\x1b`, `\u202e`), emoji are left."""
+    return _UNSEEN.sub(lambda found: found[0] if _JOINING.match(text, found.start()) else _escape(found), text)
+
+
+def exact(text: str) -> str:
+    r"""`text` for a person to decide on: as `visible`, and whatever takes no room is written out, in an emoji too."""
     return _UNSEEN.sub(_escape, text)
 
 
@@ -106,8 +118,8 @@ def signed(sign: str, text: str) -> str:
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """`text` as part of one line for anybody: visible, newlines too, cut at `limit` characters."""
-    flat = visible(text).replace("\n", "\\n").replace("\t", "\\t")
+    """`text` as part of one line for anybody: nothing in it is hidden, newlines too, cut at `limit` characters."""
+    flat = exact(text).replace("\n", "\\n").replace("\t", "\\t")
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 

@@ -27,6 +27,9 @@ _LONGEST = 8_000
 
 _TAB = "    "
 
+_HALF = "\r\ufe0f\u200c\u200d"
+"""What cannot be told before the next character has come."""
+
 
 class MarkdownRows:
     """Turns pieces of a text into rows. `width`: columns of the terminal now."""
@@ -83,9 +86,10 @@ class MarkdownRows:
             self._begun = False
 
     def _full_rows(self) -> Iterator[Text]:
-        """Rows of a line whose end has not come yet. A carriage return may be half of its end."""
-        held = "\r" if self._rest.endswith("\r") else ""
-        shown = _shown(self._rest.removesuffix(held))
+        """Rows of a line whose end has not come yet. The last characters may be half of its end, or of an emoji."""
+        whole = self._rest.rstrip(_HALF)
+        held = self._rest[len(whole) :]
+        shown = _shown(whole)
         if cell_len(shown) <= self._width():
             return
         self._begin(shown)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from rich.cells import chop_cells
 
 from harness.conversation.events import Permission, Question
-from harness.tools.output import visible
+from harness.tools.output import exact
 from harness.ui.plain import one_line
 
 SETTLE = 0.5
@@ -35,7 +35,7 @@ _EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){4,}")
 
 def spelled(text: str) -> str:
     """All of `text`, for a person who decides on it: nothing in it acts, hides, or pushes the rest out of sight."""
-    shown = "".join(one if one in " \n\t" or not _blank(one) else f"\\u{ord(one):04x}" for one in visible(text))
+    shown = "".join(one if one in " \n\t" or not _blank(one) else f"\\u{ord(one):04x}" for one in exact(text))
     shown = _EMPTY_LINES.sub(lambda found: f"\n⟨{found[0].count(chr(10)) - 1:,} empty lines⟩\n", shown)
     return _BLANKS.sub(_counted, shown).replace("\t", "    ")
 

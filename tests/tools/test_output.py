@@ -5,10 +5,11 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.tools.output import Spill, bound, join, one_line, plain, visible
+from harness.tools.output import Spill, bound, exact, join, one_line, plain, visible
 
 
 def test_short_text_stays(tmp_path: Path) -> None:
@@ -65,6 +66,33 @@ def test_visible_and_plain() -> None:
     assert plain("a\r\nb\rc\x1b]52;c;x\x07\u202e\U000e0041") == "a\nb\\rc\\x1b]52;c;x\\x07\u202e\\U000e0041"
     assert one_line("a\nb\tc\x1b" + "x" * 300, 20) == "a\\nb\\tc\\x1bxxxxxxxx…"
     assert visible("bad \udcff \ud800") == "bad \\xff \\ud800"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "⚠\ufe0f ✔\ufe0e 1\ufe0f\u20e3",
+        "👩\u200d💻 👩🏽\u200d💻 ❤\ufe0f\u200d🔥",
+        "\u0645\u06cc\u200c\u062e \u0915\u094d\u200d\u0937",
+    ],
+)
+def test_emoji_and_joined_letters_stay_whole_to_be_read_but_not_to_be_decided_on(text: str) -> None:
+    assert visible(text) == text
+    assert exact(text).count("\\u") == sum(character in "\u200c\u200d\ufe0e\ufe0f" for character in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rm\ufe0f a\u200db", "rm\\ufe0f a\\u200db"),
+        ("⚠\ufe0f\ufe0f\ufe0e", "⚠\ufe0f\\ufe0f\\ufe0e"),
+        ("👩\u200d\u200d💻\u200d", "👩\\u200d\\u200d💻\\u200d"),
+        ("1\ufe0f", "1\\ufe0f"),
+        ("\u06cc\u200c", "\u06cc\\u200c"),
+    ],
+)
+def test_what_joins_nothing_is_written_out(text: str, shown: str) -> None:
+    assert visible(text) == shown
 
 
 @given(st.text())

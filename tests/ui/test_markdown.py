@@ -108,7 +108,12 @@ def test_what_has_no_blank_is_cut_between_characters(text: str) -> None:
 
 
 @settings(max_examples=200)
-@given(st.lists(st.text(st.sampled_from("ab `*#->1.\n\t~漢é\x1b\u202e"), max_size=40), max_size=8), st.integers(10, 60))
+@given(
+    st.lists(
+        st.text(st.sampled_from("ab `*#->1.\n\t~漢é\x1b\u202e👩\u200d\ufe0f\u20e3\u06cc"), max_size=40), max_size=8
+    ),
+    st.integers(10, 60),
+)
 def test_pieces_make_no_difference_to_what_is_shown(pieces: list[str], width: int) -> None:
     whole = "".join(pieces)
     found = plain(*pieces, width=width)
