@@ -54,6 +54,11 @@ class Command:
     waits: Literal["never", "with argument", "always"] = "never"
     leaves: bool = False
 
+    @property
+    def takes_words(self) -> bool:
+        """Whether something may stand behind its name."""
+        return " " in self.usage
+
     def must_wait(self, argument: str) -> bool:
         """Whether it may not run during a turn."""
         return self.waits == "always" or (self.waits == "with argument" and bool(argument))
@@ -145,7 +150,7 @@ class SlashCompleter(Completer):
         """Commands that begin with what stands before the cursor."""
         before = document.text_before_cursor
         yield from (
-            Completion(f"/{name} " if " " in command.usage else f"/{name}", -len(before), f"/{name}")
+            Completion(f"/{name} " if command.takes_words else f"/{name}", -len(before), f"/{name}")
             for name, command in self._begin_with(before)
         )
 

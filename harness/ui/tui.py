@@ -209,6 +209,9 @@ class Terminal:
         elif (command := slash.parse(text)) is not None:
             self._events.echo(text)
             self._command(text, *command)
+        elif self._later:  # they may be about what a command before them does
+            self._events.echo(text, "after this turn")
+            self._later.append(text)
         elif self._turn is not None:
             self._events.echo(text, "queued")
             self._conversation.steer(text)
@@ -219,6 +222,8 @@ class Terminal:
         command = self._commands.get(name)
         if command is None:
             self._events.say([slash.unknown(name, self._commands)])
+        elif argument and not command.takes_words:
+            self._events.error(f"/{name} stands alone; a leading space sends it to the model as words")
         elif command.leaves:
             self._leave()
         elif self._turn is not None and command.must_wait(argument):
@@ -301,17 +306,22 @@ class Terminal:
             self._events.show(event)
 
     def _go_on(self, *, done: bool) -> None:
-        """What waited: commands; then words, the next turn, or back on the line where this one did not end well."""
-        if not done and (words := [*self._conversation.take_queued()]):
+        """What waited, as it was typed: commands; words for the next turn, or for the line where this one failed."""
+        waiting = [*self._conversation.take_queued(), *self._later]
+        if not done and (words := [text for text in waiting if slash.parse(text) is None]):
             self._line.text = "\n".join(filter(None, [*words, self._line.text]))
             self._line.cursor_position = len(self._line.text)
-        while self._later and self._turn is None:
-            command = self._later.pop(0)
-            self._command(command, *(slash.parse(command) or ("", "")))
-        if self._turn is None and (words := [*self._conversation.take_queued()]):
-            for text in words[1:]:
-                self._conversation.steer(text)
-            self._begin(words[0])
+            waiting = [text for text in waiting if text not in words]
+        self._later = []
+        while waiting and self._turn is None:
+            text = waiting.pop(0)
+            if (command := slash.parse(text)) is not None:
+                self._command(text, *command)
+                continue
+            self._begin(text)
+            while waiting and slash.parse(waiting[0]) is None:
+                self._conversation.steer(waiting.pop(0))
+        self._later = waiting
         if self._turn is None:
             self._wait_idle()
         self._app.invalidate()

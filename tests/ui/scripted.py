@@ -1,8 +1,8 @@
 """A screen with a conversation that only follows orders: `python scripted.py PERMISSIONS.json`, for tests of panels.
 
 Orders, typed as ordinary input: `allow N` asks for the N-th permission of the file, `pick` and `words` ask a
-question, `wait` streams for a while, `bug` raises. The answer comes back as a notice. `/slowly` is a command that
-takes time.
+question, `wait` streams for a while, `hold` and `read` last until `/done` and `read` then takes what is queued, `bug`
+raises. The answer comes back as a notice. `/slowly` is a command that takes time.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ class Orders:
         self.session_id, self.model, self.mode = "20260101-000000-test", "anthropic/test", "ask"
         self.totals = Totals(1, Usage(10, 30), 0.5)
         self.resumable = False
+        self._done = asyncio.Event()
         self.commands: dict[str, slash.Command] = {
             "cost": slash.Command("/cost", "the cost", lambda _: ["cost"]),
             "cache": slash.Command("/cache", "the cache", lambda _: ["cache"]),
             "model": slash.Command("/model [NAME]", "another model", self._model, "with argument"),
+            "done": slash.Command("/done", "let it end", self._end),
             "slowly": slash.Command("/slowly [WORDS]", "takes its time", self._slowly, "always"),
         }
 
@@ -61,6 +63,11 @@ class Orders:
                 for number in range(40):
                     await asyncio.sleep(0.1)
                     yield TextDelta(f"piece {number}\n")
+            case "hold" | "read":
+                yield TextDelta("holding\n")
+                await self._done.wait()
+                for words in self.take_queued() if order == "read" else ():
+                    yield Notice(f"read {words!r}")
             case "fail":
                 await asyncio.sleep(1.0)
                 raise HarnessError("the vendor said no")
@@ -91,6 +98,10 @@ class Orders:
             raise UsageError("no such model: none")
         self.model = name or self.model
         return [f"now {name}"]
+
+    def _end(self, _: str) -> Sequence[str]:
+        self._done.set()
+        return []
 
     async def _slowly(self, words: str) -> slash.Stream:
         """A command that takes time: a line, a notice, then the end, by an error where `words` is "badly"."""

@@ -217,6 +217,45 @@ def test_a_command_that_takes_time_waits_for_the_turn_and_words_wait_for_it(orde
     assert places == sorted(places)
 
 
+def held(orders: Sit, order: str) -> Sitting:
+    """A turn that runs, with words, a command that waits for its end, and more words."""
+    it = orders()
+    it.type(f"{order}\r")
+    it.until("holding")
+    it.type("before\r")
+    it.until("before  (queued)")
+    it.type("/model other\r")
+    it.until("\nafter this turn")
+    it.type("behind\r")
+    it.until("behind  (after this turn)")
+    return it
+
+
+@pytest.mark.parametrize(("order", "first"), [("read", "read 'before'"), ("hold", "heard 'before'")])
+def test_words_and_commands_keep_the_order_in_which_they_were_typed(orders: Sit, order: str, first: str) -> None:
+    it = held(orders, order)
+    it.type("/done\r")
+    it.until("heard 'behind'")
+
+    places = [it.glass.text.index(text) for text in (first, "now other", "heard 'behind'")]
+    assert places == sorted(places)
+
+
+def test_words_behind_a_command_come_back_on_the_line_where_the_turn_is_stopped(orders: Sit) -> None:
+    it = held(orders, "read")
+    it.type("\x03")
+    it.until("now other")
+
+    it.until(lambda it: it.shown("> before\n  behind"))
+
+
+def test_a_command_that_takes_no_words_does_nothing_with_words(orders: Sit) -> None:
+    it = orders()
+    it.type("/cost of it\r")
+    it.until("✗ /cost stands alone")
+    assert "\ncost\n" not in it.glass.text
+
+
 @pytest.mark.parametrize(("words", "key", "shown"), [("badly", "", "✗ it did not work"), ("on", "\x03", "✗ stopped")])
 def test_a_command_that_does_not_end_well_sends_nothing(orders: Sit, words: str, key: str, shown: str) -> None:
     it = orders()
