@@ -1,7 +1,8 @@
 """A pytest plugin: recorded sessions as tests, which fail on the first moved byte.
 
 Invariant: looks only, and does nothing where no session is named: in the ini file, `harness_sessions = recorded/*`
-(folders, as `harness sessions export ID --format session` makes them, beside the ini file or below it).
+(folders, as `harness sessions export ID --format session` makes them, beside the ini file or below it). A setting
+that names none is an error: a test that is not there must not pass.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+_JOURNAL = "journal.jsonl"
 
 
 class Moved(AssertionError):
@@ -24,17 +27,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("harness_rerender", about, type="bool", default=True)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """See `pytest`. Raises pytest.UsageError where sessions are named and none is there."""
+    globs: list[str] = session.config.getini("harness_sessions")
+    root = session.config.rootpath
+    patterns = [f"{glob}/{_JOURNAL}" for glob in globs if not Path(glob).is_absolute()]
+    # beside the ini file first: below it is every folder of a repository
+    there = (path for search in (root.glob, root.rglob) for pattern in patterns for path in search(pattern))
+    if globs and not any(_named(path, session.config) for path in there):
+        raise pytest.UsageError(f"harness_sessions = {' '.join(globs)}: no recorded session is there, below {root}")
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """A session's journal that the ini file names."""
-    if file_path.name != "journal.jsonl":
-        return None
-    root = parent.config.rootpath
-    folder = file_path.parent
-    globs: list[str] = parent.config.getini("harness_sessions")
-    if not any(folder.is_relative_to(root) and folder.relative_to(root).match(glob) for glob in globs):
+    if not _named(file_path, parent.config):
         return None
     made: pytest.Collector = RecordedSession.from_parent(parent, path=file_path)
     return made
+
+
+def _named(path: Path, config: pytest.Config) -> bool:
+    if path.name != _JOURNAL or not path.is_relative_to(config.rootpath):
+        return False
+    folder = path.parent.relative_to(config.rootpath)
+    return any(folder.match(glob) for glob in config.getini("harness_sessions"))
 
 
 class RecordedSession(pytest.File):

@@ -67,7 +67,7 @@ class Room:
 
 
 def export(folder: Path, path: Path, credentials: Credentials) -> Copied:
-    """Copy a session to a new folder, or into a new archive where the name ends in .tar.gz.
+    """Copy a session to a new folder, or into a new archive where the name ends in .tar.gz; folders above it are made.
 
     Raises:
         UsageError: something of that name is there, or it cannot be written.
@@ -76,6 +76,8 @@ def export(folder: Path, path: Path, credentials: Credentials) -> Copied:
     if os.path.lexists(path):
         raise _exists(path)
     try:
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
         with scratch(path.parent, ".harness-", ".part") as temporary:
             made = temporary / folder.name
             copied = copy(folder, made, credentials, Room())

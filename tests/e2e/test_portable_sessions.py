@@ -78,7 +78,6 @@ def test_an_export_holds_what_proves_it_and_nothing_else(lab: Lab, vendor: Start
 def test_pytest_takes_an_export_and_its_sub_agents(lab: Lab, vendor: Start) -> None:
     session = worked(lab, vendor)
     output = lab.project / "tests" / "recorded" / "small"
-    output.parent.mkdir(parents=True)
     assert lab.run("sessions", "export", session.name, "--format", "session", "--output", str(output)).code == 0
     globs = "harness_sessions = tests/recorded/* tests/recorded/*/agents/*"
     (lab.project / "pytest.ini").write_text(f"[pytest]\n{globs}\n")

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.replay.tampering import ROOT, tampered
 
 RECORDED = ROOT / "tests" / "recorded" / "small"
@@ -47,7 +49,29 @@ def test_a_moved_byte_fails_and_is_told(tmp_path: Path) -> None:
 
 def test_journals_that_are_not_named_are_left_alone(tmp_path: Path) -> None:
     shutil.copytree(RECORDED, tmp_path / "recorded" / "small")
+    shutil.copytree(RECORDED, tmp_path / "elsewhere" / "other")
 
     ran = suite(tmp_path, "harness_sessions = elsewhere/*")
 
-    assert ran.returncode == 5, ran.stdout  # no tests were collected
+    assert "1 passed" in ran.stdout
+    assert "elsewhere/other" in ran.stdout
+    assert "recorded/small" not in ran.stdout
+
+
+@pytest.mark.parametrize("globs", ["recordings/* recordings/*/agents/*", "/recorded/*"])
+def test_a_setting_that_names_no_session_is_an_error(tmp_path: Path, globs: str) -> None:
+    shutil.copytree(RECORDED, tmp_path / "recorded" / "small")
+    (tmp_path / "project").mkdir()
+
+    ran = suite(tmp_path / "project", f"harness_sessions = {globs}")
+
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"harness_sessions = {globs}: no recorded session is there" in ran.stderr
+
+
+def test_a_session_deeper_in_the_repository_is_named_too(tmp_path: Path) -> None:
+    shutil.copytree(RECORDED, tmp_path / "tests" / "recorded" / "small")
+
+    ran = suite(tmp_path, "harness_sessions = recorded/*")
+
+    assert "1 passed" in ran.stdout
