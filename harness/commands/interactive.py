@@ -61,7 +61,7 @@ def _farewell(conversation: OpenSession, *, resumable: bool) -> None:
     if not conversation.totals.requests:
         return
     try:
-        print(run_line(conversation.totals, conversation.session_id if resumable else ""))
+        print(run_line(conversation.totals))
         if resumable:
             print(f"go on with it: harness -r {conversation.session_id}")
         sys.stdout.flush()

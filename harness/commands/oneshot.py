@@ -240,4 +240,6 @@ def _piped() -> str:
     raw = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
     if len(raw) > MAX_STDIN_BYTES:
         raise UsageError(f"more than {MAX_STDIN_BYTES // 1024} KiB on stdin: save it to a file and name the file")
+    if b"\0" in raw:
+        raise UsageError("what comes on stdin is not text: save it to a file and name the file")
     return raw.decode("utf-8", "replace")

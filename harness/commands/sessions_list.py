@@ -60,7 +60,7 @@ def list_command(arguments: Sequence[str], seam: Seam, store: Store, *, trash: b
     heading = f"{counted(len(here), 'session')} {one_line(where)}{_others(len(found) - len(here))}"
     print_sessions(heading, shown, folders=root is None)
     if len(shown) < len(here):
-        print(f"… {len(here) - len(shown):,} older ones: --limit 0")
+        print(f"… {counted(len(here) - len(shown), 'older one')}: --limit 0")
     return 0
 
 
@@ -89,11 +89,12 @@ def search_command(arguments: Sequence[str], seam: Seam, store: Store) -> int:
     if flags.json:
         print(json.dumps([_hits_json(one, hits[one.id], words) for one in shown], indent=2, ensure_ascii=True))
     else:
-        print(f"found in {counted(len(matching), 'session')} {one_line(_where(root))}{_others(elsewhere)}")
+        searched = f"{len(matching):,} of {counted(len(here), 'session')} {one_line(_where(root))}"
+        print(f"found in {searched}{f'; {elsewhere:,} in other folders not searched: --all' if elsewhere else ''}")
         for one in shown:
             _print_hits(one, hits[one.id], words)
         if len(shown) < len(matching):
-            print(f"… in {len(matching) - len(shown):,} older ones: --limit 0")
+            print(f"… in {counted(len(matching) - len(shown), 'older one')}: --limit 0")
     return 0 if matching else 1
 
 

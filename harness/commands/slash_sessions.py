@@ -48,8 +48,8 @@ class SessionList:
             return
         for number, one in enumerate(shown, 1):
             yield _row(number, one)
-        more = f"; {len(here) - len(shown):,} older ones: harness sessions" if len(here) > len(shown) else ""
-        yield f"go on with one: /resume N{more}"
+        more = len(here) - len(shown)
+        yield "go on with one: /resume N" + (f"; {counted(more, 'older one')}: harness sessions" if more else "")
 
     async def go_on(self, argument: str) -> Stream:
         """Leave this session for another one."""
@@ -86,7 +86,7 @@ class SessionList:
 
 def _row(number: int, one: Figures) -> str:
     _, when, turns, cost, hit, title = list_row(one, short=True)
-    return f"{number:>3}  {when}  {turns:>3} turns  {cost:>8}  {hit:>7}  {one_line(title, 60)}"
+    return f"{number:>3}  {when}  {counted(int(turns), 'turn'):9}  {cost:>8}  {hit:>7}  {one_line(title, 60)}"
 
 
 def gone_on(app: App) -> Iterator[str]:

@@ -98,7 +98,8 @@ def refusal(refused: Refusal, now: float) -> errors.ProviderError:
         case 429 if "spend_limit" in refused.code or refused.code == "insufficient_quota":
             return errors.QuotaExhausted(f"429: the spend limit is reached: {said}; raise it or wait", **about)
         case 429:
-            return errors.RateLimited(f"429: rate limited: {said}{_used_up(refused.headers)}", **about)
+            more = _used_up(refused.headers) + _wait(about["retry_after"])
+            return errors.RateLimited(f"429: rate limited: {said}{more}", **about)
         case 408 | 409:
             return errors.Overloaded(f"{status}: {said or 'the vendor asks to send it again'}", **about)
         case _ if refused.code in _OVERFLOW or _TOO_LONG.search(said):
@@ -168,6 +169,14 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
     resets = [_until(headers.get(reset, ""), now) for _, reset in _limits(headers)]
     return max((seconds for seconds in resets if seconds is not None), default=None)
+
+
+def _wait(seconds: float | None) -> str:
+    """A wait of which a person wants to know: from a minute on."""
+    if seconds is None or not 60 <= seconds < math.inf:
+        return ""
+    size, unit = next(((size, unit) for size, unit in ((86_400, "d"), (3_600, "h")) if seconds > 2 * size), (60, "min"))
+    return f"; it asks to wait {math.ceil(seconds / size):,} {unit}"
 
 
 def _limits(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Tables on the terminal, through rich.
 
-Invariant: cells are plain text, escaped by whoever made them; a narrow or piped terminal still gets every column.
+Invariant: cells are plain text, escaped by whoever made them; a narrow or piped terminal still gets every column, and
+no row ends in blanks.
 """
 
 from __future__ import annotations
@@ -26,4 +27,6 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         cells = [Text(cell) for cell in row]
         cells[-1].stylize(_VERDICT_STYLE.get(row[-1], ""))
         table.add_row(*cells)
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    console.file.writelines(f"{row.rstrip()}\n" for row in drawn.get().splitlines())

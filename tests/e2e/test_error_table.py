@@ -59,7 +59,7 @@ ANSWERS: dict[str, tuple[Fault, int, str]] = {
     "huge wait": (
         Fault("status", status=429, message="slow down", headers={"retry-after": "99999999"}),
         75,
-        r"429: rate limited",
+        r"429: rate limited: slow down; it asks to wait 1,158 d; go on",
     ),
 }
 

@@ -353,6 +353,17 @@ def test_too_much_input(lab: Lab, forked: Forks) -> None:
     assert "256 KiB" in ran.lines[0]
 
 
+def test_input_that_is_no_text_is_not_paid_for(lab: Lab, forked: Forks) -> None:
+    (lab.folder / "in").write_bytes(b"\x7fELF\x02\x01\x01\x00\x00")
+
+    ran = forked.start(lab, "-p", "explain", stdin=lab.folder / "in").end()
+
+    assert (ran.code, ran.lines) == (
+        2,
+        ["harness: what comes on stdin is not text: save it to a file and name the file"],
+    )
+
+
 def test_an_open_and_silent_pipe_does_not_hang(lab: Lab, vendor: Start) -> None:
     vendor(Script())
     begun = time.monotonic()

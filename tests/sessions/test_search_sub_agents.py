@@ -71,7 +71,7 @@ def test_it_is_printed_and_told_as_json(delegated: Lab) -> None:
     session, outer, inner = ids(delegated)
 
     out = delegated.process("sessions", "search", "quokka").out
-    assert out.startswith(f"found in 1 session in {delegated.project}\n\n{session} · ")
+    assert out.startswith(f"found in 1 of 1 session in {delegated.project}\n\n{session} · ")
     groups = {
         f"  sub-agent outer · {outer}\n  result ",
         f"  sub-agent inner · {inner} of {outer}\n  answer It is a quokka.\n",

@@ -52,7 +52,7 @@ def test_a_task_from_first_word_to_last_line(simulator: Start, sit: Sit) -> None
     assert it.end() == 0
     text = it.glass.text
     assert re.search(r"> look at it\nthinking … \d s\nI will \*\*look\*\*\.\n  read 0\.0 % · \$0\.\d{4}\n✓ shell", text)
-    assert re.search(r"2 requests · .* · session (\S+)\ngo on with it: harness -r \1$", text)
+    assert re.search(r"2 requests · .* · \$0\.\d{4}\ngo on with it: harness -r \S+$", text)
     assert it.glass.unknown == []
 
 

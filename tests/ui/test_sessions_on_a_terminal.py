@@ -47,7 +47,7 @@ def test_going_on_with_another_session_and_back(simulator: Start, sit: Sit, isol
     (new,) = set(kept(isolation)) - {old}
 
     it.type("/sessions\r")
-    row = re.compile(r"  1  \d{4}-\d\d-\d\d \d\d:\d\d +1 turns +\$0\.\d+ +0\.0 %  the old words")
+    row = re.compile(r"  1  \d{4}-\d\d-\d\d \d\d:\d\d +1 turn +\$0\.\d+ +0\.0 %  the old words")
     it.until(lambda it: row.search(it.glass.text))
     it.until("go on with one: /resume N")
     it.type("/resume 2\r")
