@@ -51,7 +51,7 @@ def counts(usage: Usage) -> dict[str, int]:
     }
 
 
-def sub_agent(ended: SubAgentDone) -> dict[str, Any]:
+def sub_agent_json(ended: SubAgentDone) -> dict[str, Any]:
     """A sub-agent, as every JSON form has it."""
     names = ("call_id", "session", "skill", "context", "model", "end", "requests")
     return {

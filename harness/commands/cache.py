@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.audit.book import Book, Row, read_book
-from harness.audit.report import clock, counted, counts, hit_rate, sub_agent, tokens
+from harness.audit.report import clock, counted, counts, hit_rate, sub_agent_json, tokens
 from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.blocks import Usage
@@ -153,7 +153,7 @@ def as_json(session: str, book: Book, damage: int) -> dict[str, Any]:
         "session": session,
         "requests": [_row(row) for row in book.rows],
         "epochs": [{"at": epoch.at, "reason": epoch.reason, "before": epoch.before} for epoch in book.epochs],
-        "sub_agents": [{"at": one.at, "after": one.after, **sub_agent(one.ended)} for one in book.sub_agents],
+        "sub_agents": [{"at": one.at, "after": one.after, **sub_agent_json(one.ended)} for one in book.sub_agents],
         "totals": {
             "requests": len(book.rows),
             **counts(usage),

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.app import App
-from harness.audit.report import counts, hit_rate, sub_agent
+from harness.audit.report import counts, hit_rate, sub_agent_json
 from harness.conversation.events import (
     Event,
     Notice,
@@ -55,7 +55,7 @@ def line(event: Event) -> dict[str, Any]:
         case ResponseDone():
             fields = _response(event)
         case SubAgentDone():
-            fields = sub_agent(event)
+            fields = sub_agent_json(event)
         case _:
             fields = asdict(event)
     return {"type": _NAMES[type(event)], **fields}

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from harness.audit.report import counts, hit_rate, sub_agent
+from harness.audit.report import counts, hit_rate, sub_agent_json
 from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult
 from harness.sessions.figures import Figures
 from harness.sessions.transcript import Billed, Delegated, EpochBegan, Item, Problem, Said
@@ -76,7 +76,7 @@ def _item(item: Item) -> dict[str, Any]:
                 "response_cache": item.served.to_json() if item.served else None,
             }
         case Delegated():
-            return about | {"type": "sub_agent", "path": item.path} | sub_agent(item.ended)
+            return about | {"type": "sub_agent", "path": item.path} | sub_agent_json(item.ended)
         case EpochBegan(_, _, reason, messages):
             return about | {"type": "epoch", "reason": reason, "messages": messages}
         case Problem(_, _, text):
