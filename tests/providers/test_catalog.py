@@ -17,6 +17,8 @@ import pytest
 from harness.errors import ConfigError, UsageError
 from harness.providers import catalog_file
 from harness.providers.catalog import Catalog, Change, Model, find, models
+from harness.simulator.models import MODELS as ANTHROPIC_AS_SIMULATED
+from harness.simulator.openai_models import OPENAI_MODELS as OPENAI_AS_SIMULATED
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDERS = ROOT / "harness" / "providers"
@@ -154,6 +156,28 @@ def test_windows_are_the_published_ones(name: str) -> None:
     model = find(name)
 
     assert (model.window, model.max_input, model.max_output) == WINDOWS[name]
+
+
+def told(model: Model) -> tuple[Any, ...]:
+    safe = model.change("effort").how == "safe"
+    strips, binds = model.rules.strips_thinking, model.binds_thinking
+    return model.rules.minimum, model.max_input, model.max_output, model.efforts, strips, binds, safe
+
+
+@pytest.mark.parametrize("name", ANTHROPIC_AS_SIMULATED)
+def test_the_pretend_vendor_was_told_the_same_of_anthropics_models(name: str) -> None:
+    """Two tables of the same pages, that share nothing: where one is wrong, the other tells."""
+    known = ANTHROPIC_AS_SIMULATED[name]
+    its = (known.context_window, known.max_output, known.efforts, known.strips_thinking, known.binds_thinking)
+
+    assert told(find(f"anthropic/{name}")) == (known.min_cacheable, *its, known.effort_messages)
+
+
+@pytest.mark.parametrize("name", OPENAI_AS_SIMULATED)
+def test_the_pretend_vendor_was_told_the_same_of_openais_models(name: str) -> None:
+    known = OPENAI_AS_SIMULATED[name]
+
+    assert told(find(f"openai/{name}"))[:4] == (known.min_cacheable, known.max_input, known.max_output, known.efforts)
 
 
 def test_the_price_is_that_of_the_day(folder: Path) -> None:
