@@ -50,7 +50,8 @@ def is_code(tag: Any) -> str:
     if tag.name == "tt":
         return "code"
     # doxygen's, with a `div` for each line
-    return "pre" if tag.name == "div" and "fragment" in tag.get("class", ()) else ""
+    fragment = tag.name == "div" and "fragment" in tag.get("class", ())
+    return "pre" if fragment and tag.find("div", class_="line", recursive=False) is not None else ""
 
 
 def of_table(soup: Any, table: Any, rows: list[Any], cells: list[Any], blocks: list[Any]) -> Any:

@@ -14,6 +14,9 @@ from harness.workspace.html_code import is_code, numbers_lines, of_table
 _MAIN = 0.3
 """Share of a page's text from which what calls itself its main part is taken for the whole."""
 
+_MOST = 0.8
+"""Share of a page's text beyond which what leads elsewhere is no menu, but the page: an index."""
+
 _INDENTS = 8
 """Lists and quotes within each other; deeper ones are not indented further."""
 
@@ -70,6 +73,7 @@ _HEADINGS = re.compile(r"h[0-9]+")
 
 def clean(soup: Any, base: str) -> None:
     """Take out what is not read or not seen, and let links say their whole address. base: that of the page."""
+    most = _MOST * _length(soup.body or soup)
     deep: dict[int, int] = {}
     leading: set[int] = set()
     for tag in soup.find_all(name=True):
@@ -78,7 +82,7 @@ def clean(soup: Any, base: str) -> None:
         within = id(tag.parent) in leading
         if within or _LEADING & set(tag.get("class", ())):
             leading.add(id(tag))
-        if _unseen(tag) or (not within and id(tag) in leading and _leads(tag)):
+        if _unseen(tag) or (not within and id(tag) in leading and _leads(tag, most)):
             _empty(tag)
             continue
         tag.name = is_code(tag) or tag.name
@@ -148,10 +152,14 @@ def _unseen(tag: Any) -> bool:
     return numbers_lines(tag)
 
 
-def _leads(part: Any) -> bool:
-    """Whether most of the text is links."""
-    text = len("".join(part.get_text().split()))
-    return text <= 2 * sum(len("".join(link.get_text().split())) for link in part.find_all("a"))
+def _leads(part: Any, most: float = float("inf")) -> bool:
+    """Whether a part has mostly links in it, and at most so many characters: else it is what the page is for."""
+    length = _length(part)
+    return length <= most and length <= 2 * sum(map(_length, part.find_all("a")))
+
+
+def _length(part: Any) -> int:
+    return len("".join(part.get_text().split()))
 
 
 def _link(tag: Any, base: str) -> None:

@@ -151,11 +151,15 @@ def test_javadocs_summaries_are_tables() -> None:
         # by its name it leads elsewhere, and by its text
         ("<div class=nav><a href=/a>menu</a> | <a href=/b>menu</a></div><div class=nav>1. Words, <a href=/c>one</a>", "1. Words, [one]"),
         ("<ul class='nav nav-tabs'><li>Words</ul><table class=navigation><tr><td><a href=/a><img alt=menu></a></table>", "- Words"),
+        # where there is hardly anything else, it is the page
+        ("<ul class=nav><li><a href=/a>One of them</a><li><a href=/b>Another one</a></ul>In", "- [One of them]"),
+        # slides, too, call what comes step by step a fragment
+        ("<div class=fragment><p>First<p>Second</div>", "First\n\nSecond"),
         ("<div class=navheader>Chapter menu<a href=x>Next</a></div><p>x", "x"),
         ("<div id=header><h1>ls(1)</h1><h2>NAME</h2>ls - list</div><div id=content><h2>SYNOPSIS</h2>", "# ls(1)\n\n## NAME\n\nls - list\n\n## SYNOPSIS"),
         ("<div><h1><a href=/>menu</a></h1></div><div id=content><p>The words of the page.", "The words of the page."),
         ("<div id=content><ul><li>menu</ul><div id=apicontent><h2>API</h2>The words of the page.</div></div>", "## API\n\nThe words"),
-        ("<div class='menu mainmenu'><ul><li><a href=/a>menu menu</a><li>Words</ul></div><p>x", "x"),
+        ("<div class='menu mainmenu'><ul><li><a href=/a>menu menu</a><li>Words</ul></div><p>The words of the page.", "The words of the page."),
         ("<dl><dt><strong>right</strong><span class=classifier>DataFrame</span><dd>Object.", "right : DataFrame\n:   Object."),
         ("<pre>x</pre><a class=test-arrow href=/play?menu>Run</a>", "x"),
         # of what is shown one at a time, all
@@ -209,6 +213,8 @@ def test_text_is_folded_and_otherwise_as_it_is() -> None:
         "<ol>" + "<li>y</li>" * 20_000,
         "<br>" * 19_000 + "<dialog>y</dialog>" * 19_000,
         "<div class=nav>" * 95 + "<b>x</b> y " * 19_000,
+        "<div class='summary-table two-column-summary'>" * 95 + "<div>x</div>" * 19_000,
+        "<div class=fragment>" * 95 + "<div class=line>x</div>" * 19_000,
         "<blockquote>" * 95 + "x\n" * 450_000,
         "<dl><dd>" * 45 + "x\n" * 450_000,
         "<table>" + "<tr><td colspan=1000>y" * 9_000,
