@@ -311,6 +311,8 @@ def _failed(target: Target, error: BaseException, *, proxied: bool) -> WebFailed
                 return WebFailed(f"{there} refused the connection", temporary=True)
             case httpx2.ProxyError():
                 return WebFailed(f"the proxy refused: {str(cause)[:60]}", temporary=True)
+            case httpx2.RemoteProtocolError():
+                return WebFailed(f"{there} broke off, or did not answer in HTTP", temporary=True)
             case httpx2.TimeoutException():
                 return WebFailed(f"{there} did not answer in time", temporary=True)
             case zlib.error():
