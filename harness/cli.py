@@ -18,7 +18,7 @@ from harness.errors import HarnessError, UsageError
 from harness.seam import Seam
 
 COMMANDS = {
-    "sessions": "your sessions: list, search, show, rename, export, delete",
+    "sessions": "your sessions: list, search, show, rename, export, import, delete",
     "documents": "PDF, Word, Excel and PowerPoint to text, cached",
     "demo": "a real task against a simulated vendor: no key, no network, seconds",
     "simulate": "the simulated vendor alone, as a server (docs/simulator.md)",
