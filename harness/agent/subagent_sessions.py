@@ -76,8 +76,8 @@ def recover(session: Session) -> None:
     waiting = {call.id for call in session.history.open_calls()}
     for folder in sub_agents(session.journal.folder):
         told = session.sub_agents.get(folder.name)
-        # only for a call that is still open can one have gone on since it was told of
-        if told is not None and not (told.cut and told.call_id in waiting):
+        # only for a call that is still open can one have gone on since it was told of, however it had ended
+        if told is not None and told.call_id not in waiting:
             continue
         if told is None and unborn(folder, session.births):
             shutil.rmtree(folder, ignore_errors=True)
@@ -91,7 +91,7 @@ def recover(session: Session) -> None:
 
 
 def _take_in(session: Session, folder: Path) -> None:
-    """Count in one that was cut off, and say that it was; nothing where it did nothing since that was said."""
+    """Count in one that was cut off, and say that it was; nothing where it did nothing since it was told of."""
     child = again(session, folder)
     try:
         if not child.births or child.born in session.births:

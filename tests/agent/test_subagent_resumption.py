@@ -15,7 +15,7 @@ from harness.agent.resumption import resume_turn
 from harness.conversation.journal import Journal
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
-from harness.simulator import said
+from harness.simulator import Fault, said
 from tests.agent.test_compaction import SUMMARY, compact, run
 from tests.delegating import FORK, FRESH, WRITER, Brain, call, children, cut_journal, records, results, skill, tool
 from tests.speaker import Speaker
@@ -188,6 +188,32 @@ def test_stopped_while_it_is_made_it_leaves_nothing(speaker: Begin) -> None:
     assert str(cut_turn(person.app.session)) == "the last turn was cut off at step 1: invoke_skill may have run"
     go_on(person, back=True)
     assert "may have run" in str(person.mainline[-1].json)
+
+
+@pytest.mark.branches(reason="a sub-agent begins anew", times=2)
+@pytest.mark.refusals("the vendor fails once")
+def test_what_one_that_had_failed_did_since_is_counted(speaker: Begin) -> None:
+    """Killed before its failure was a result, and again while it went on."""
+    brain = Brain(
+        [[call("look", "one")], "Later."], {"one": [[tool("glob", pattern="*")], Fault("status", status=401)]}
+    )
+    person = speaker(brain, minimum=1)
+    skill(person.project, "look", FRESH)
+    person.say("Go.")
+    assert [record.data["end"] for record in person.records("subagent")] == ["failed"]
+    person.leave()
+    cut_journal(person.folder, "subagent")
+    brain.tasks = {"one": [[tool("glob", pattern="*")], "Found."]}
+    go_on(person, back=True)
+    assert results(person) == ["Found."]
+    person.leave()
+    cut_journal(person.folder, "intent", -1)
+
+    person.come_back()
+    # its two, and the first one of its caller, whose later ones the journal does not know
+    assert person.app.session.totals.requests == 3
+    go_on(person, back=False)
+    assert person.app.session.totals.requests == 4
 
 
 async def _all(events: AsyncGenerator[Any]) -> None:
