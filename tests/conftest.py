@@ -15,6 +15,7 @@ import pytest
 
 from harness.simulator import Clock, Rules, Simulator
 from harness.simulator.vendor import Brain
+from tests.e2e.lab import Forks, forks
 from tests.prefix_check import Watch
 from tests.speaker import Speaker
 
@@ -53,6 +54,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 def property_examples() -> int:
     """How many examples a stateful test tries."""
     return PROPERTY_EXAMPLES
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Forks]:
+    """Where many real processes come from without their second of imports."""
+    with forks() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -56,6 +56,8 @@ FORBIDDEN_NAMES = {
     "expanduser",
 }
 
+CLOCKS = {"time.monotonic", "time.perf_counter", "time.process_time", "time.time"}
+
 # Lazy imports keep the start short; only what parses the command line, and what
 # chooses one of three wires, each with its SDK, may postpone a part of ours.
 LAZY = ("__main__.py", "cli.py", "commands/", "providers/connect.py")
@@ -124,6 +126,21 @@ def test_constructors_take_few_parameters() -> None:
     ]
 
     assert wide == []
+
+
+def test_no_test_fails_because_the_machine_is_slow() -> None:
+    limits = [
+        name(path, node)
+        for path in TESTS
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Assert)
+        for part in ast.walk(node.test)
+        if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Lt | ast.LtE)
+        if any(isinstance(one, ast.Constant) for one in part.comparators)
+        if any(dotted(one) in CLOCKS for one in ast.walk(part.left) if isinstance(one, ast.Attribute))
+    ]
+
+    assert limits == []
 
 
 def test_folders_are_flat() -> None:

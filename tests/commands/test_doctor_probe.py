@@ -16,7 +16,7 @@ from harness.simulator import Fault, Rules, Simulator
 from tests.commands import gateway as ways
 from tests.commands.gateway import Spoil, gateway
 from tests.conftest import Start
-from tests.e2e.lab import KEY, Lab, Ran, Script
+from tests.e2e.lab import KEY, Forks, Lab, Ran, Script
 from tests.ui.glass import Sitting
 
 
@@ -201,12 +201,12 @@ def test_where_nobody_can_be_asked(lab: Lab, simulator: Start) -> None:
 
 
 @pytest.mark.parametrize(("answer", "sent"), [("y", 2), ("", 0), ("no", 0)])
-def test_a_person_is_asked(answer: str, sent: int, lab: Lab, simulator: Start) -> None:
+def test_a_person_is_asked(answer: str, sent: int, lab: Lab, simulator: Start, forked: Forks) -> None:
     sim = simulator(Script("ready", "ready"))
     lab.url = sim.url
 
     words = ["-m", "harness", "doctor", "--probe", "--offline"]
-    with Sitting(words, lab.environment(), lab.project, columns=200, rows=40) as sitting:
+    with Sitting(words, lab.environment(), lab.project, columns=200, rows=40, forked=forked) as sitting:
         sitting.until("Send it? [y/N]")
         assert "about $" in sitting.glass.text
         assert "✓ terminal: xterm-256color, 200x40, utf-8" in sitting.glass.text

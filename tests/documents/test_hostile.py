@@ -8,9 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from harness.documents.conversion import Limits
 from harness.errors import DocumentError
 from tests.documents import papers
 from tests.documents.conftest import Person, Write
+from tests.waiting import wait_for
 
 BOMB = (
     '<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;">]>'
@@ -226,14 +225,6 @@ def alive(pid: int) -> bool:
         return False
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_for(fact: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if fact():
-            return
-        time.sleep(0.02)
-    pytest.fail("it did not come")
 
 
 def test_a_document_may_say_anything_and_reaches_no_terminal(person: Person, write: Write) -> None:

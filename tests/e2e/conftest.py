@@ -10,7 +10,7 @@ import pytest
 
 from harness.simulator import Rules, Simulator
 from harness.simulator.vendor import Brain
-from tests.e2e.lab import Forks, Lab, assert_healthy, forks
+from tests.e2e.lab import Lab, assert_healthy
 
 Start = Callable[..., Simulator]
 
@@ -41,10 +41,3 @@ def vendor(lab: Lab) -> Iterator[Start]:
     for sim, allowed, options in running:
         sim.stop()
         assert_healthy(sim, allowed, **options)
-
-
-@pytest.fixture(scope="session")
-def forked() -> Iterator[Forks]:
-    """Where many real processes come from without their second of imports."""
-    with forks() as running:
-        yield running

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from harness.conversation.journal import Record, read_records
 from harness.simulator import Received, Simulator
 from tests.e2e.entry import ShiftedSeam
 from tests.prefix_check import first_moved
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-test-3f1c9a7e"
@@ -157,7 +158,7 @@ class Lab:
         if text is not None:
             options["stdin"] = subprocess.PIPE
         with self.spawn(*arguments, **options) as running:
-            out, err = running.communicate(text, timeout=60)
+            out, err = running.communicate(text, timeout=PATIENCE)
         ran = Ran(running.returncode, out or "", err or "")
         assert TRACEBACK not in ran.err, ran.err
         return ran
@@ -203,7 +204,7 @@ class Forks:
         """Begin a run. `file_limit`: no file of it may grow beyond that many bytes, as if the disk were full then."""
         out, err = lab.folder / "stdout", lab.folder / "stderr"
         order = {
-            "arguments": arguments,
+            "arguments": ["-m", "harness", *arguments],
             "cwd": str(cwd or lab.project),
             "environment": lab.environment(env),
             "stdin": str(stdin),
@@ -212,6 +213,11 @@ class Forks:
             "stderr": str(err),
         }
         return Fork(self._ask(order), out, err, self)
+
+    def sit(self, arguments: Sequence[str], terminal: str, environment: Mapping[str, str], cwd: Path) -> Seated:
+        """Begin what `python ARGUMENTS` does on a terminal of its own. terminal: its name."""
+        order = {"arguments": [*arguments], "cwd": str(cwd), "environment": dict(environment), "terminal": terminal}
+        return Seated(self._ask(order), self)
 
     def wait(self, pid: int, seconds: float) -> int | None:
         """The exit code of a run; None where it still goes on."""
@@ -232,7 +238,7 @@ class Fork:
         """Send it a signal."""
         os.kill(self.pid, number)
 
-    def end(self, seconds: float = 30) -> Ran:
+    def end(self, seconds: float = PATIENCE) -> Ran:
         """Wait for its end. What is still there after `seconds` is killed, and fails the test."""
         code = self.forks.wait(self.pid, seconds)
         if code is None:
@@ -242,6 +248,38 @@ class Fork:
         ran = Ran(code, self.stdout.read_text(), self.stderr.read_text())
         assert TRACEBACK not in ran.err, ran.err
         return ran
+
+
+@dataclass
+class Seated:
+    """A run on a terminal: as much of a `Popen` as those who sit there use."""
+
+    pid: int
+    forks: Forks
+    returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code; None where it still goes on."""
+        return self._ended(0)
+
+    def wait(self, timeout: float) -> int:
+        """The exit code, waited for."""
+        code = self._ended(timeout)
+        assert code is not None, f"still running after {timeout} s"
+        return code
+
+    def _ended(self, seconds: float) -> int | None:
+        if self.returncode is None:
+            self.returncode = self.forks.wait(self.pid, seconds)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -255,7 +293,7 @@ def forks() -> Iterator[Forks]:
         yield Forks(running)
         assert running.stdin
         running.stdin.close()
-        running.wait(10)
+        running.wait(PATIENCE)
 
 
 class Remote:
@@ -266,13 +304,13 @@ class Remote:
 
     def get(self, page: str) -> Any:
         """One page."""
-        with urllib.request.urlopen(f"{self.url}/_sim/{page}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/_sim/{page}", timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def set(self, page: str, **value: Any) -> Any:
         """Change something."""
         request = urllib.request.Request(f"{self.url}/_sim/{page}", json.dumps(value).encode(), method="POST")
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     @property
@@ -303,7 +341,7 @@ def simulator_process(folder: Path, scenario: Mapping[str, Any], *rules: str) ->
         assert running.stdout
         yield Remote(json.loads(running.stdout.readline())["url"])
         running.stdin.close()
-        running.wait(10)
+        running.wait(PATIENCE)
 
 
 def assert_extends(requests: Iterable[Received], *, cached: bool = True, branches: bool = False) -> None:

@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pytest
 from harness.simulator import Fault
 from tests.e2e.conftest import Start
 from tests.e2e.lab import Lab, Ran, Script
+from tests.waiting import wait_for
 
 QUICK = "[network]\nmax_retries = 1\nidle_timeout = 5\n"
 
@@ -318,13 +318,9 @@ def test_two_processes_on_one_session(lab: Lab, vendor: Start) -> None:
     vendor(Script({"answer": [{"text": "slow " * 40}], "delay": 5}))
     with lab.spawn("-p", "hello") as first:
         try:
-            deadline = time.monotonic() + 20
-            while not any(record.kind == "request" for path in journals(lab) for record in lab.records(path)):
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            begun = time.monotonic()
+            wait_for(lambda: any(one.kind == "request" for path in journals(lab) for one in lab.records(path)))
             ran = lab.run("-c", "-p", "me too")
-            assert time.monotonic() - begun < 2
+            assert first.poll() is None, "the second did not wait for it"
         finally:
             first.kill()
 

@@ -14,7 +14,7 @@ from harness.seam import Seam
 from harness.simulator import Answer
 from tests.e2e.conftest import Start
 from tests.e2e.lab import Fork, Forks, Lab, Script, call
-from tests.e2e.test_process import wait_for
+from tests.waiting import wait_for
 
 
 def beside(lab: Lab, name: str) -> Lab:

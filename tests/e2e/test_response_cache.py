@@ -16,7 +16,9 @@ from harness.errors import ConfigError
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
 from harness.simulator import Simulator
-from tests.e2e.lab import Lab, Ran, Script, call, simulator_process
+from tests.e2e.lab import Forks, Lab, Ran, Script, call, simulator_process
+from tests.e2e.test_owners import beside
+from tests.waiting import wait_for
 
 Start = Callable[..., Simulator]
 TASK = ("-p", "look", "--response-cache", "user")
@@ -221,34 +223,30 @@ def test_a_project_cannot_say_what_answers(line: str, noted: Lab, vendor: Start)
     assert ".harness/config.toml:2: a project file may not set `caches." in ran.err
 
 
-def test_two_processes_at_once(noted: Lab) -> None:
+def test_two_processes_at_once(noted: Lab, forked: Forks) -> None:
     """Both work at the same requests; a third asks nobody."""
     look = [{"text": "I look."}, call("read", path="notes.txt")]
     turns = [{"answer": look}, {"answer": [{"text": "It says: a note."}]}]
     with simulator_process(noted.folder, {"default": turns}) as sim:
         noted.url = sim.url
-        both = [noted.spawn(*TASK) for _ in range(2)]
-        for one in both:
-            out, err = one.communicate(timeout=60)
-            assert one.returncode == 0, (out, err)
+        both = [forked.start(beside(noted, name), *TASK, cwd=noted.project) for name in "ab"]
+        assert [one.end().code for one in both] == [0, 0]
         before = len(sim.requests)
-        third = noted.process(*TASK)
+        third = forked.start(noted, *TASK).end()
 
         assert third.code == 0
         assert "2 from the response cache" in third.err
         assert len(sim.requests) == before
 
 
-def test_runs_that_are_killed_leave_whole_entries_or_none(noted: Lab) -> None:
+def test_runs_that_are_killed_leave_whole_entries_or_none(noted: Lab, forked: Forks) -> None:
     with simulator_process(noted.folder, {"default": [{"text": "one " * 2000}]}) as sim:
         noted.url = sim.url
         for number in range(6):
-            run = noted.spawn("-p", f"task {number}", "--response-cache", "user")
-            until = time.monotonic() + 20
-            while len(sim.requests) <= number and time.monotonic() < until:
-                time.sleep(0.005)
+            run = forked.start(noted, "-p", f"task {number}", "--response-cache", "user")
+            wait_for(lambda: len(sim.requests) > number)  # noqa: B023 - called here
             time.sleep(0.02 * number)
-            run.send_signal(signal.SIGKILL)
-            run.communicate()
+            run.signal(signal.SIGKILL)
+            run.end()
     listed = json.loads(noted.run("cache", "list", "--json").out)["entries"]
     assert [entry["problem"] for entry in listed if entry["problem"]] == []

@@ -12,8 +12,8 @@ import pytest
 from harness.simulator import Answer, Simulator
 from tests.e2e.conftest import Start
 from tests.e2e.lab import Forks, Lab, Script, call, result_text, results
-from tests.e2e.test_process import wait_for
 from tests.e2e.test_undo_after_kill import undone
+from tests.waiting import wait_for
 
 STEPS = 10
 KILLED = 7

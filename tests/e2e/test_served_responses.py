@@ -18,9 +18,9 @@ def test_it_is_told_whose_answer_it_was_and_what_it_would_have_cost(lab: Lab, ve
     asked = [record for record in lab.records(first) if record.kind == "request"]
     paid = [record.data["cost"] for record in lab.records(first) if record.kind == "response"]
 
-    shown = lab.process("sessions", "show", second.name).out
-    pages = [lab.process("sessions", "export", second.name, "--format", form).out for form in ("md", "html")]
-    items = json.loads(lab.process("sessions", "export", second.name, "--format", "json").out)["items"]
+    shown = lab.run("sessions", "show", second.name).out
+    pages = [lab.run("sessions", "export", second.name, "--format", form).out for form in ("md", "html")]
+    items = json.loads(lab.run("sessions", "export", second.name, "--format", "json").out)["items"]
     assert lab.process("cache", second.name, "--html", "page.html").code == 0
 
     for request, cost in zip(asked, paid, strict=True):
@@ -35,4 +35,4 @@ def test_it_is_told_whose_answer_it_was_and_what_it_would_have_cost(lab: Lab, ve
         (first.name, request.seq, cost) for request, cost in zip(asked, paid, strict=True)
     ]
     assert "missed" not in pages[1].partition("</style>")[2]
-    assert "served from" not in lab.process("sessions", "show", first.name).out
+    assert "served from" not in lab.run("sessions", "show", first.name).out

@@ -6,9 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -16,41 +14,24 @@ from harness.simulator import Simulator
 from tests.delegating import FORK, FRESH, WRITER, Brain, cut_journal, records, skill
 from tests.delegating import call as delegated
 from tests.e2e.lab import ROOT, Lab, call, texts
+from tests.waiting import PATIENCE, assert_gone, nap, wait_for
 
 Start = Callable[..., Simulator]
 
 
-def begun(lab: Lab, vendor: Start, front: str, *later: object) -> Simulator:
+def begun(lab: Lab, vendor: Start, front: str, *later: object, naps: Sequence[str] = ("20", "21")) -> Simulator:
     """A project with a skill whose sub-agent runs a command that takes long."""
     skill(lab.project, "make", front)
-    name = lab.folder.name
-    command = f"exec -a {name} sleep 20 & touch ready; exec -a {name} sleep 21"
+    command = "sleep {} & touch ready; sleep {}".format(*naps)
     tasks = {"one": [[call("shell", command=command)], "Done."]}
     return vendor(Brain([[delegated("make", "one")], *later], tasks), branches=True)
-
-
-def wait(lab: Lab, running: subprocess.Popen[str]) -> None:
-    while not (lab.project / "ready").exists():
-        assert running.poll() is None
-        time.sleep(0.02)
-
-
-def at_work(lab: Lab) -> list[bytes]:
-    """The commands of its sub-agent that still run."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(path.read_bytes())
-        except OSError:
-            continue
-    return [command for command in found if command.startswith(lab.folder.name.encode())]
 
 
 @pytest.mark.parametrize("front", [WRITER, "context: fork\n"], ids=["fresh", "fork"])
 def test_after_a_kill_the_call_may_have_run_and_is_not_run_again(lab: Lab, vendor: Start, front: str) -> None:
     sim = begun(lab, vendor, front, "I go on.")
     with lab.spawn("-p", "go", "--permission-mode", "yolo") as running:
-        wait(lab, running)
+        wait_for((lab.project / "ready").exists)
         running.kill()
     before = len(sim.requests)
     ran = lab.run("-c", "-p", "go on", "--output-format", "json")
@@ -71,7 +52,7 @@ def test_after_a_kill_the_call_may_have_run_and_is_not_run_again(lab: Lab, vendo
 def test_after_a_kill_the_sub_agent_goes_on_with_the_turn(lab: Lab, vendor: Start, front: str) -> None:
     sim = begun(lab, vendor, front, "I go on.")
     with lab.spawn("-p", "go", "--permission-mode", "yolo") as running:
-        wait(lab, running)
+        wait_for((lab.project / "ready").exists)
         running.kill()
     (lab.project / "ready").unlink()
     before = len(sim.requests)
@@ -90,13 +71,13 @@ def test_after_a_kill_the_sub_agent_goes_on_with_the_turn(lab: Lab, vendor: Star
 
 
 def test_an_interruption_leaves_no_process_and_a_session_that_goes_on(lab: Lab, vendor: Start) -> None:
-    sim = begun(lab, vendor, FORK.replace("grep", "shell"), "I go on.")
+    naps = nap(), nap()
+    sim = begun(lab, vendor, FORK.replace("grep", "shell"), "I go on.", naps=naps)
     with lab.spawn("-p", "go", "--permission-mode", "yolo") as running:
-        wait(lab, running)
-        assert at_work(lab)
+        wait_for((lab.project / "ready").exists)
         running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 130
-    assert not at_work(lab)
+        assert running.wait(PATIENCE) == 130
+    assert_gone(*naps)
     (session,) = lab.sessions()
     assert [record.data["end"] for record in records(session, "subagent")] == ["interrupted"]
     assert lab.run("-c", "-p", "go on").code == 0

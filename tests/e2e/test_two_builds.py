@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
+from functools import partial
 from pathlib import Path
 
 from tests.e2e.conftest import Start
 from tests.e2e.lab import ROOT, Lab, Script, assert_extends, call, results
+from tests.program import changed_program
 
 
 def newer(folder: Path) -> Path:
     """A copy of the program in which the system prompt, a schema and the set of tools are others."""
-    shutil.copytree(ROOT / "harness", folder / "harness", ignore=shutil.ignore_patterns("__pycache__"))
     changes = {
         "prompt/system.md": ("You are a coding agent", "You are a much newer coding agent"),
         "tools/glob.py": ('"pattern": {"type": "string"}', '"name_pattern": {"type": "string"}'),
         "tools/grep.py": ('SPEC = ToolSpec(\n    "grep"', 'SPEC = ToolSpec(\n    "search"'),
     }
-    for name, (old, new) in changes.items():
-        path = folder / "harness" / name
-        text = path.read_text()
-        assert old in text, f"{name} no longer has what this test changes"
-        path.write_text(text.replace(old, new).replace('"required": ["pattern"]', '"required": ["name_pattern"]'))
-    return folder
+
+    def change(old: str, new: str, text: str) -> str:
+        assert old in text, f"{old!r} is no longer there to be changed"
+        return text.replace(old, new).replace('"required": ["pattern"]', '"required": ["name_pattern"]')
+
+    return changed_program(folder, {name: partial(change, *words) for name, words in changes.items()})
 
 
 def test_the_first_request_of_a_newer_build_extends_the_last_one(lab: Lab, vendor: Start, tmp_path: Path) -> None:

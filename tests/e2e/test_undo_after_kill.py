@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from harness.app import App
@@ -13,6 +12,7 @@ from harness.simulator import Simulator
 from harness.workspace.snapshots import Restored
 from tests.e2e.entry import ShiftedSeam
 from tests.e2e.lab import Lab, Script, call
+from tests.waiting import wait_for
 
 Start = Callable[..., Simulator]
 
@@ -45,9 +45,7 @@ def killed(lab: Lab, vendor: Start, *after: object) -> None:
     (lab.project / "a").write_text("1")
     (lab.project / "b").write_text("b")
     with lab.spawn("-p", "go", "--permission-mode", "yolo") as running:
-        while not (lab.project / "ready").exists():
-            assert running.poll() is None
-            time.sleep(0.02)
+        wait_for((lab.project / "ready").exists)
         running.kill()
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.conversation.lines import Record, format_line, line_digest, read_records
+from tests.program import changed_program
 
-ROOT = Path(__file__).resolve().parents[2]
 Change = Callable[[Record, dict[str, Any]], None]
 """Changes the data of a record in place."""
 
@@ -43,11 +43,12 @@ def written(session: Path, records: Iterable[Record]) -> None:
 
 def replayed_by(folder: Path, session: Path, file: str, old: str, new: str, *flags: str) -> dict[str, Any]:
     """What `harness replay --json` of a copy of the program says in which one place of one file was changed."""
-    shutil.copytree(ROOT / "harness", folder / "harness", ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / "harness" / file
-    text = path.read_text()
-    assert text.count(old) == 1, f"{file} has {text.count(old)} times {old!r}"
-    path.write_text(text.replace(old, new))
+
+    def change(text: str) -> str:
+        assert text.count(old) == 1, f"{file} has {text.count(old)} times {old!r}"
+        return text.replace(old, new)
+
+    changed_program(folder, {file: change})
     words = [sys.executable, "-m", "harness", "replay", str(session), "--json", *flags]
     environment = {name: os.environ[name] for name in ("PATH", "HOME")}
     ran = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -14,7 +14,8 @@ from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
 from tests.e2e.lab import Lab
 from tests.fixtures.record import JOURNALS
-from tests.replay.tampering import ROOT, tampered
+from tests.program import ROOT
+from tests.replay.tampering import tampered
 from tests.speaker import Speaker
 
 RECORDED = ROOT / "tests" / "recorded" / "small"

@@ -19,7 +19,8 @@ import pytest
 
 from harness.conversation.canonical import digest
 from harness.conversation.lines import Record, read_records
-from tests.replay.tampering import ROOT, tampered, written
+from tests.program import ROOT
+from tests.replay.tampering import tampered, written
 
 RECORDED = ROOT / "tests" / "recorded" / "small"
 EVIL = "\x1b[2J\x1b]0;own\x07\u202e\r\n\u2028EVIL"

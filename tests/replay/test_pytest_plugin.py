@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.replay.tampering import ROOT, tampered
+from tests.program import ROOT
+from tests.replay.tampering import tampered
 
 RECORDED = ROOT / "tests" / "recorded" / "small"
 

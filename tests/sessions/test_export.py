@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
@@ -22,9 +19,9 @@ from harness.sessions.index import in_memory
 from harness.sessions.rename import checked
 from harness.sessions.transcript import EpochBegan, Item, Problem, Said, Transcript
 from harness.tools.output import visible
-from harness.workspace.images import size
 from tests.e2e.lab import Lab
 from tests.sessions.conftest import Make
+from tests.ui.chromium import Browser, program
 
 TAGS = {"p", "h1", "h2", "section", "span", "div", "details", "summary", "b", "pre", "img", "header", "main"}
 TAGS |= {"html", "head", "meta", "title", "style", "body"}
@@ -158,23 +155,18 @@ def test_what_was_left_by_an_epoch_is_told_so(make: Make) -> None:
 
 
 @pytest.mark.system
-def test_a_browser_shows_the_page_without_running_anything(spoken: Lab, tmp_path: Path) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium")
-    page, picture = spoken.project / "page.html", tmp_path / "page.png"
+@pytest.mark.skipif(program() is None, reason="no chromium")
+def test_a_browser_shows_the_page_without_running_anything(spoken: Lab) -> None:
+    page = spoken.project / "page.html"
     assert spoken.run("sessions", "export", spoken.sessions()[0].name, "--output", str(page)).code == 0
-    flags = [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
 
-    dom = subprocess.run([*flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True, timeout=120)
-    subprocess.run(
-        [*flags, "--window-size=900,1100", f"--screenshot={picture}", page.as_uri()],
-        capture_output=True,
-        check=True,
-        timeout=120,
-    )
+    with Browser(900, 1100) as browser:
+        browser.open(page)
+        dom, seen = browser.js("document.documentElement.outerHTML"), browser.js("document.body.innerText")
+        asked, complaints = browser.asked_for(), browser.complaints()
 
-    found = Page(dom.stdout)
-    assert set(found.tags) <= TAGS
-    assert "&lt;i&gt;parser&lt;/i&gt;" in dom.stdout
-    assert size(picture.read_bytes()) == (900, 1100)
+    assert set(Page(dom).tags) <= TAGS
+    assert "&lt;i&gt;parser&lt;/i&gt;" in dom
+    assert "<i>parser</i>" in seen
+    assert asked == [page.as_uri()]
+    assert complaints == []

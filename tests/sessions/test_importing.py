@@ -21,7 +21,8 @@ from harness.sessions.importing import import_session
 from harness.sessions.portable import Room
 from harness.sessions.store import Store
 from harness.workspace.credentials import Credentials
-from tests.replay.tampering import ROOT, tampered
+from tests.program import ROOT
+from tests.replay.tampering import tampered
 
 RECORDED = ROOT / "tests" / "recorded" / "small"
 NAME = "20260101-000000-0123abcd"

@@ -70,14 +70,14 @@ def test_a_hit_names_the_sub_agent_and_who_called_it(delegated: Lab, state: Path
 def test_it_is_printed_and_told_as_json(delegated: Lab) -> None:
     session, outer, inner = ids(delegated)
 
-    out = delegated.process("sessions", "search", "quokka").out
+    out = delegated.run("sessions", "search", "quokka").out
     assert out.startswith(f"found in 1 of 1 session in {delegated.project}\n\n{session} · ")
     groups = {
         f"  sub-agent outer · {outer}\n  result ",
         f"  sub-agent inner · {inner} of {outer}\n  answer It is a quokka.\n",
     }
     assert all(group in out for group in groups), out
-    (hits,) = json.loads(delegated.process("sessions", "search", "pangolin", "--json").out)
+    (hits,) = json.loads(delegated.run("sessions", "search", "pangolin", "--json").out)
     assert hits["session"]["id"] == session
     assert [hit["sub_agent"] for hit in hits["found"]] == [{"id": inner, "skill": "inner", "caller": outer}]
 
@@ -124,5 +124,5 @@ def test_an_index_without_them_is_made_anew(delegated: Lab, state: Path) -> None
         database.execute("ALTER TABLE places DROP COLUMN agent")
     database.close()
 
-    assert delegated.process("sessions", "search", "pangolin").code == 0
+    assert delegated.run("sessions", "search", "pangolin").code == 0
     assert where(search(state, "pangolin")) == [("inner", "result")]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.simulator import Simulator
+from tests.e2e.lab import Forks
 from tests.ui.glass import ROOT, Sitting
 
 Sit = Callable[..., Sitting]
@@ -23,10 +24,10 @@ def sittings() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def sit(sittings: ExitStack, tmp_path: Path) -> Sit:
+def sit(sittings: ExitStack, tmp_path: Path, forked: Forks) -> Sit:
     """Starts the real program: `sit(vendor, "--model", "opus", columns=40)`; waits for its input line.
 
-    ahead: what is typed before the program has begun.
+    ahead: what is typed before the program has begun, which then begins from nothing.
     """
     project = tmp_path / "project"
     project.mkdir()
@@ -36,7 +37,8 @@ def sit(sittings: ExitStack, tmp_path: Path) -> Sit:
         env = {name: os.environ[name] for name in names}
         env |= {"ANTHROPIC_API_KEY": "sk-test-1", "ANTHROPIC_BASE_URL": vendor.url}
         arguments = ["-m", "harness", *(flags or ("--permission-mode", "yolo"))]
-        sitting = sittings.enter_context(Sitting(arguments, env, project, columns, rows))
+        source = None if ahead else forked
+        sitting = sittings.enter_context(Sitting(arguments, env, project, columns, rows, source))
         if ahead:
             sitting.type(ahead)
             sitting.until("/help")
@@ -48,14 +50,15 @@ def sit(sittings: ExitStack, tmp_path: Path) -> Sit:
 
 
 @pytest.fixture
-def orders(sittings: ExitStack, tmp_path: Path) -> Sit:
+def orders(sittings: ExitStack, tmp_path: Path, forked: Forks) -> Sit:
     """Starts `scripted.py` with a list of what permission is asked for; waits for its input line."""
 
     def start(permissions: Sequence[str] = ("rm -rf build",), columns: int = 80, rows: int = 24) -> Sitting:
         path = tmp_path / "permissions.json"
         path.write_text(json.dumps(list(permissions)))
         arguments = [str(ROOT / "tests" / "ui" / "scripted.py"), str(path)]
-        sitting = sittings.enter_context(Sitting(arguments, {"PATH": os.environ["PATH"]}, tmp_path, columns, rows))
+        env = {"PATH": os.environ["PATH"]}
+        sitting = sittings.enter_context(Sitting(arguments, env, tmp_path, columns, rows, forked))
         sitting.ready()
         return sitting
 

@@ -21,8 +21,10 @@ from typing import Any, Self
 
 from rich.cells import cell_len
 
+from tests.e2e.lab import Forks, Seated
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
 
 _SEQUENCE = re.compile(
     r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b\].*?(?:\x07|\x1b\\)|\x1b[P^_X].*?\x1b\\|\x1b[^\[\]P]", re.DOTALL
@@ -120,25 +122,41 @@ class Glass:
 
 
 class Sitting:
-    """A program on a PTY, and who types there. Use as a context; what still runs at its end is killed."""
+    """A program on a PTY, and who types there. Use as a context; what still runs at its end is killed.
+
+    Args:
+        arguments: of `python`.
+        forked: begins it from there, without its second of imports.
+    """
 
     def __init__(
-        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, columns: int = 80, rows: int = 24
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        columns: int = 80,
+        rows: int = 24,
+        forked: Forks | None = None,
     ) -> None:
         self.glass = Glass(columns, rows)
         self.raw = b""
         self._master, self._slave = pty.openpty()
         self.resize(columns, rows)
         self.modes = termios.tcgetattr(self._slave)
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "ui" / "on_terminal.py"), sys.executable, *arguments],
-            stdin=self._slave,
-            stdout=self._slave,
-            stderr=self._slave,
-            start_new_session=True,
-            cwd=cwd,
-            env={"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "LANG": "C.UTF-8", **env},
-        )
+        env = {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "LANG": "C.UTF-8", **env}
+        self.process: subprocess.Popen[bytes] | Seated
+        if forked is None:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "tests" / "ui" / "on_terminal.py"), sys.executable, *arguments],
+                stdin=self._slave,
+                stdout=self._slave,
+                stderr=self._slave,
+                start_new_session=True,
+                cwd=cwd,
+                env=env,
+            )
+        else:
+            self.process = forked.sit(arguments, os.ttyname(self._slave), env, cwd)
 
     def __enter__(self) -> Self:
         return self
@@ -146,7 +164,7 @@ class Sitting:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         self.hang_up()
         os.close(self._slave)
 
@@ -181,14 +199,13 @@ class Sitting:
         for _ in range(self.glass.feed(data.decode("utf-8", "replace"))):
             os.write(self._master, self.glass.place.encode())
 
-    def until(self, wanted: str | Callable[[Sitting], Any], patience: float = PATIENCE) -> float:
-        """Wait until a text has appeared or something holds; the seconds that took."""
+    def until(self, wanted: str | Callable[[Sitting], Any], patience: float = PATIENCE) -> None:
+        """Wait until a text has appeared or something holds."""
         begun = time.monotonic()
         while not (wanted in self.glass.text if isinstance(wanted, str) else wanted(self)):
             waited = time.monotonic() - begun
             assert waited < patience, f"{wanted!r} did not come:\n{self.glass.text}"
             self._read(min(0.1, patience - waited))
-        return time.monotonic() - begun
 
     def shown(self, text: str) -> bool:
         """Whether it is visible now."""
@@ -206,5 +223,5 @@ class Sitting:
             self._read(0.05)
         self.listen(0.1)
         assert termios.tcgetattr(self._slave) == self.modes
-        code: int = self.process.returncode
-        return code
+        assert self.process.returncode is not None
+        return self.process.returncode

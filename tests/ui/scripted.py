@@ -1,8 +1,9 @@
 """A screen with a conversation that only follows orders: `python scripted.py PERMISSIONS.json`, for tests of panels.
 
-Orders, typed as ordinary input: `allow N` asks for the N-th permission of the file, `pick` and `words` ask a
-question, `wait` streams for a while, `hold` and `read` last until `/done` and `read` then takes what is queued, `bug`
-raises. The answer comes back as a notice. `/slowly` is a command that takes time.
+Orders, typed as ordinary input: `allow N` asks for the N-th permission of the file, `later` the first one in a while,
+`pick` and `words` ask a question, `wait` streams for a while, `hold` and `read` last until `/done` and `read` then
+takes what is queued, `fail` and `bug` raise. The answer comes back as a notice. `/slowly` is a command that takes time.
+What takes time goes on until there is a file `enough` in the folder.
 """
 
 from __future__ import annotations
@@ -55,21 +56,21 @@ class Orders:
             case "words":
                 yield Notice(f"answer: {await self._terminal.ask(Question('Why?'))!r}")
             case "later":
-                await asyncio.sleep(1.5)
-                yield Notice(
-                    f"answer: {await self._terminal.ask_permission(Permission('shell', 'rm -rf build', 'shell(rm *)'))}"
-                )
+                yield TextDelta("piece 0\n")
+                await enough()
+                asked = Permission("shell", self._permissions[0], "shell(rm *)")
+                yield Notice(f"answer: {await self._terminal.ask_permission(asked)}")
             case "wait":
-                for number in range(40):
-                    await asyncio.sleep(0.1)
-                    yield TextDelta(f"piece {number}\n")
+                yield TextDelta("piece 0\n")
+                await enough()
+                yield TextDelta("the last piece\n")
             case "hold" | "read":
                 yield TextDelta("holding\n")
                 await self._done.wait()
                 for words in self.take_queued() if order == "read" else ():
                     yield Notice(f"read {words!r}")
             case "fail":
-                await asyncio.sleep(1.0)
+                await enough()
                 raise HarnessError("the vendor said no")
             case "bug":
                 raise ZeroDivisionError("a bug")
@@ -106,10 +107,16 @@ class Orders:
     async def _slowly(self, words: str) -> slash.Stream:
         """A command that takes time: a line, a notice, then the end, by an error where `words` is "badly"."""
         yield f"begun {words}"
-        await asyncio.sleep(1.0)
+        await enough()
         if words == "badly":
             raise HarnessError("it did not work")
         yield Notice(f"finished {words}")
+
+
+async def enough() -> None:
+    """Wait for the file that ends what takes time."""
+    while not Path("enough").exists():  # noqa: ASYNC110, ASYNC240 - a file tells nobody
+        await asyncio.sleep(0.02)
 
 
 async def main(permissions: Sequence[str]) -> int:

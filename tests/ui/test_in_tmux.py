@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.ui.glass import ROOT
+from tests.ui.test_panels_on_a_terminal import QUIET
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.system,
@@ -34,16 +36,13 @@ class Tmux:
     def keys(self, *names: str) -> None:
         self("send-keys", *names)
 
-    def until(self, text: str) -> list[str]:
-        """Wait for a text; the rows of the screen then."""
-        for _ in range(300):
-            screen = self("capture-pane", "-p")
-            if text in screen or text in self("capture-pane", "-p", "-S", "-"):
-                time.sleep(0.3)  # what came with the text may still be on its way to the screen
-                screen = self("capture-pane", "-p")
-                return [line.rstrip() for line in screen.rstrip("\n").split("\n")]
-            time.sleep(0.1)
-        raise AssertionError(f"{text!r} did not come:\n{screen}")
+    def until(self, text: str) -> None:
+        """Wait for a text, on the screen or above it."""
+        wait_for(lambda: text in self("capture-pane", "-p", "-S", "-"))
+
+    def rows(self) -> list[str]:
+        """What is on the screen."""
+        return [line.rstrip() for line in self("capture-pane", "-p").rstrip("\n").split("\n")]
 
 
 @pytest.fixture
@@ -69,12 +68,12 @@ def test_the_screen(tmux: Callable[[int, int], Tmux], columns: int, rows: int) -
     pane.until("anthropic/test · ask")
 
     pane.keys("allow 0", "Enter")
-    screen = pane.until("y once · s this session · n no")
-    shown = "".join(line[4:] for line in screen if line.startswith(("  │ ", "  ┆ ")))
+    pane.until("y once · s this session · n no")
+    wait_for(lambda: pane.rows()[-2] == "● waiting for your answer")
+    wait_for(lambda: pane.rows()[-1].startswith("anthropic/test · ask"))
+    shown = "".join(line[4:] for line in pane.rows() if line.startswith(("  │ ", "  ┆ ")))
     assert shown == "cd build && rm -rf " + "very/long/path/" * 4 + "; ls⟨5,000 spaces⟩; rm x"
-    assert screen[-1].startswith("anthropic/test · ask")
-    assert screen[-2] == "● waiting for your answer"
-    time.sleep(0.7)
+    time.sleep(QUIET)
     pane.keys("y")
     pane.until("! answer: once")
 

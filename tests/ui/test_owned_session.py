@@ -12,7 +12,7 @@ import pytest
 from harness.conversation.journal import Journal, read_records
 from harness.seam import Seam
 from harness.simulator import Simulator
-from tests.e2e.lab import Lab, Script
+from tests.e2e.lab import Forks, Lab, Script
 from tests.ui.glass import Sitting
 
 Start = Callable[..., Simulator]
@@ -31,14 +31,14 @@ def lab(tmp_path: Path, isolation: Path, simulator: Start) -> Lab:
 
 
 @pytest.fixture
-def ask(lab: Lab) -> Iterator[Ask]:
+def ask(lab: Lab, forked: Forks) -> Iterator[Ask]:
     """Starts `harness -c` and waits for the words given."""
     with ExitStack() as stack:
 
         def start(until: str) -> Sitting:
             env = lab.environment({"PATH": os.environ["PATH"]})
             arguments = ["-m", "harness", "-c", "--permission-mode", "yolo"]
-            sitting = stack.enter_context(Sitting(arguments, env, lab.project, 200, 24))
+            sitting = stack.enter_context(Sitting(arguments, env, lab.project, 200, 24, forked))
             sitting.until(until)
             return sitting
 

@@ -12,6 +12,7 @@ import pytest
 from harness.simulator import Fault, Simulator
 from tests.e2e.lab import Script, call
 from tests.ui.conftest import Sit
+from tests.waiting import PATIENCE
 
 Start = Callable[..., Simulator]
 YOLO = ("--permission-mode", "yolo")
@@ -30,7 +31,7 @@ def test_a_killed_turn_goes_on(simulator: Start, sit: Sit, tmp_path: Path) -> No
     it.type("three steps\r")
     it.until(lambda _: (tmp_path / "project" / "ready").exists())
     os.kill(it.process.pid, signal.SIGKILL)
-    it.process.wait(10)
+    it.process.wait(PATIENCE)
 
     again = sit(vendor, *YOLO, "-c", columns=120)
     again.until("the last turn was cut off at step 2: shell may have run; write not run; go on with it: /continue")
