@@ -17,9 +17,9 @@ from harness.agent.renderings import Renderings
 from harness.agent.told_agents import ToldAgents
 from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.shared_ledger import children, family, sub_agents, tell_parent
-from harness.audit.totals import Totals, read_totals
+from harness.audit.totals import Totals
 from harness.audit.verdict import Sent
-from harness.conversation.blocks import Message, Usage
+from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json
 from harness.conversation.history import Entry, History, kind_of
 from harness.conversation.journal import FORMAT, Blobs, Journal, Record
@@ -240,6 +240,7 @@ class Session:
         self.ends.apply(record)
         self.efforts.apply(record)
         self.sub_agents.apply(record)
+        self.totals.apply(record)
         match record.kind:
             case "session":
                 self.about = dict(data)
@@ -258,10 +259,6 @@ class Session:
                 self._renderings.apply(record)
             case "born":
                 self.births.append(data)
-            case "subagent":
-                theirs = read_totals(data)
-                self.totals.include(theirs)
-                self.totals.delegated += theirs.own
             case "model":
                 self.models[data["model"]] = data
             case "fallback" | "fallback_over":
@@ -303,15 +300,10 @@ class Session:
             self.seen.only(set(self.history.seqs))
 
     def _billed(self, request: Mapping[str, Json] | None, bill: Mapping[str, Json]) -> None:
-        """Take in what an attempt was billed that began, whether it was answered to the end or not.
-
-        Some vendors tell the bill at the end only: of an answer that broke off, it is not known.
-        """
+        """Take in what an attempt was billed that began, whether it was answered to the end or not."""
         usage = read_usage(bill["usage"]) if "usage" in bill else None
-        self.totals.add(usage or Usage(), bill.get("cost"))
         if served := bill.get("cached"):
             # no vendor saw it; what it was billed the first time tells how long the conversation is
-            self.totals.served += 1
             usage = read_usage(served["usage"])
         if request is None:
             return  # its line in the journal is damaged
@@ -368,7 +360,6 @@ class Session:
         reason: str,
         messages: Sequence[int] | None = None,
         prefix: FrozenPrefix | int | None = None,
-        effort: str | None = None,
     ) -> None:
         """Begin an epoch: one record, so that a crash leaves all of it or nothing.
 
@@ -376,7 +367,6 @@ class Session:
             reason: begins with one of the words of `history.kind_of`, then ": detail".
             messages: record numbers of the conversation from now on; None: it stays.
             prefix: tools and system blocks from now on, or the record of some; None, or the same: they stay.
-            effort: of every line from now on; None: each keeps its own.
         """
         data: dict[str, Json] = {"reason": reason}
         if messages is not None:
@@ -385,8 +375,6 @@ class Session:
             data |= {"prefix": prefix} if prefix != self.history.prefix else {}
         elif prefix is not None and prefix != self.prefix:
             data["prefix"] = self.record("refrozen", write_prefix(prefix, self.journal.blobs)).seq
-        if effort is not None:
-            data["effort"] = effort
         self.record("epoch", data)
 
     def heal(self) -> None:

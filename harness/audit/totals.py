@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.audit.ledger import is_bill
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
+from harness.conversation.journal import Record
 from harness.conversation.stored import read_usage, write_usage
 
 
@@ -35,6 +37,24 @@ class Totals:
         self.add(other.usage, other.cost, other.requests)
         self.delegated += other.delegated
         self.served += other.served
+
+    def delegate(self, theirs: Totals) -> None:
+        """Take in all that a sub-agent of the session's own was billed."""
+        self.include(theirs)
+        self.delegated += theirs.own
+
+    def apply(self, record: Record) -> None:
+        """Take in what one record of the session's journal tells of."""
+        data = record.data
+        match record.kind:
+            case "response" | "retry" | "failed" if is_bill(data):
+                # some vendors tell the bill at the end only: of an answer that broke off, it is not known
+                self.add(read_usage(data["usage"]) if "usage" in data else Usage(), data.get("cost"))
+                self.served += "cached" in data
+            case "subagent":
+                self.delegate(read_totals(data))
+            case _:
+                pass
 
     def since(self, before: Totals) -> Totals:
         """What was billed since an earlier state of the same totals."""

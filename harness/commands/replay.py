@@ -20,7 +20,8 @@ from harness.conversation.canonical import Json
 from harness.errors import UsageError
 from harness.providers.catalog import Catalog
 from harness.replay import wording
-from harness.replay.verify import Report, verify
+from harness.replay.report import Report
+from harness.replay.verify import verify
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.plain import one_line

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Literal
 
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
@@ -92,6 +92,8 @@ class History:
     _done: dict[str, ToolResult] = field(default_factory=dict)
     """What those of them gave that came to their end."""
     _call_ids: set[str] = field(default_factory=set)
+    _open: dict[str, ToolCall] = field(default_factory=dict)
+    """The calls of the last answer, until their results come."""
 
     def apply(self, record: Record) -> None:
         """Take one record in."""
@@ -131,6 +133,8 @@ class History:
         if message.tag in ("person", "answer"):
             # an answer, too: a turn that was cut off may go on, and a redo would leave that behind
             self.undone.clear()
+        if message.tag in ("answer", "results"):
+            self._open = {call.id: call for call in message.calls}
         if message.tag == "answer":
             self.dropped = _tools(data.get("unsent", ()))
             self._call_ids.update(call.id for call in message.calls)
@@ -166,6 +170,8 @@ class History:
                 self.undone.clear()
         self._past.append(left)
         self.entries = entries
+        spoke = (entry.message for entry in reversed(entries) if entry.message.tag in ("answer", "results"))
+        self._open = {call.id: call for last in islice(spoke, 1) for call in last.calls}
         told = (entry.context for entry in reversed(self.entries) if entry.context)
         self.context = dict(next(told, {}))
         if entries and entries[-1].message.tag == "answer":
@@ -222,18 +228,18 @@ class History:
 
     def open_calls(self) -> tuple[ToolCall, ...]:
         """The calls of the last answer that have no results yet."""
-        for entry in reversed(self.entries):
-            if entry.message.tag == "results":
-                return ()
-            if entry.message.tag == "answer":
-                return entry.message.calls
-        return ()
+        return tuple(self._open.values())
+
+    def open_call(self, call_id: str) -> ToolCall | None:
+        """That one of them; None where it is not open."""
+        return self._open.get(call_id)
 
     def fates(self) -> tuple[tuple[ToolCall, Fate], ...]:
         """The open calls, and what became of each: its result reached the journal, or its intent did, or neither."""
-        return tuple((call, self._fate(call.id)) for call in self.open_calls())
+        return tuple((call, self.fate(call.id)) for call in self.open_calls())
 
-    def _fate(self, call_id: str) -> Fate:
+    def fate(self, call_id: str) -> Fate:
+        """What became of one of them."""
         if call_id in self._done:
             return "done"
         return "may have run" if call_id in self._intents else "not run"

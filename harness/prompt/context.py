@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from harness.conversation.blocks import Message, Text
 from harness.conversation.canonical import Json
 
+HEAD = "[Session context: "
+"""What each begins with, and nothing else."""
+
 MAX_CHANGES_BYTES = 4 * 1024
 """Of one kind of change, at most: a folder of thousands of skills may come at once."""
 
@@ -75,7 +78,7 @@ def context_message(facts: Facts, told: Mapping[str, Json], descriptions: Mappin
         changed = [title for title in sorted({*facts.own, *own}) if facts.own.get(title) != own.get(title)]
         lines += [f"{title} {'changed: see below' if title in facts.own else 'removed'}." for title in changed]
         files = "".join(f"\n\n# {title}\n{facts.own[title]}" for title in changed if title in facts.own)
-    return Message("system_injected", (Text("[Session context: " + " ".join(lines) + "]" + files),))
+    return Message("system_injected", (Text(HEAD + " ".join(lines) + "]" + files),))
 
 
 def _headline(facts: Facts) -> str:

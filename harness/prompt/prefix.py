@@ -49,7 +49,8 @@ def read_prefix(data: Mapping[str, Json], blobs: Blobs) -> FrozenPrefix:
     """The prefix of its journal form."""
     tools = tuple(fetch(fragment, blobs).encode("utf-8") for fragment in data["tools"])
     static, session = (fetch(data[name], blobs).encode("utf-8") for name in ("static", "session"))
-    return FrozenPrefix.chained(tools, static, session)
+    layers = tuple((title, fetch(text, blobs)) for title, text in data.get("layers", ()))
+    return replace(FrozenPrefix.chained(tools, static, session), layers=layers)
 
 
 def _text(text: str) -> bytes:

@@ -90,15 +90,14 @@ class Answered:
             told += f"ended as {end.stop!r}" if end else "has no end"
             yield Divergence("end of the answer", told, "the recorded stream of the answer ends otherwise")
         why = "the recorded stream of the answer is another's"
-        yield from _some(value("id of the answer", data["message_id"], self.message_id, why))
+        yield from value("id of the answer", data["message_id"], self.message_id, why)
         if whole:
             why = "the recorded stream of the answer says something else"
             said = dict(end.extra) if end else {}
-            yield from _some(value("what the vendor said besides", data["extra"], said, why))
-        data = data.get("cached") or data
+            yield from value("what the vendor said besides", data["extra"], said, why)
         if self.usage is not None:
             why = "the recorded stream of the answer bills something else"
-            yield from _some(value("usage", write_usage(read_usage(data["usage"])), write_usage(self.usage), why))
+            yield from value("usage", (data.get("cached") or data)["usage"], write_usage(self.usage), why)
 
     def gave(
         self, data: Mapping[str, Json], found: Message, history: History, blobs: Blobs, *, whole: bool
@@ -123,7 +122,7 @@ class Answered:
         """An `unsent` record: of this answer, nothing is part of the conversation, and all of it is kept there."""
         where = "answer that is not sent back"
         about = {"request": data["request"], "stop": data["stop"]}
-        yield from _some(value(where, about, {"request": self.request, "stop": self.stop}, "it is another answer's"))
+        yield from value(where, about, {"request": self.request, "stop": self.stop}, "it is another answer's")
         if self.stop != "interrupted":
             made = sent_back(self._kept(history), self.stop, partial=self.finished is None)
             why = "of the recorded stream of the answer, something is sent back"
@@ -143,7 +142,7 @@ class Answered:
         """What is kept beside the conversation."""
         why = "the recorded stream of the answer leaves something else unsent"
         broken = [{"is": b.kind, "raw": b.raw} | ({"name": b.name} if b.name else {}) for b in self.broken]
-        yield from _some(value(f"{where}: broken blocks", [one for one in told if "raw" in one], broken, why))
+        yield from value(f"{where}: broken blocks", [one for one in told if "raw" in one], broken, why)
         whole = [read_block(one, blobs) for one in told if "raw" not in one]
         yield from blocks(f"{where}: unsent", whole, left_out(self._kept(history), made), why)
 
@@ -157,7 +156,7 @@ class Answered:
                 left = [b for b in self.blocks if type(b) is type(one)]
                 now = block_bytes(left[min(number, len(left)) - 1]) if left else b"(nothing of its kind came)"
                 why = "the recorded stream of the answer holds no such block"
-                yield from _some(block(f"{where} block {number}", block_bytes(one), now, why))
+                yield from block(f"{where} block {number}", block_bytes(one), now, why)
                 return
             came.pop(0)
 
@@ -178,8 +177,3 @@ def _parts(decoder: Decodes, stream: bytes, *, came_to_its_end: bool) -> Iterato
             return
     if came_to_its_end:
         yield from decoder.close()
-
-
-def _some(found: Divergence | None) -> Iterator[Divergence]:
-    if found is not None:
-        yield found

@@ -34,14 +34,14 @@ def markers(data: Mapping[str, Json], recorded: Recorded, asked: Asked, request:
     ]
     why = "the rule, given the bills, TTLs and cache rules as journaled, marks otherwise"
     for old, new in zip(data["markers"], made, strict=False):
-        yield from _some(value(f"marker {old['role']}", old, new, why))
+        yield from value(f"marker {old['role']}", old, new, why)
     counts = len(data["markers"]), len(made)
-    yield from _some(value(f"marker {min(counts) + 1}", *counts, why))
-    if "ends" in data:
+    yield from value(f"marker {min(counts) + 1}", *counts, why)
+    if "ends" in data or (recorded.tells_all and asked.rules.by_itself):
         deepest = deepest_alive(request, recorded.alive(data))
         ends = [entry.digest for entry in (deepest,) if entry] + [request.head]
         told = [{"digest": end, "ttl": asked.rules.default_ttl} for end in ends]
-        yield from _some(value("cached ends", data["ends"], told, "the bills as journaled leave other ends alive"))
+        yield from value("cached ends", data.get("ends"), told, "the bills as journaled leave other ends alive")
 
 
 class Attempt:
@@ -66,6 +66,8 @@ class Attempt:
         """Make what it should have read again, and compare."""
         told, line = self._rests_on["expected"], self._data["line"]
         whole = "left_behind" in told
+        if recorded.tells_all and not whole:
+            yield Divergence("expected read", "what it rests on is not there", "the requests before it have it")
         if not whole and recorded.kin:
             return
         left = LedgerEntry(**told["left_behind"]) if told.get("left_behind") else None
@@ -89,14 +91,14 @@ class Attempt:
             found = replace(found, cause=told["cause"])
         made = {"reason": found.reason, "tokens": found.tokens, "cause": found.cause}
         why = "the bills of the requests before it, as journaled, say that it should read something else"
-        yield from _some(value("expected read", {name: told[name] for name in made}, made, why))
+        yield from value("expected read", {name: told[name] for name in made}, made, why)
         self.expected = Expected(found, proved=True)
         if whole:
             looked = found.reason in ("first", "declared")
             owns = next(filter(None, map(own, request.ends)), None) if looked else None
             if left != owns and not recorded.kin:
                 why = "the session's own bills leave it there"
-                yield from _some(value("entry of another line", told["left_behind"], owns and asdict(owns), why))
+                yield from value("entry of another line", told["left_behind"], owns and asdict(owns), why)
             self.expected.proved = left is not None or owns is None
             yield from self._others(self.expected, left if left != owns else None)
 
@@ -109,8 +111,3 @@ class Attempt:
             if told is False:
                 what = f"{entry.tokens} tokens up to {entry.digest[:16]}, used at {entry.used}"
                 yield Divergence("entry of another session", what, "no bill of the session's relatives tells of it")
-
-
-def _some(found: Divergence | None) -> Iterator[Divergence]:
-    if found is not None:
-        yield found

@@ -16,19 +16,22 @@ _WHY = "it follows from the records before it, and they give something else"
 
 def of_request(data: Mapping[str, Json], recorded: Recorded) -> Iterator[Divergence]:
     """What a request's record says besides blocks, markers, settings and body."""
+    whole = recorded.tells_all or "left_behind" in data["expected"]
     made: dict[str, Json] = {"kind": "side" if data.get("tail") else "mainline"}
-    if "epoch" in data:
+    if whole or "epoch" in data:
         made["epoch"] = len(recorded.epochs) - 1
-    if (facts := recorded.facts(data["model"])) is not None:
-        rules = facts["rules"]
+    facts = recorded.facts(data["model"])
+    if whole and not (facts and "price" in facts):
+        yield Divergence("model: facts", f"the journal has none of {data['model']!r}, or no price", _WHY)
+    if whole and recorded.undigested and not recorded.last_request:
+        yield Divergence("tools or system blocks", "they have no digests", "the build that wrote the journal gave some")
+    if facts is not None:
+        rules, asked = facts["rules"], recorded.asked(data["model"])
         made["refresh"] = rules["refresh"]
-        if "caching" in data:
+        if "caching" in data or (whole and asked.rules.by_itself):
             made["caching"] = {name: rules[name] for name in ("kind", "granularity", "minimum")}
-        asked = recorded.asked(data["model"])
         told = {"ttl": facts["ttl"], "cache": facts["cache"]}
         chosen = {"ttl": asked.ttl, "cache": recorded.about["cache"]["enabled"]}
-        if found := value("model: TTL and markers", told, chosen, _WHY):
-            yield found
+        yield from value("model: TTL and markers", told, chosen, _WHY)
     for name, one in made.items():
-        if found := value(f"request: {name}", data[name], one, _WHY):
-            yield found
+        yield from value(f"request: {name}", data.get(name), one, _WHY)

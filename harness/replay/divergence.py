@@ -12,6 +12,9 @@ from harness.audit.difference import Named, first_difference, short_diff
 from harness.conversation.blocks import Block
 from harness.conversation.canonical import Json, encode
 
+SENSELESS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+"""What reading a record raises that no program wrote: another type, another shape, no end of nesting."""
+
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
@@ -26,24 +29,23 @@ class Divergence:
     cause: str
 
 
-def block(where: str, recorded: bytes, made: bytes, cause: str) -> Divergence | None:
-    """The divergence of two blocks; None where they are equal."""
-    if recorded == made:
-        return None
-    found = first_difference([Named(where, recorded)], [Named(where, made)])
-    return Divergence(where, found.diff if found else short_diff(recorded, made), cause)
+def block(where: str, recorded: bytes, made: bytes, cause: str) -> Iterator[Divergence]:
+    """The divergence of two blocks, where they are not equal."""
+    if recorded != made:
+        found = first_difference([Named(where, recorded)], [Named(where, made)])
+        yield Divergence(where, found.diff if found else short_diff(recorded, made), cause)
 
 
-def value(where: str, recorded: Json, made: Json, cause: str) -> Divergence | None:
-    """The divergence of two JSON values."""
-    return block(where, encode(recorded), encode(made), cause)
+def value(where: str, recorded: Json, made: Json, cause: str) -> Iterator[Divergence]:
+    """The divergence of two JSON values, where they are not equal."""
+    yield from block(where, encode(recorded), encode(made), cause)
 
 
 def blocks(where: str, recorded: Sequence[Block], made: Sequence[Block], cause: str) -> Iterator[Divergence]:
     """The divergences of the blocks of one message."""
     for number, (old, new) in enumerate(zip(recorded, made, strict=False), 1):
-        if old != new and (found := block(f"{where} block {number}", block_bytes(old), block_bytes(new), cause)):
-            yield found
+        if old != new:
+            yield from block(f"{where} block {number}", block_bytes(old), block_bytes(new), cause)
     if len(recorded) != len(made):
         counts = f"{len(recorded)} blocks were recorded, {len(made)} are made"
         yield Divergence(f"{where} block {min(len(recorded), len(made)) + 1}", counts, cause)

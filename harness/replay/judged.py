@@ -32,16 +32,14 @@ def verdict(
     if (served := data.get("cached")) is not None:
         about = {name: served[name] for name in ("key", "scope", "session", "request", "at")}
         made = verdict_of(FromCache(**about, usage=Usage()))
-        if differs := value("usage", data["usage"], _FREE, "a cached response is billed nothing"):
-            yield differs
+        yield from value("usage", data["usage"], _FREE, "a cached response is billed nothing")
     else:
         made = _made(told, request, found, answer, recorded, usage)
     price = price_of_miss(model, made.lost, usage) if made.lost else 0.0
     written = write_verdict(made, price if _priced(request, recorded) else told["price"])
     why = "bills, markers, lifetimes and epochs as journaled, and what the vendor said, give another verdict"
     for name in sorted({*written, *told}):
-        if differs := value(f"verdict: {name}", told.get(name), written.get(name), why):
-            yield differs
+        yield from value(f"verdict: {name}", told.get(name), written.get(name), why)
 
 
 def _made(
@@ -75,8 +73,7 @@ def price(data: Mapping[str, Json], request: Mapping[str, Json], recorded: Recor
 
 
 def _cost(told: Json, made: float | None) -> Iterator[Divergence]:
-    if differs := value("cost", told, made, "the bill, at the prices as journaled, comes to something else"):
-        yield differs
+    yield from value("cost", told, made, "the bill, at the prices as journaled, comes to something else")
 
 
 def _priced(request: Mapping[str, Json], recorded: Recorded) -> bool:

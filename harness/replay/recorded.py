@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness import __version__
-from harness.audit.ledger import Ledger, apply_bill, was_cached
+from harness.audit.ledger import Ledger, apply_bill, is_bill, was_cached
+from harness.audit.totals import Totals
 from harness.audit.verdict import Sent
 from harness.conversation.canonical import Json
 from harness.conversation.history import History
@@ -24,6 +25,8 @@ from harness.providers import connect
 from harness.providers.catalog import Catalog, Model, Price
 from harness.providers.efforts import Efforts
 from harness.providers.facts import Profile
+
+_FROZEN = ("prefix", "refrozen", "wire_prefix")
 
 Look = Callable[[str], LedgerEntry | None]
 
@@ -52,11 +55,20 @@ class Recorded:
     version: str = ""
     """Of the program that wrote the last records."""
     prefix: FrozenPrefix | None = None
+    undigested: bool = False
+    """Whether tools and system blocks were frozen without digests, as in older journals."""
     wire_prefixes: dict[str, FrozenPrefix] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     efforts: Efforts = field(default_factory=Efforts)
     epochs: list[str] = field(default_factory=list)
+    parent: str = ""
+    """The session that the last fork was made of."""
     requests: dict[int, Mapping[str, Json]] = field(default_factory=dict)
+    """Those that have no end yet; `attempts`: how many attempts at each were sent again."""
+    attempts: dict[int, int] = field(default_factory=dict)
+    ended: int = 0
+    """The mainline request whose end came last, and of whose answer nothing was told since; or 0."""
+    totals: Totals = field(default_factory=Totals)
     last_request: Mapping[str, Json] = field(default_factory=dict)
     """The last mainline one, on whatever line."""
     kin: bool = False
@@ -72,7 +84,8 @@ class Recorded:
     _models: dict[str, Mapping[str, Json]] = field(default_factory=dict)
     _messages: dict[int, Mapping[str, Json]] = field(default_factory=dict)
     _prefixes: dict[int, FrozenPrefix] = field(default_factory=dict)
-    _groups: dict[tuple[str, int], list[Record]] = field(default_factory=dict)
+    _groups: dict[tuple[str, int], dict[int, dict[tuple[int, ...], Record]]] = field(default_factory=dict)
+    """Renderings by profile and first message, by how many messages, by all messages."""
     _sent: dict[str, tuple[Sent, int]] = field(default_factory=dict)
     history: History = field(init=False)
 
@@ -94,9 +107,12 @@ class Recorded:
         if record.kind in ("message", "kept"):
             self._messages[record.seq] = data
             self.began_it = ""
+            self.ended = 0
             self.kept |= {record.seq} if record.kind == "kept" else set()
         self.history.apply(record)
         self.efforts.apply(record)
+        self.totals.apply(record)
+        self.undigested = self.undigested or (record.kind in _FROZEN and "digests" not in data)
         match record.kind:
             case "session":
                 self.about, self.version = data, str(data.get("version", ""))
@@ -114,27 +130,30 @@ class Recorded:
             case "model":
                 self._models[data["model"]], self.version = data, str(data["version"])
             case "rendering":
-                first = data["messages"][0][0]
-                self._groups.setdefault((data["profile"], first), []).append(record)
+                seqs = tuple(seq for seq, _ in data["messages"])
+                self._groups.setdefault((data["profile"], seqs[0]), {}).setdefault(len(seqs), {})[seqs] = record
             case "request":
                 self.requests[record.seq] = data
                 self.tells_all = self.tells_all or "left_behind" in data["expected"]
                 self.last_request = data if data["kind"] == "mainline" else self.last_request
                 self.kin = self.kin or "foreign" in data
-            case "response":
-                self._billed(self.requests.pop(data["request"], None), data)
-            case "retry" if "usage" in data or "began" in data:
+            case "retry":
+                self.attempts[data["request"]] = self.attempts.get(data["request"], 0) + 1
                 self._billed(self.requests.get(data["request"]), data)
-            case "failed":
+            case "response" | "failed":
                 request = self.requests.pop(data["request"], None)
-                if "began" in data:
-                    self._billed(request, data)
+                self.attempts.pop(data["request"], None)
+                self.ended = data["request"] if request and request["kind"] == "mainline" else 0
+                self._billed(request, data)
+            case "unsent":
+                self.ended = 0
             case _:
                 pass
 
     def _begin(self, data: Mapping[str, Json]) -> None:
         self.epochs.append(data["reason"])
         self.used.update(data.get("messages", ()))
+        self.parent = data.get("parent", "")
         self.kin = self.kin or "parent" in data
         if "prefix" in data:
             self.prefix = self._prefixes[data["prefix"]]
@@ -143,8 +162,8 @@ class Recorded:
             self.projections.clear()
 
     def _billed(self, request: Mapping[str, Json] | None, bill: Mapping[str, Json]) -> None:
-        if request is None:
-            return  # its line is damaged
+        if request is None or not is_bill(bill):
+            return  # its line is damaged, or nothing of it began
         apply_bill(self.ledger, request, bill)
         if request["kind"] == "mainline" and "cached" not in bill:
             usage = read_usage(bill["usage"]) if "usage" in bill else None
@@ -186,14 +205,13 @@ class Recorded:
         """The data of a message or `kept` record; None where it is lost."""
         return self._messages.get(seq)
 
-    def group(self, profile: str, batch: Sequence[int]) -> Record | None:
-        """The journaled rendering of the longest group that a batch begins with."""
-        groups = [
-            (seqs, record)
-            for record in self._groups.get((profile, batch[0]), [])
-            if (seqs := [seq for seq, _ in record.data["messages"]]) == list(batch[: len(seqs)])
-        ]
-        return max(groups, key=lambda group: len(group[0]))[1] if groups else None
+    def group(self, profile: str, batch: Sequence[int], start: int) -> Record | None:
+        """The journaled rendering of the longest group that stands at a place of a batch."""
+        groups = self._groups.get((profile, batch[start]), {})
+        for length in sorted(groups, reverse=True):
+            if (record := groups[length].get(tuple(batch[start : start + length]))) is not None:
+                return record
+        return None
 
     def fragments(self, kept: Sequence[Json]) -> tuple[Fragment, ...]:
         """The fragments of one message of a rendering. Raises JournalError."""
@@ -229,4 +247,7 @@ class Recorded:
 def _price(data: Mapping[str, Json] | None) -> Price | None:
     if data is None:
         return None
+    rates = [data[name] for name in ("input", "output", "read")] + [price for _, price in data["writes"]]
+    if not all(isinstance(rate, int | float) for rate in rates):
+        raise TypeError("a price is no number")  # a text times a number is a long text
     return Price(**dict(data) | {"writes": tuple((ttl, price) for ttl, price in data["writes"])})

@@ -6,7 +6,8 @@ and never called false.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from harness.audit.shared_ledger import AGENTS, Bill, Family, family
 from harness.conversation.lines import Reader
 from harness.conversation.request import LedgerEntry
 from harness.errors import HarnessError
+from harness.replay.divergence import SENSELESS
 
-_SENSELESS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, OSError)
+_Entry = tuple[str, int | None, str]
+"""Line, tokens and TTL."""
 
 
 class Relatives:
@@ -30,17 +33,17 @@ class Relatives:
 
         line: "" for any.
         """
-        lines, starts = self._known
-        lines_of = [line] if line else [name for name, digest, _, _ in lines if digest == entry.digest]
-        for name in lines_of:
-            if (name, entry.digest, entry.tokens, entry.ttl) in lines and (name, entry.used) in starts:
+        entries, starts = self._known
+        for name, tokens, ttl in entries.get(entry.digest, ()):
+            if (tokens, ttl) == (entry.tokens, entry.ttl) and line in ("", name) and (name, entry.used) in starts:
                 return True
         return False if self._family is not None and self._family.complete else None
 
     def sub_agent(self, name: str) -> Path | None:
         """The folder of a sub-agent, of the session or of one that it was forked from; None where it is not there."""
         own = self._folder / AGENTS / name
-        if own.is_dir() and own.parent == self._folder / AGENTS:
+        # os.path: a name that is too long, or holds a NUL, is no folder and no failure
+        if os.path.isdir(own) and own.parent == self._folder / AGENTS:  # noqa: PTH112 - see above
             return own
         here = self._family.here if self._family else ()
         return next((folder for folder in here if folder.name == name and folder.parent.name == AGENTS), None)
@@ -53,13 +56,13 @@ class Relatives:
             root = root.parent.parent
         try:
             return family(root, Reader(root / "journal.jsonl"))
-        except (HarnessError, *_SENSELESS):
+        except (HarnessError, OSError, *SENSELESS):
             return None
 
     @cached_property
-    def _known(self) -> tuple[set[tuple[str, str, int | None, str]], set[tuple[str, float]]]:
+    def _known(self) -> tuple[Mapping[str, set[_Entry]], set[tuple[str, float]]]:
         """Every entry that a bill gave, whichever of two that ran at once came first; and all starts of attempts."""
-        entries: set[tuple[str, str, int | None, str]] = set()
+        entries: dict[str, set[_Entry]] = {}
         bills = list(self._family.bills.values()) if self._family else []
         orders: list[Callable[[Bill], float]] = [lambda bill: bill.started, lambda bill: bill.at]
         for order in orders:
@@ -67,14 +70,15 @@ class Relatives:
             for bill in sorted(bills, key=order):
                 try:
                     apply_bill(ledger, bill.request, bill.bill)
-                    entries.update(_given(ledger, bill))
-                except _SENSELESS:
+                    for digest, given in _given(ledger, bill):
+                        entries.setdefault(digest, set()).add(given)
+                except (OSError, *SENSELESS):
                     continue
         return entries, {(bill.request["line"], bill.started) for bill in bills}
 
 
-def _given(ledger: Ledger, bill: Bill) -> Iterator[tuple[str, str, int | None, str]]:
+def _given(ledger: Ledger, bill: Bill) -> Iterator[tuple[str, _Entry]]:
     line = bill.request["line"]
     for position in (*bill.request["markers"], *bill.request.get("ends", ())):
         if (entry := ledger.known(line, position["digest"])) is not None:
-            yield line, entry.digest, entry.tokens, entry.ttl
+            yield entry.digest, (line, entry.tokens, entry.ttl)

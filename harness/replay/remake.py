@@ -19,8 +19,8 @@ from harness.conversation.canonical import Json, decode, digest
 from harness.conversation.history import ELSEWHERE, History
 from harness.conversation.journal import Blobs
 from harness.conversation.request import FrozenPrefix
-from harness.conversation.stored import fetch, read_block, read_message
-from harness.prompt.context import Facts, context_message
+from harness.conversation.stored import read_block, read_message
+from harness.prompt.context import HEAD, Facts, context_message
 from harness.prompt.layers import Layer
 from harness.prompt.prefix import assemble, read_prefix
 from harness.replay.answered import Answered
@@ -38,16 +38,16 @@ _CONTEXT_BYTES = 64 * 1024
 # ------------------------------------------------------------------------------------------------------- prefix
 
 
-def prefix(data: Mapping[str, Json], blobs: Blobs, *, made_here: bool) -> Iterator[Divergence]:
+def prefix(data: Mapping[str, Json], blobs: Blobs, *, made_here: bool, whole: bool) -> Iterator[Divergence]:
     """The frozen prefix: its bytes are those that were frozen, and what its inputs give.
 
-    made_here: by this version; what another one made is checked by its digests.
+    made_here: by this version; what another one made is checked by its digests, and a journal that is whole has them.
     """
     stored = read_prefix(data, blobs)
     fragments = (*stored.tools, stored.static, stored.session)
     names = [*(f"tool {_name(tool)}" for tool in stored.tools), "static system", "session system"]
     digests = data.get("digests", ())
-    if digests and len(digests) != len(fragments):
+    if (digests or whole) and len(digests) != len(fragments):
         counts = f"{len(digests)} blocks were frozen, and it has {len(fragments)}"
         yield Divergence("tools or system blocks", counts, "the journal's copy of them was changed")
     for name, fragment, told in zip(names, fragments, digests, strict=False):
@@ -55,21 +55,19 @@ def prefix(data: Mapping[str, Json], blobs: Blobs, *, made_here: bool) -> Iterat
             now = f"its digest is {digest(fragment)[:16]}, and {told} was frozen"
             yield Divergence(name, now, "the journal's copy of this block was changed")
     if made_here:
-        yield from _made_again(data, stored, names, blobs)
+        yield from _made_again(stored, names)
 
 
-def _made_again(
-    data: Mapping[str, Json], stored: FrozenPrefix, names: Sequence[str], blobs: Blobs
-) -> Iterator[Divergence]:
+def _made_again(stored: FrozenPrefix, names: Sequence[str]) -> Iterator[Divergence]:
     static, session = (decode(raw)["text"] for raw in (stored.static, stored.session))
-    layers = [Layer(title, fetch(text, blobs)) for title, text in data.get("layers", ())]
+    layers = [Layer(title, text) for title, text in stored.layers]
     made = assemble([decode(tool) for tool in stored.tools], static, layers or session)
     why = "this program orders or serialises the tools otherwise"
     for name, old, new in zip(names, stored.tools, made.tools, strict=False):
-        yield from _some(block(name, old, new, why))
-    yield from _some(block("static system", stored.static, made.static, "this program serialises the text otherwise"))
+        yield from block(name, old, new, why)
+    yield from block("static system", stored.static, made.static, "this program serialises the text otherwise")
     why = "USER.md, rules and skills as journaled give another session block"
-    yield from _some(block("session system", stored.session, made.session, why))
+    yield from block("session system", stored.session, made.session, why)
 
 
 def _name(tool: bytes) -> str:
@@ -98,8 +96,7 @@ def message(data: Mapping[str, Json], of: Worded, answer: Answered | None, blobs
     """A message that is about to be added. answer: the stream it came in."""
     history, found = of.history, read_message(data, blobs)
     where = f"message {len(history.entries) + 1}"
-    if found.tag not in get_args(Tag):
-        yield Divergence(where, f"nobody is called {found.tag!r}", "the record makes no sense")
+    yield from _speaker(where, found)
     match found.tag:
         case "results" if of.began_it:
             why = "its caller's calls, and the one that began it, are others"
@@ -111,8 +108,8 @@ def message(data: Mapping[str, Json], of: Worded, answer: Answered | None, blobs
             yield from blocks(where, found.blocks, made.blocks, why)
         case "answer" if answer is not None:
             yield from answer.gave(data, found, history, blobs, whole=of.whole)
-        case "system_injected" if data.get("context") and of.made_here:
-            yield from _context(where, found, data["context"], history.context)
+        case "system_injected" if of.made_here:
+            yield from _facts(where, found, data, history.context)
         case _:
             pass
 
@@ -142,14 +139,28 @@ def kept(
 ) -> Iterator[Divergence]:
     """A message that a compaction kept: the one it stands for, without thinking; or the facts, told anew."""
     found, where, why = read_message(data, blobs), f"kept message {seq}", "it is not the message that was kept"
-    if data.get("context") and of is None and made_here:
-        yield from _context(where, found, data["context"], {})
+    yield from _speaker(where, found)
     if of is None:
+        if found.tag == "system_injected" and made_here:
+            yield from _facts(where, found, data, {})
         return
     whole = read_message(of, blobs)
     left = replace(whole, blocks=tuple(b for b in whole.blocks if not isinstance(b, Thinking)))
     yield from blocks(where, found.blocks, left.blocks, why)
-    yield from _some(value(where, [found.tag, found.partial], [whole.tag, whole.partial], why))
+    yield from value(where, [found.tag, found.partial], [whole.tag, whole.partial], why)
+
+
+def _speaker(where: str, found: Message) -> Iterator[Divergence]:
+    if found.tag not in get_args(Tag):
+        yield Divergence(where, f"nobody is called {found.tag!r}", "the record makes no sense")
+
+
+def _facts(where: str, found: Message, data: Mapping[str, Json], told: Mapping[str, Json]) -> Iterator[Divergence]:
+    """A session context, by its facts; other facts that are told with words are taken as they were said."""
+    if data.get("context"):
+        yield from _context(where, found, data["context"], told)
+    elif found.text.startswith(HEAD):
+        yield Divergence(where, "its facts are not there", "a session context is made of its facts")
 
 
 def _context(where: str, found: Message, facts: Mapping[str, Json], told: Mapping[str, Json]) -> Iterator[Divergence]:
@@ -158,6 +169,8 @@ def _context(where: str, found: Message, facts: Mapping[str, Json], told: Mappin
     # the first of a name: what USER.md says comes last, and may look like one
     announced = dict(reversed(_ANNOUNCED.findall(found.text[:_CONTEXT_BYTES])))
     made = context_message(Facts(**known), told, announced)
+    form = Facts(**known).to_json()
+    yield from value(f"{where}: facts", facts, {name: form.get(name) for name in facts}, "they are journaled otherwise")
     why = "the session context that its facts give is another"
     if made is None:
         yield Divergence(f"{where} block 1", "nothing had changed since it was last told", why)
@@ -180,19 +193,15 @@ class _Kept(Spill):
 
 def output(data: Mapping[str, Json], blobs: Blobs, name: str) -> Iterator[Divergence]:
     """A tool's output before capping gives the text that was shown. name: of the tool and its call."""
-    if "given" not in data:
-        return
-    given = [part for one in data["given"] if isinstance(part := read_block(one, blobs), Text | Image)]
-    spill = _Kept(Path(data["spill"]), [data["unkept"]] if "unkept" in data else [])
-    made = entered(given, data["limit"], spill)
+    if not {"given", "limit"} & set(data):
+        return  # an older journal
     recorded = tuple(read_block(one, blobs) for one in data["result"]["content"])
+    # what was not cut is told once
+    whole = [read_block(one, blobs) for one in data["given"]] if "given" in data else recorded
+    spill = _Kept(Path(data.get("spill", "")), [data["unkept"]] if "unkept" in data else [])
+    made = entered([part for part in whole if isinstance(part, Text | Image)], data["limit"], spill)
     why = f"the output as the tool gave it, capped at {data['limit']:,} bytes, gives another text"
     for number, (old, new) in enumerate(zip(recorded, made, strict=False), 1):
         if old != new:
-            yield from _some(block(f"result of {name} part {number}", block_bytes(old), block_bytes(new), why))
-    yield from _some(value(f"result of {name}", len(recorded), len(made), why))
-
-
-def _some(found: Divergence | None) -> Iterator[Divergence]:
-    if found is not None:
-        yield found
+            yield from block(f"result of {name} part {number}", block_bytes(old), block_bytes(new), why)
+    yield from value(f"result of {name}", len(recorded), len(made), why)

@@ -10,17 +10,13 @@ from dataclasses import dataclass, field, replace
 from math import isclose
 from pathlib import Path
 
-from harness.audit.ledger import is_bill
 from harness.audit.totals import Totals, read_totals, write_totals
-from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
 from harness.conversation.lines import Reader, Record
 from harness.conversation.stored import read_usage
 from harness.errors import HarnessError
-from harness.replay.divergence import Divergence, value
+from harness.replay.divergence import SENSELESS, Divergence, value
 from harness.replay.relatives import Relatives
-
-_SENSELESS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, OSError)
 
 
 @dataclass(slots=True)
@@ -56,7 +52,7 @@ class SubAgents:
             return
         where, why = f"sub-agent {name}", "its own journal says something else"
         for one in ("call_id", "skill", "context"):
-            yield from _some(value(f"{where}: {one}", data[one], own.born[one], why))
+            yield from value(f"{where}: {one}", data[one], own.born[one], why)
         if own.models and data["model"] not in own.models:
             yield Divergence(f"{where}: model", f"{data['model']!r} is none of {sorted(own.models)}", why)
         first = data["first"]
@@ -68,11 +64,11 @@ class SubAgents:
                 own.at = at
                 return
         made = write_totals(own.states[-1].since(before))
-        yield from _some(value(f"{where}: figures", write_totals(told), made, why))
+        yield from value(f"{where}: figures", write_totals(told), made, why)
 
 
 def _same(one: Totals, other: Totals) -> bool:
-    if (one.requests, one.served, one.usage) != (other.requests, other.served, other.usage):
+    if replace(one, cost=None) != replace(other, cost=None):
         return False
     if one.cost is None or other.cost is None:
         return one.cost is other.cost
@@ -86,32 +82,23 @@ def _read(folder: Path) -> _Own | None:
         reader = Reader(folder / "journal.jsonl")
         for record in reader:
             _take(record, totals, own)
-    except (HarnessError, *_SENSELESS):
+    except (HarnessError, OSError, *SENSELESS):
         return None
     return own if own.born and not reader.damage else None
 
 
 def _take(record: Record, totals: Totals, own: _Own) -> None:
-    data, kind = record.data, record.kind
+    data, kind, before = record.data, record.kind, replace(totals)
+    totals.apply(record)
     if kind == "born":
         # that of the last birth: one that goes on with a sub-agent's conversation has that one's before its own
-        own.born, own.states = data, [replace(totals)]
+        own.born, own.states = data, [before]
         own.reads, own.expected, own.models = {None}, {None}, set()
     elif kind == "request":
         own.models.add(data["model"])
         own.expected.add(data["expected"]["tokens"])
-    elif kind in ("response", "retry", "failed") and is_bill(data):
-        usage = read_usage(data["usage"]) if "usage" in data else Usage()
-        totals.add(usage, data.get("cost"))
-        totals.served += "cached" in data
-        own.reads.add(usage.read)
+    elif kind != "subagent" and totals != before:
+        own.reads.add(read_usage(data["usage"]).read if "usage" in data else 0)
         own.expected.add(data.get("again", {}).get("expected", {}).get("tokens"))
+    if totals != before:
         own.states.append(replace(totals))
-    elif kind == "subagent":
-        totals.include(read_totals(data))
-        own.states.append(replace(totals))
-
-
-def _some(found: Divergence | None) -> Iterator[Divergence]:
-    if found is not None:
-        yield found

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.providers.catalog import Catalog
-from harness.replay.verify import Report, verify
+from harness.replay.report import Report
+from harness.replay.verify import verify
 from harness.tools.output import one_line
 
 

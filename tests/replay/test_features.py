@@ -11,7 +11,8 @@ from harness.agent import rewind
 from harness.audit.book import read_book
 from harness.conversation.lines import read_records
 from harness.providers.catalog import Catalog
-from harness.replay.verify import Report, verify
+from harness.replay.report import Report
+from harness.replay.verify import verify
 from tests.delegating import FORK, FRESH, Brain, call, children, skill, tool
 from tests.replay.eventful import recorded
 from tests.speaker import Script, Speaker

@@ -265,3 +265,75 @@ def test_sub_agents_that_are_each_other_are_not_followed(tmp_path: Path) -> None
     ran = replayed(sessions / "20260101-aa", cwd=tmp_path)
 
     assert ran.code == 0
+
+
+def with_a_price_of_letters(record: Record, data: dict[str, Any]) -> None:
+    if record.kind == "model":
+        data["price"]["read"] = "9" * 1_000_000
+
+
+def with_a_bill_of_letters(record: Record, data: dict[str, Any]) -> None:
+    if record.kind == "model":
+        data["price"]["read"] = 10**12
+    if record.kind == "response":
+        data["usage"]["read"] = "9"
+
+
+@pytest.mark.parametrize("change", [with_a_price_of_letters, with_a_bill_of_letters])
+def test_a_text_is_not_multiplied(change: Any, tmp_path: Path) -> None:
+    ran = replayed(tampered(RECORDED, tmp_path / "session", change), cwd=tmp_path)
+
+    assert ran.code == 1
+    assert "DIVERGES" in ran.out
+    assert "no number" in ran.out
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b", "..", "", "/", "\ud800"])
+def test_a_sub_agent_is_named_by_a_folder_beside_its_caller(name: str, tmp_path: Path) -> None:
+    shutil.copytree(RECORDED, tmp_path / "session")
+    zero = {"uncached": 0, "read": 0, "written_5m": 0, "written_1h": 0, "output": 0}
+    told = {"child": name, "call_id": "x", "skill": "x", "context": "fresh", "model": "x", "end": "done", "cost": 0.0}
+    told |= {"first": {"read": None, "expected": None}, "requests": 0, "usage": zero}
+    records = list(read_records(RECORDED / "journal.jsonl"))
+    written(tmp_path / "session", [*records, Record(records[-1].seq + 1, "subagent", 1.0, told)])
+
+    ran = replayed(tmp_path / "session", cwd=tmp_path)
+
+    assert ran.code == 0
+    assert "the figures of 0 of 1" in ran.out
+
+
+MANY = 10_000
+
+
+def many_messages(first: int, profile: str) -> list[tuple[str, dict[str, Any]]]:
+    """Each rendered by itself, for one request."""
+    said: tuple[str, dict[str, Any]] = ("message", {"tag": "person", "blocks": [{"is": "text", "text": "hi"}]})
+    shown = [[['{"text":"hi","type":"text"}', 1]]]
+    return [said] * MANY + [
+        ("rendering", {"profile": profile, "messages": [[first + number, *shown]]}) for number in range(MANY)
+    ]
+
+
+def many_calls(first: int, _profile: str) -> list[tuple[str, dict[str, Any]]]:
+    """Of one answer, and each of them begins."""
+    names = [f"call {number}" for number in range(MANY)]
+    calls = [{"is": "call", "id": name, "name": "x", "arguments": "{}", "invalid": ""} for name in names]
+    begun: list[tuple[str, dict[str, Any]]] = [("intent", {"call_id": name, "tool": "x"}) for name in names]
+    answer = ("kept", {"tag": "answer", "blocks": calls})
+    return [answer, ("epoch", {"reason": "fork: another", "messages": [first]}), *begun]
+
+
+@pytest.mark.parametrize("several", [many_messages, many_calls])
+def test_a_long_journal_takes_no_longer_for_each_record(several: Any, tmp_path: Path) -> None:
+    shutil.copytree(RECORDED, tmp_path / "session")
+    records = list(read_records(RECORDED / "journal.jsonl"))
+    at = next(place for place, one in enumerate(records) if one.kind == "request")
+    more = several(at, records[at].data["model"])
+    told = [(one.kind, one.data) for one in records[:at]] + more + [("request", records[at].data)]
+    written(tmp_path / "session", [Record(number, kind, 1.0, data) for number, (kind, data) in enumerate(told)])
+
+    ran = replayed(tmp_path / "session", cwd=tmp_path)
+
+    assert ran.code == 1
+    assert "DIVERGES at request 1" in ran.out

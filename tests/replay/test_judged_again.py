@@ -11,7 +11,8 @@ import pytest
 
 from harness.conversation.lines import Record
 from harness.providers.catalog import Catalog
-from harness.replay.verify import Report, verify
+from harness.replay.report import Report
+from harness.replay.verify import verify
 from tests.delegating import FORK, Brain, call, skill
 from tests.replay.eventful import recorded
 from tests.replay.tampering import replayed_by, tampered
@@ -105,7 +106,7 @@ CHANGES: dict[str, tuple[Plant, str]] = {
     "a body's digest that is gone": (Plant("request", lambda d: d.pop("body"), at=1), "request: body"),
     "what an expected read rests on, gone": (
         Plant("request", lambda d: d["expected"].pop("left_behind"), at=1),
-        "request: left_behind",
+        "expected read",
     ),
     "words of a refused answer": (
         Plant("unsent", lambda d: d["blocks"][0].update(text="I do.")),

@@ -212,6 +212,34 @@ DATA: dict[str, tuple[Change, str]] = {
         Plant("request", lambda d: d["settings"].update(output_config={"effort": "max"}), at=1),
         "line settings",
     ),
+    "what an answer is to": (
+        Plant("response", lambda d: d.update(request=d["request"] + 90), at=1),
+        "attempt at request record",
+    ),
+    "when an answer was asked for": (Plant("response", lambda d: d.update(started=d["started"] - 9)), "attempt at"),
+    "that an answer broke": (Plant("response", lambda d: d.update(error="it broke")), "attempt at request record"),
+    "a call that began": (Plant("intent", lambda d: d.update(call_id="toolu_other")), "intent of toolu_other"),
+    "the tool of a call that began": (Plant("intent", lambda d: d.update(tool="read")), "intent of "),
+    "whose result it is": (
+        Plant("tool_done", lambda d: d["result"].update(call_id="toolu_other")),
+        "result of toolu_other",
+    ),
+    "that an output was cut": (Plant("tool_done", lambda d: d.pop("given"), lambda d: "given" in d), "result of read"),
+    "the facts of a session context": (
+        Plant("message", lambda d: d.pop("context"), lambda d: "context" in d),
+        "message ",
+    ),
+    "what is known of a model": (Plant("model", lambda d: d.update(model="other/one")), "model: facts"),
+    "the price of a model": (Plant("model", lambda d: d.pop("price")), "model: facts"),
+    "the digests of what was frozen": (Plant("prefix", lambda d: d.pop("digests")), "tools or system blocks"),
+    "an epoch of another name": (
+        Plant("epoch", lambda d: d.update(reason="cleared"), lambda d: d["reason"].startswith("undo")),
+        "epoch cleared",
+    ),
+    "an epoch that says that something was lost": (
+        Plant("epoch", lambda d: d.update(reason="rewind: lost"), lambda d: d["reason"].startswith("undo")),
+        "epoch rewind: lost",
+    ),
     "the conversation after undo": (
         Plant("epoch", lambda d: d["messages"].pop(), lambda d: d["reason"].startswith("undo")),
         "epoch undo: turn 31: conversation",
