@@ -37,8 +37,9 @@ def say(it: Sitting, words: str) -> None:
 
 def reasons(home: Path) -> list[str]:
     folder = home / ".local" / "state" / "harness" / "sessions"
-    paths = sorted(folder.glob("*/journal.jsonl"))
-    return [str(r.data["reason"]) for path in paths for r in read_records(path) if r.kind == "epoch"]
+    # ids of one second are in no order
+    sessions = sorted(([*read_records(path)] for path in folder.glob("*/journal.jsonl")), key=lambda read: read[-1].at)
+    return [str(record.data["reason"]) for records in sessions for record in records if record.kind == "epoch"]
 
 
 @pytest.mark.moves_prefix("a compaction is an epoch")

@@ -44,6 +44,10 @@ class Tmux:
         """What is on the screen."""
         return [line.rstrip() for line in self("capture-pane", "-p").rstrip("\n").split("\n")]
 
+    def panel(self) -> str:
+        """What it asks about."""
+        return "".join(line[4:] for line in self.rows() if line.startswith(("  │ ", "  ┆ ")))
+
 
 @pytest.fixture
 def tmux(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int, int], Tmux]]:
@@ -71,8 +75,7 @@ def test_the_screen(tmux: Callable[[int, int], Tmux], columns: int, rows: int) -
     pane.until("y once · s this session · n no")
     wait_for(lambda: pane.rows()[-2] == "● waiting for your answer")
     wait_for(lambda: pane.rows()[-1].startswith("anthropic/test · ask"))
-    shown = "".join(line[4:] for line in pane.rows() if line.startswith(("  │ ", "  ┆ ")))
-    assert shown == "cd build && rm -rf " + "very/long/path/" * 4 + "; ls⟨5,000 spaces⟩; rm x"
+    wait_for(lambda: pane.panel() == "cd build && rm -rf " + "very/long/path/" * 4 + "; ls⟨5,000 spaces⟩; rm x")
     time.sleep(QUIET)
     pane.keys("y")
     pane.until("! answer: once")
