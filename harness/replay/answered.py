@@ -75,7 +75,8 @@ class Answered:
         billed = None if self.finished is None else write_usage(self.finished.usage)
         if self.stop != "interrupted" or billed == write_usage(read_usage((data.get("cached") or data)["usage"])):
             return self
-        return replace(self, finished=None)
+        # of a cached one the whole bill is told, and what came of its stream has at most the beginning of it
+        return replace(self, finished=None, begun=None if "cached" in data else self.begun)
 
     @property
     def usage(self) -> Usage | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.agent import rewind
 from harness.audit.book import read_book
+from harness.conversation.events import ThinkingDelta
 from harness.conversation.lines import read_records
 from harness.providers.catalog import Catalog
 from harness.replay.report import Report
@@ -131,3 +133,18 @@ def test_a_price_that_changes_with_a_day_is_that_of_each_request(speaker: Begin)
     assert proved(person.folder).requests == 2
     book = read_book(read_records(person.folder / "journal.jsonl"), Catalog.load(catalog.parent).find)
     assert [row.bill == pytest.approx(row.cost, rel=0.2) for row in book.rows] == [True, True], "output aside"
+
+
+def test_a_cached_answer_that_was_interrupted_tells_the_whole_bill_of_the_first(speaker: Begin) -> None:
+    thought = [{"thinking": "I think of this and of that."}, {"text": "So."}]
+    person = speaker(Script(thought), minimum=1)
+    person.options = replace(person.options, response_cache="user")
+    person.begin_anew()
+    person.say("Think.")
+    person.begin_anew()
+    person.say("Think.", until=lambda event: isinstance(event, ThinkingDelta))
+
+    (answer,) = person.records("response")
+    assert (answer.data["stop"], "cached" in answer.data) == ("interrupted", True)
+    assert answer.data["cached"]["usage"]["output"] > 1, "the beginning of its stream says one"
+    proved(person.folder)
