@@ -55,10 +55,14 @@ def again(caller: Session, folder: Path) -> Session:
     """The session of a sub-agent that was cut off, to go on where it was.
 
     Raises:
-        JournalError: it cannot be read.
+        JournalError: it cannot be read, or what it was begun for is lost.
     """
     # whoever owns the caller owns it, whatever another machine left in its lock
-    return Session.resume(folder, caller.seam, from_elsewhere=True, ledger=caller.ledger)
+    child = Session.resume(folder, caller.seam, from_elsewhere=True, ledger=caller.ledger)
+    if not child.births or child.born in caller.births:
+        child.close()
+        raise JournalError(f"the record of its birth is lost, in {folder}; nothing of it is removed")
+    return child
 
 
 def uncounted(caller: Session, child: Session) -> Totals:
@@ -94,8 +98,6 @@ def _take_in(session: Session, folder: Path) -> None:
     """Count in one that was cut off, and say that it was; nothing where it did nothing since it was told of."""
     child = again(session, folder)
     try:
-        if not child.births or child.born in session.births:
-            raise JournalError(f"the record of its birth is lost, in {child.journal.folder}")
         recover(child)
     finally:
         child.close()

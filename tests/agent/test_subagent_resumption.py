@@ -17,6 +17,7 @@ from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
 from harness.simulator import Fault, said
 from tests.agent.test_compaction import SUMMARY, compact, run
+from tests.agent.test_damage import lose
 from tests.delegating import FORK, FRESH, WRITER, Brain, call, children, cut_journal, records, results, skill, tool
 from tests.speaker import Speaker
 
@@ -214,6 +215,26 @@ def test_what_one_that_had_failed_did_since_is_counted(speaker: Begin) -> None:
     assert person.app.session.totals.requests == 3
     go_on(person, back=False)
     assert person.app.session.totals.requests == 4
+
+
+@pytest.mark.branches(reason="a sub-agent begins anew", times=1)
+@pytest.mark.parametrize("front", [FORK.replace("grep", "ask_user glob"), FRESH], ids=["fork", "fresh"])
+def test_one_whose_birth_is_lost_does_not_go_on_and_stays(speaker: Begin, front: str) -> None:
+    person = speaker(Brain([[call("deep", "one")], "Later."], {"one": slow("one")}), minimum=1)
+    skill(person.project, "deep", front)
+    cut(person, 1)
+    person.leave()
+    (child,) = children(person)
+    assert [record.data["end"] for record in person.records("subagent")] == ["interrupted"]
+    lose(child / "journal.jsonl", records(child, "born")[-1].seq)
+    whole = (child / "journal.jsonl").read_bytes()
+
+    go_on(person, back=True)
+
+    assert "the record of its birth is lost" in person.app.session.journal.warnings()[0]
+    (said_of_it,) = results(person)
+    assert "the record of its birth is lost" in said_of_it
+    assert (child / "journal.jsonl").read_bytes() == whole
 
 
 async def _all(events: AsyncGenerator[Any]) -> None:
