@@ -157,6 +157,7 @@ class History:
             raise JournalError(f"message {lost[0]} of the conversation from here on is lost")
         here = {entry.seq: entry for entry in self.entries}
         entries = [here[seq] if seq in here else self._read(seq, self.fetch(seq)) for seq in seqs]
+        self.dropped = self._dropped(entries, reason)
         left, self._compacted = self.branch, ()
         match kind_of(reason):
             case "undo":
@@ -174,10 +175,14 @@ class History:
         self._open = {call.id: call for last in islice(spoke, 1) for call in last.calls}
         told = (entry.context for entry in reversed(self.entries) if entry.context)
         self.context = dict(next(told, {}))
+
+    def _dropped(self, entries: Sequence[Entry], reason: str) -> tuple[str, ...]:
+        """See `dropped`, of the conversation that an epoch begins; of an answer whose own record is lost, nothing."""
         if entries and entries[-1].message.tag == "answer":
-            self.dropped = _tools(self.fetch(self.origin(entries[-1].seq)).get("unsent", ()))
-        elif kind_of(reason) != "compaction":  # it changes nothing of how the last answer ended
-            self.dropped = ()
+            said = self.origin(entries[-1].seq)
+            return _tools(self.fetch(said).get("unsent", ())) if said in self._places else ()
+        # it changes nothing of how the last answer ended
+        return self.dropped if kind_of(reason) == "compaction" else ()
 
     @property
     def seqs(self) -> tuple[int, ...]:

@@ -13,6 +13,8 @@ from harness.conversation.history import Entry
 from harness.conversation.lines import Reader
 from harness.conversation.repair import LOST_MESSAGE, LOST_RESULT, mended
 from harness.errors import JournalError
+from tests.agent.test_compaction import compact
+from tests.agent.test_resumption import summing
 from tests.e2e.lab import call
 from tests.speaker import Script, Speaker
 
@@ -159,4 +161,24 @@ def test_lost_data_is_a_lost_record(speaker: Begin) -> None:
     assert "session data is missing" in warning
     assert person.answer("Three?") == "Two."  # of two answers, as the model sees it
     assert LOST_MESSAGE in str(person.mainline[-1].json["messages"])
+    assert person.simulator.refused == []
+
+
+@pytest.mark.moves_prefix(reason="a compaction is an epoch")
+def test_what_a_compaction_kept_does_not_need_what_it_stands_for(speaker: Begin) -> None:
+    person = speaker(summing("One. " * 5_000, "Two.", "Three."))
+    person.say("One?")
+    person.say("Two?")
+    compact(person)
+    kept = [entry.seq for entry in person.app.session.history.entries]
+    origin = person.app.session.history.origin(kept[-1])
+    assert origin != kept[-1]
+    person.leave()
+    lose(person.folder / "journal.jsonl", origin)
+
+    person.come_back()
+
+    assert [entry.seq for entry in person.app.session.history.entries] == kept
+    assert len(person.app.session.journal.warnings()) == 1
+    assert person.answer("Three?") == "Two."  # of one answer, as the model sees it
     assert person.simulator.refused == []
