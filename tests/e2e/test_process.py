@@ -217,7 +217,7 @@ def goes_on(lab: Lab, sim: Simulator) -> Received:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_during_the_stream(number: signal.Signals, lab: Lab, vendor: Start, forked: Forks) -> None:
-    sim = vendor(Script(Answer(({"text": "word " * 100},), delay=0.05), "fine"))
+    sim = vendor(Script(Answer(({"text": "word " * 2_000},), delay=1), "fine"))  # takes minutes
     env: dict[str, str | None] = {}
     arguments = ("-p", "hello", "--output-format", "stream-json")
     if number == signal.SIGINT:
@@ -237,7 +237,8 @@ def test_signal_during_the_stream(number: signal.Signals, lab: Lab, vendor: Star
     assert json.loads(ran.out.splitlines()[-1])["exit_code"] == 130
     request = goes_on(lab, sim)
     # what was shown is part of the conversation
-    assert request.json["messages"][-2]["content"][0]["text"].startswith("word")
+    shown = request.json["messages"][-2]["content"][0]["text"]
+    assert 1 <= shown.count("word") < 2_000
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -275,7 +276,7 @@ def test_second_signal_during_a_tool(lab: Lab, vendor: Start, forked: Forks) -> 
 
 def test_signal_during_the_wait_for_another_attempt(lab: Lab, vendor: Start, forked: Forks) -> None:
     sim = vendor(Script("fine"))
-    sim.fault(Fault("status", status=529, headers={"retry-after": "60"}))
+    sim.fault(Fault("status", status=529, headers={"retry-after": "300"}))  # longer than anybody here waits
     fork = forked.start(lab, "-p", "hello")
     wait_for(lambda: fork.stderr.exists() and "attempt 1 failed" in fork.stderr.read_text())
     fork.signal(signal.SIGINT)
@@ -292,7 +293,7 @@ def test_signal_while_the_vendor_says_nothing(lab: Lab, vendor: Start, forked: F
         return "fine"
 
     sim = vendor(brain)
-    sim.fault(Fault("late", seconds=30))
+    sim.fault(Fault("late", seconds=600))
     fork = forked.start(lab, "-p", "hello")
     assert asked.wait(PATIENCE)
     fork.signal(signal.SIGINT)
