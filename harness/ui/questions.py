@@ -3,7 +3,8 @@ r"""Questions to the person: what a panel says, and which keys answer it.
 Invariant: nothing is approved that was not shown. The whole text is printed, escaped, its runs of blanks as
 "⟨4,987 spaces⟩"; where it does not fit the screen it comes page by page, and only "no" is taken before the last one.
 Nothing is answered by accident: a key counts only on an empty line, and only after half a second without typing; what
-was typed before stays on the line. Enter, a paste and any other key approve nothing.
+was typed before stays on the line and is no answer. Enter, a paste and any other key approve nothing. Where words
+answer, those that are begun on the empty line do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rich.cells import chop_cells
 
@@ -23,7 +25,7 @@ from harness.ui.plain import one_line
 SETTLE = 0.5
 """Seconds without typing before a key is taken as an answer."""
 
-KEYS = (*"123456789ysna", " ", "enter", "escape")
+KEYS = (*"123456789ysn", " ", "escape")
 """Every key that some panel takes."""
 
 _RUN = 16
@@ -97,13 +99,13 @@ def question_panel(question: Question) -> Panel:
 
 @dataclass(slots=True)
 class _Open:
-    """The panel on the screen."""
+    """The panel on the screen. line: what stands on the input line."""
 
     panel: Panel
     answer: asyncio.Future[str | None]
     pages: list[list[str]]
+    line: Literal["empty", "answer", "other"]
     shown: int = 0
-    writing: bool = False
 
     @property
     def whole(self) -> bool:
@@ -138,7 +140,8 @@ class Questions:
 
     async def _put(self, panel: Panel) -> str | None:
         async with self._turn:
-            self._open = _Open(panel, asyncio.get_running_loop().create_future(), self._pages(panel.body))
+            answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+            self._open = _Open(panel, answer, self._pages(panel.body), "empty" if self.line_empty() else "other")
             self._typed = self._typed_before = self.clock()
             self._next_page(panel.title)
             try:
@@ -170,37 +173,52 @@ class Questions:
     @property
     def writing(self) -> bool:
         """The input line holds an answer in the person's own words."""
-        return self._open is not None and self._open.writing
+        return self._open is not None and self._open.line == "answer"
 
     @property
     def prompt(self) -> str:
         """What the input line says while a question waits."""
         if (now := self._open) is None:
             return ""
-        if now.writing:
-            return "your answer (Esc: back)\n> "
-        if not self.line_empty():
+        if now.line == "answer":
+            return "your answer (Enter: send, Esc: back)\n> "
+        if now.line == "other":
             return "a question waits: send this line, or clear it with Ctrl-C\n> "
         choices = [f"{choice.keys[0]} {choice.label}" for choice in now.panel.choices if now.whole or choice.safe]
         if not now.whole:
             choices.insert(0, f"Space: more, {len(now.pages) - now.shown} of {len(now.pages)} pages left")
         if now.panel.words:
             numbers = len(now.panel.choices)
-            choices = [*([f"1-{numbers} choose"] if numbers else []), "a own words", "Esc no answer"]
+            choices = [f"1-{numbers} choose, or type" if numbers else "type", "Esc no answer"]
+            choices[0] += " your answer"
         return " · ".join(choices) + "\n> "
 
     def typed(self) -> None:
         """A key was pressed, whatever it does. Call this before `takes`."""
         self._typed_before, self._typed = self._typed, self.clock()
 
+    @property
+    def _settled(self) -> bool:
+        """Whether nothing was typed for a while before the last key."""
+        return self.clock() - self._typed_before >= SETTLE
+
+    def edited(self) -> None:
+        """What stands on the line is another text now. Call this after `typed`."""
+        if (now := self._open) is None:
+            return
+        if self.line_empty():
+            now.line = "empty"
+        elif now.line == "empty":
+            now.line = "answer" if now.panel.words and self._settled else "other"
+            while now.line == "answer" and not now.whole:
+                self._next_page()
+
     def takes(self, key: str) -> bool:
         """Whether this key, just pressed, answers the question that waits."""
         now = self._open
-        if now is None or (now.writing and key != "escape"):
+        if now is None or self._meaning(now, key) is None:
             return False
-        if not now.writing and (not self.line_empty() or self.clock() - self._typed_before < SETTLE):
-            return False
-        return self._meaning(now, key) is not None
+        return key == "escape" if now.line == "answer" else now.line == "empty" and self._settled
 
     def press(self, key: str) -> None:
         """A key that `takes` admitted."""
@@ -214,9 +232,7 @@ class Questions:
         """What a key does, or None."""
         panel = now.panel
         if key == "escape":
-            return self._stop_writing if now.writing else lambda: self._give(panel.escape)
-        if key in ("a", "enter") and panel.words:
-            return self._start_writing
+            return self._stop_writing if now.line == "answer" else lambda: self._give(panel.escape)
         if key == " " and not now.whole:
             return self._next_page
         for choice in panel.choices:
@@ -224,21 +240,14 @@ class Questions:
                 return lambda: self._give(choice.answer)
         return None
 
-    def _start_writing(self) -> None:
-        if self._open is not None:
-            while not self._open.whole:
-                self._next_page()
-            self._open.writing = True
-
     def _stop_writing(self) -> None:
         if self._open is not None:
-            self._open.writing = False
+            self._open.line = "empty"
             self._typed = self._typed_before = self.clock()
 
-    def write(self, text: str) -> None:
-        """The answer in the person's own words."""
-        if self.writing:
-            self._give(text)
+    def answer(self, text: str) -> None:
+        """What stood on the line while it was `writing` is the answer."""
+        self._give(text)
 
     def dismiss(self) -> bool:
         """Ctrl-C: a question gets no answer. Says whether that was all: a permission is left to the turn's end."""

@@ -119,7 +119,7 @@ class Terminal:
             style=_STYLE,
         )
         self._app.key_processor.before_key_press += lambda _: self._questions.typed()
-        self._line.on_text_changed += lambda _: self._stay()
+        self._line.on_text_changed += lambda _: self._edited()
         self._events.say(opening, "dim")
         self._scrollback.print_now(self._app)
         async with self._printing(), self._signals():
@@ -201,12 +201,13 @@ class Terminal:
         text = line.text
         if not text.strip():
             return
-        writing = self._questions.writing
-        line.reset(append_to_history=not writing)
-        self._leaving = False
-        if writing:
-            self._questions.write(text)
-        elif (command := slash.parse(text)) is not None:
+        command = slash.parse(text)
+        answers = command is None and self._questions.writing
+        line.reset(append_to_history=not answers)
+        self._edited()  # a reset tells nobody
+        if answers:
+            self._questions.answer(text)
+        elif command is not None:
             self._events.echo(text)
             self._command(text, *command)
         elif self._later:  # they may be about what a command before them does
@@ -244,6 +245,7 @@ class Terminal:
         """Ctrl-C: what it does depends on what there is to stop."""
         if self._line.text:
             self._line.reset()
+            self._edited()
         elif self._questions.dismiss():
             pass
         elif self._turn is not None:
@@ -263,8 +265,9 @@ class Terminal:
                 self._turn.cancel()
             self._app.invalidate()
 
-    def _stay(self) -> None:
+    def _edited(self) -> None:
         self._leaving = False
+        self._questions.edited()
 
     # ---------------------------------------------------------------------------------------- turns
 

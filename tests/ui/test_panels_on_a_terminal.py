@@ -140,7 +140,14 @@ def test_a_long_command_can_be_refused_at_once(orders: Sit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "answer"), [(["2"], "'green'"), (["\x1b"], "None"), (["\x03"], "None"), (["a", "blue\r"], "'blue'")]
+    ("keys", "answer"),
+    [
+        (["2"], "'green'"),
+        (["\x1b"], "None"),
+        (["\x03"], "None"),
+        (["a blue one\r"], "'a blue one'"),
+        (["\x1b[200~blue\x1b[201~", "\r"], "'blue'"),
+    ],
 )
 def test_a_question_is_answered_by_number_or_words_or_not(orders: Sit, keys: list[str], answer: str) -> None:
     it = opened(orders, "pick", "1-2 choose")
@@ -154,20 +161,28 @@ def test_a_question_is_answered_by_number_or_words_or_not(orders: Sit, keys: lis
 
 
 def test_an_answer_in_words_can_be_given_up(orders: Sit) -> None:
-    it = opened(orders, "words", "a own words")
+    it = opened(orders, "words", "type your answer")
 
-    it.type("\r")
-    it.until(lambda it: it.shown("Esc: back"))
-    it.type("because")
-    it.until(lambda it: it.shown("> because"))
-    it.type("\x1b")
-    it.until(lambda it: it.shown("a own words"))
-    it.listen(QUIET)
-    it.type("a")
-    it.until(lambda it: it.shown("Esc: back"))
+    for key in ("\x1b", "\x03"):
+        it.type("because")
+        it.until(lambda it: it.shown("Esc: back") and it.shown("> because"))
+        it.type(key)
+        it.until(lambda it: it.shown("type your answer"))
+        it.listen(QUIET)
     it.type("no\r")
 
     it.until("answer: 'no'")
+
+
+def test_a_command_stays_one_while_a_question_waits(orders: Sit) -> None:
+    it = opened(orders, "words", "type your answer")
+
+    it.type("/cost\r")
+    it.until("\ncost")
+    it.listen(QUIET)
+    it.type(" /tmp\r")
+
+    it.until("answer: ' /tmp'")
 
 
 def test_words_queue_while_a_turn_runs_and_are_the_next_turns_in_order(orders: Sit, tmp_path: Path) -> None:

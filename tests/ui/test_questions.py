@@ -29,6 +29,13 @@ class Person:
             self.questions.press(key)
         return taken
 
+    def type(self, text: str, after: float = SETTLE) -> None:
+        """Have that on the line; "": clear it."""
+        self.now += after
+        self.questions.typed()
+        self.line = text
+        self.questions.edited()
+
     async def asked(self, what: Permission | Question) -> asyncio.Task[str | None]:
         async def ask() -> str | None:
             if isinstance(what, Question):
@@ -91,11 +98,12 @@ def test_a_question_for_permission_names_the_sub_agent() -> None:
 async def _line_in_use() -> None:
     person = Person()
     task = await person.asked(RM)
-    person.line = "no, wait"
+    person.type("no, wait")
 
     assert not any(person.press(key) for key in ("y", "s", "n", "1", "escape", "enter"))
     assert "send this line" in person.questions.prompt
-    person.line = ""
+    assert not person.questions.writing
+    person.type("")
     assert not person.press("enter")
     assert person.press("n")
     assert await task == "no"
@@ -173,14 +181,56 @@ def test_a_turn_that_stops_takes_its_question_along() -> None:
 async def _words() -> None:
     person = Person()
     task = await person.asked(Question("Why?"))
-    assert person.press("enter")
+    assert person.questions.prompt.startswith("type your answer · Esc no answer")
+    assert not person.press("enter")
+    person.type("b")
+    assert person.questions.prompt.startswith("your answer")
+    person.type("because \x1b", after=0)
     assert person.questions.writing
 
-    person.questions.write("because \x1b")
+    person.questions.answer(person.line)
 
     assert await task == "because \x1b"
     assert person.shown[-1] == "→ because \\x1b"
 
 
-def test_own_words() -> None:
+def test_typing_answers_a_question() -> None:
     asyncio.run(_words())
+
+
+async def _begun_before() -> None:
+    person = Person()
+    person.type("by the")
+    task = await person.asked(Question("Which?", ("red", "green")))
+    person.type("by the way")
+    assert "send this line" in person.questions.prompt
+
+    person.type("")
+    person.type("b", after=SETTLE / 2)
+    person.type("blue")  # begun in the middle of typing
+    assert "send this line" in person.questions.prompt
+
+    person.type("")
+    person.type("1 of them")
+    assert person.questions.writing
+    assert not person.press("1")
+    person.type("")
+    assert person.press("1")
+    assert await task == "red"
+
+
+def test_a_line_begun_before_the_question_or_right_behind_it_is_no_answer() -> None:
+    asyncio.run(_begun_before())
+
+
+async def _long() -> None:
+    person = Person(rows=12)
+    task = await person.asked(Question("\n".join(map(str, range(20)))))
+    assert person.shown[-1] != "│ 19"
+    person.type("x")
+    assert person.shown[-1] == "│ 19"
+    task.cancel()
+
+
+def test_all_of_a_question_is_shown_when_its_answer_is_begun() -> None:
+    asyncio.run(_long())
