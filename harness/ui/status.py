@@ -81,8 +81,11 @@ class Status:
             case _:
                 pass
 
-    def lines(self, conversation: Conversation, width: int, hint: str = "") -> list[str]:
-        """The rows of the toolbar: the turn that runs, if any; then the session. `hint` takes the turn's place."""
+    def lines(self, conversation: Conversation, width: int, hint: str = "", waiting: int = 0) -> list[str]:
+        """The rows of the toolbar: the turn that runs, if any; then the session.
+
+        hint: takes the turn's place. waiting: what was typed and comes when the turn is over.
+        """
         facts = fitted(_facts(conversation), width)
         if hint:
             return [one_line(hint, width), facts]
@@ -90,8 +93,8 @@ class Status:
             return [facts]
         doing = next(iter(self._calls.values()), self._doing)
         more = f" (+{len(self._calls) - 1})" if len(self._calls) > 1 else ""
-        waiting = f" · {count} queued" if (count := len(conversation.queued())) else ""
-        head = _cut(one_line(f"● {self._clock() - self._since:.0f} s{waiting} · {doing}{more}"), width)
+        queued = f" · {count} queued" if (count := len(conversation.queued()) + waiting) else ""
+        head = _cut(one_line(f"● {self._clock() - self._since:.0f} s{queued} · {doing}{more}"), width)
         return [head, *self._sub_agents(width), facts]
 
     def _sub_agents(self, width: int) -> list[str]:

@@ -363,7 +363,7 @@ class Terminal:
 
     def _toolbar(self) -> str:
         hint = "Ctrl-C again to leave" if self._leaving else "● waiting for your answer" if self._questions.open else ""
-        return "\n".join(self._status.lines(self._conversation, self._size()[0], hint))
+        return "\n".join(self._status.lines(self._conversation, self._size()[0], hint, len(self._later)))
 
     def _show_panel(self, title: str, lines: Sequence[str]) -> None:
         if title:

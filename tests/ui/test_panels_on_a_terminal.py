@@ -261,6 +261,7 @@ def held(orders: Sit, order: str) -> Sitting:
     it.until("\nafter this turn")
     it.type("behind\r")
     it.until("behind  (after this turn)")
+    it.until(lambda it: it.shown("3 queued"))
     return it
 
 
