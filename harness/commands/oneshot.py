@@ -29,7 +29,9 @@ from harness.commands.skill_problems import problems
 from harness.conversation.events import (
     Event,
     Notice,
+    RequestSent,
     ResponseDone,
+    TextDelta,
     TurnEnded,
     nobody,
 )
@@ -68,6 +70,8 @@ class OneShot:
         self._progress = PlainProgress(sys.stderr.write)
         self._responses: list[ResponseDone] = []
         self._missed = ""
+        self._shown = ""
+        """The text so far of the answer that is being given."""
         self._end = TurnEnded("failed", "", "the run ended before the model answered")
         self._value: Any = None
         self._reader_gone: BrokenPipeError | None = None
@@ -87,9 +91,9 @@ class OneShot:
             turn.result()
             code = EXIT[self._end.reason]
         except asyncio.CancelledError:
-            code = self._ended(TurnEnded("interrupted", "", "interrupted"))
+            code = self._ended(TurnEnded("interrupted", self._shown, "interrupted"))
         except HarnessError as failure:
-            code = self._ended(TurnEnded("failed", "", str(failure)), failure.exit_code)
+            code = self._ended(TurnEnded("failed", self._shown, str(failure)), failure.exit_code)
         finally:
             try:
                 await self._app.close()
@@ -149,6 +153,10 @@ class OneShot:
                 self._end = event
             case ResponseDone():
                 self._responses.append(event)
+            case RequestSent(side=False):
+                self._shown = ""
+            case TextDelta(text):
+                self._shown += text
             case _:
                 pass
         if self._output == "stream-json":

@@ -217,24 +217,28 @@ def goes_on(lab: Lab, sim: Simulator) -> Received:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_during_the_stream(number: signal.Signals, lab: Lab, vendor: Start, forked: Forks) -> None:
-    sim = vendor(Script(Answer(({"text": "word " * 2_000},), delay=1), "fine"))  # takes minutes
+    look = [{"text": "I look."}, call("read", path="x")]
+    sim = vendor(Script(look, Answer(({"text": "word " * 2_000},), delay=1), "fine"))  # takes minutes
     env: dict[str, str | None] = {}
     arguments = ("-p", "hello", "--output-format", "stream-json")
     if number == signal.SIGINT:
         running = lab.spawn(*arguments, env=env)
         assert running.stdout
-        while '"text"' not in running.stdout.readline():
-            pass
+        seen = ""
+        while '"text": "word' not in seen:
+            seen += running.stdout.readline()
         running.send_signal(number)
         ran = finish(running)
     else:
         fork = forked.start(lab, *arguments)
-        wait_for(lambda: fork.stdout.exists() and '"text"' in fork.stdout.read_text())
+        wait_for(lambda: fork.stdout.exists() and '"text": "word' in fork.stdout.read_text())
         fork.signal(number)
         ran = fork.end()
 
     interrupted(ran)
-    assert json.loads(ran.out.splitlines()[-1])["exit_code"] == 130
+    result = json.loads(ran.out.splitlines()[-1])
+    assert result["exit_code"] == 130
+    assert result["answer"].startswith("word")
     request = goes_on(lab, sim)
     # what was shown is part of the conversation
     shown = request.json["messages"][-2]["content"][0]["text"]
@@ -244,7 +248,8 @@ def test_signal_during_the_stream(number: signal.Signals, lab: Lab, vendor: Star
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_during_a_tool(number: signal.Signals, lab: Lab, vendor: Start, forked: Forks) -> None:
     command = "trap '' INT; echo $$ > pid; sleep 300 & echo $! > pid2; wait"
-    sim = vendor(Script([call("shell", command=command), call("read", path="pid")], "fine"))
+    look = {"text": "I look."}
+    sim = vendor(Script([look, call("shell", command=command), call("read", path="pid")], "fine"))
     arguments = ("-p", "hello", "--permission-mode", "yolo")
     fork = forked.start(lab, *arguments)
     wait_for(lambda: (lab.project / "pid2").exists() and (lab.project / "pid2").read_text().strip())
@@ -252,6 +257,7 @@ def test_signal_during_a_tool(number: signal.Signals, lab: Lab, vendor: Start, f
     ran = fork.end()
 
     interrupted(ran)
+    assert ran.out == "I look.\n"
     wait_for(lambda: gone(lab.project / "pid") and gone(lab.project / "pid2"))
     healed = results(goes_on(lab, sim).json)
     assert "may have run" in result_text(healed[0])
