@@ -112,6 +112,7 @@ def run(arguments: Sequence[str], seam: Seam | None = None) -> int:
         return _done(list(arguments), seam)
     except HarnessError as error:
         _say(str(error))
+        _drop_output()
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("harness: interrupted\n")

@@ -74,7 +74,7 @@ class OneShot:
         """The text so far of the answer that is being given."""
         self._end = TurnEnded("failed", "", "the run ended before the model answered")
         self._value: Any = None
-        self._reader_gone: BrokenPipeError | None = None
+        self._unwritten: OSError | None = None
 
     def run(self, task: str) -> int:
         """Run to the end; gives the exit code."""
@@ -99,11 +99,12 @@ class OneShot:
                 await self._app.close()
             except HarnessError as failure:
                 code = self._ended(TurnEnded("failed", self._end.text, str(failure)), failure.exit_code)
-        if self._reader_gone is not None:
-            raise self._reader_gone
         self._missed = missed(self._responses, self._app.config.min_cache_hit)
         code = MISSED if self._missed and code == 0 else code
-        self._finish(code)
+        self._write(self._answer, code)
+        if self._unwritten is not None:
+            raise self._lost(self._unwritten)
+        self._finish()
         return code
 
     def _ended(self, end: TurnEnded, code: int | None = None) -> int:
@@ -111,22 +112,34 @@ class OneShot:
         return EXIT[end.reason] if code is None else code
 
     async def _turn(self, task: str) -> None:
-        self._write(self._started)
+        self._show(self._started)
         # closed before the session is, also where an event cannot be written
         async with aclosing(self._events(task)) as events:
             async for event in events:
-                self._write(self._take, event)
+                self._show(self._take, event)
 
-    def _write(self, write: Callable[..., None], *about: Event) -> None:
-        """Write to who reads our output; where nobody does any more, end the turn as an interruption would."""
-        if self._reader_gone is not None:
-            return
+    def _show(self, write: Callable[..., None], *about: Event) -> None:
+        """Write; where that cannot be done any more, end the turn as an interruption would."""
+        if self._unwritten is None and not self._write(write, *about) and (turn := asyncio.current_task()) is not None:
+            turn.cancel()
+
+    def _write(self, write: Callable[..., None], *about: Event | int) -> bool:
+        """Write to who reads our output, unless that failed before. Whether it could be written."""
         try:
-            write(*about)
-        except BrokenPipeError as gone:
-            self._reader_gone = gone
-            if (turn := asyncio.current_task()) is not None:
-                turn.cancel()
+            if self._unwritten is None:
+                write(*about)
+        except OSError as error:
+            self._unwritten = error
+        return self._unwritten is None
+
+    def _lost(self, error: OSError) -> Exception:
+        """What is said where the output cannot be written."""
+        if isinstance(error, BrokenPipeError):  # who reads it wants no more of it
+            return error
+        name = self._app.session.journal.id
+        kept = f"what was answered is kept: harness sessions show {name}" if self._kept else "--no-session kept nothing"
+        way_on = f"; go on with the turn: harness -r {name} -p" if self._resumable else ""
+        return HarnessError(f"cannot write the output: {error.strerror}; {kept}{way_on}")
 
     def _started(self) -> None:
         if self._output == "stream-json":
@@ -164,9 +177,9 @@ class OneShot:
         else:
             self._progress.show(event)
 
-    def _finish(self, code: int) -> None:
-        """The answer, and what it cost."""
-        session, end = self._app.session, self._end
+    def _answer(self, code: int) -> None:
+        """The answer, or the result."""
+        end = self._end
         if self._output != "text":
             found = (end, code, self._responses, self._missed)
             structured = {"structured": self._value} if self._schema is not None else {}
@@ -174,6 +187,10 @@ class OneShot:
         elif end.text:
             sys.stdout.write(visible(end.text).rstrip("\n") + "\n")
             sys.stdout.flush()
+
+    def _finish(self) -> None:
+        """How it ended, and what it cost."""
+        session, end = self._app.session, self._end
         if end.reason != "done":
             way_on = f"; go on with it: harness -r {session.journal.id} -p" if self._resumable else ""
             sys.stderr.write(f"harness: {one_line(end.detail)}{way_on}\n")

@@ -131,8 +131,23 @@ def test_a_full_disk_behind_the_output(form: str, lab: Lab, vendor: Start) -> No
         ran = lab.process("-p", "work", "--output-format", form, stdout=full)
         listed = lab.process("models", stdout=full)
 
+    kept = f"what was answered is kept: harness sessions show {lab.sessions()[-1].name}"
     assert (ran.code, listed.code) == (1, 1)
-    assert (ran.err, listed.err) == ("harness: No space left on device\n",) * 2
+    way_on = f"; go on with the turn: harness -r {lab.sessions()[-1].name} -p" if form == "stream-json" else ""
+    assert ran.err == f"harness: cannot write the output: No space left on device; {kept}{way_on}\n"
+    assert listed.err == "harness: No space left on device\n"
+    if not way_on:  # a stream is stopped by its first line
+        assert "fine" in lab.run(*kept.split()[-3:]).out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_full_disk_behind_the_output_of_a_run_that_keeps_nothing(lab: Lab, vendor: Start) -> None:
+    vendor(Script("fine"))
+    with Path("/dev/full").open("w") as full:
+        ran = lab.process("-p", "work", "--no-session", stdout=full)
+
+    why = "cannot write the output: No space left on device; --no-session kept nothing"
+    assert (ran.code, ran.err) == (1, f"harness: {why}\n")
 
 
 def test_a_full_disk_behind_the_output_in_the_middle_of_an_answer(lab: Lab, vendor: Start) -> None:
@@ -141,7 +156,9 @@ def test_a_full_disk_behind_the_output_in_the_middle_of_an_answer(lab: Lab, vend
     with small_disk(place, "16k"), (place / "out").open("w") as out:
         ran = lab.process("-p", "work", "--output-format", "stream-json", stdout=out)
 
-    assert (ran.code, ran.err) == (1, "harness: No space left on device\n")
+    name = lab.sessions()[-1].name
+    kept = f"what was answered is kept: harness sessions show {name}; go on with the turn: harness -r {name} -p"
+    assert (ran.code, ran.err) == (1, f"harness: cannot write the output: No space left on device; {kept}\n")
     assert [record.data["stop"] for record in lab.records() if record.kind == "response"] == ["interrupted"]
     assert lab.run("-c", "-p").code == 0
     assert "Part 1. " in str(sim.requests[-1].json)
