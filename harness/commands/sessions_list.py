@@ -60,7 +60,7 @@ def list_command(arguments: Sequence[str], seam: Seam, store: Store, *, trash: b
     heading = f"{counted(len(here), 'session')} {one_line(where)}{_others(len(found) - len(here))}"
     print_sessions(heading, shown, folders=root is None)
     if len(shown) < len(here):
-        print(f"… {counted(len(here) - len(shown), 'older one')}: --limit 0")
+        _hint(f"… {counted(len(here) - len(shown), 'older one')}: --limit 0")
     return 0
 
 
@@ -94,8 +94,13 @@ def search_command(arguments: Sequence[str], seam: Seam, store: Store) -> int:
         for one in shown:
             _print_hits(one, hits[one.id], words)
         if len(shown) < len(matching):
-            print(f"… in {counted(len(matching) - len(shown), 'older one')}: --limit 0")
+            _hint(f"… in {counted(len(matching) - len(shown), 'older one')}: --limit 0")
     return 0 if matching else 1
+
+
+def _hint(text: str) -> None:
+    """Below a list, for a person: a program that reads the list takes each of its lines for one of it."""
+    print(text, file=sys.stdout if sys.stdout.isatty() else sys.stderr)
 
 
 def _parser(name: str, about: str) -> Parser:
