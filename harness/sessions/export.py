@@ -43,13 +43,15 @@ def form_of(path: Path) -> str:
 
 
 def write(folder: Path, figures: Figures, form: str, path: Path) -> None:
-    """Export into a new file.
+    """Export into a new file; folders above it are made.
 
     Raises:
         UsageError: it exists, or cannot be written.
         JournalError: the session cannot be read.
     """
     try:
+        if not path.parent.exists():  # a file in its place is no export that exists
+            path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise UsageError(f"{path} exists; choose another name or remove it") from None

@@ -29,7 +29,11 @@ def test_a_list_of_this_workspace_and_of_all(spoken: Lab, make: Make) -> None:
     assert [row.split()[0] for row in rows] == [second.name, first.name]  # the last used first
     assert re.search(r" 2  \$0\.\d{4}  \d\d\.\d %  überprüfe alles$", rows[0])
     assert [one["id"] for one in json.loads(everywhere.out)] == [second.name, other.name, first.name]
-    assert spoken.run("sessions", "list", "--limit", "1").out.rstrip().endswith("… 1 older one: --limit 0")
+    short = spoken.run("sessions", "list", "--limit", "1")
+    assert short.out.splitlines()[-1].startswith(second.name)
+    assert short.err == "… 1 older one: --limit 0\n"
+    found = spoken.run("sessions", "search", "e", "--limit", "1")
+    assert (found.out.count("--limit"), found.err) == (0, "… in 1 older one: --limit 0\n")
 
 
 def test_what_is_damaged_is_listed_with_its_damage(lab: Lab, make: Make, state: Path) -> None:
@@ -162,6 +166,18 @@ def test_an_export_is_a_new_private_file(spoken: Lab, form: str, begin: str) -> 
     again = spoken.run("sessions", "export", name, "--output", path.name)
     assert again.code == 2
     assert "exists" in again.lines[0]
+
+
+def test_an_export_makes_the_folders_above_it(spoken: Lab) -> None:
+    name = spoken.sessions()[0].name
+    for where in ("a/b/out.md", "c/d/out.tar.gz"):
+        assert spoken.run("sessions", "export", name, "--output", where).code == 0
+        assert (spoken.project / where).is_file()
+
+    under_a_file = spoken.run("sessions", "export", name, "--output", "a/b/out.md/other.md")
+    assert under_a_file.code == 2
+    assert "cannot write" in under_a_file.lines[0]
+    assert "Not a directory" in under_a_file.lines[0]
 
 
 def test_what_is_typed_wrong(lab: Lab) -> None:
