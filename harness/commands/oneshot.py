@@ -15,6 +15,7 @@ import stat
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from harness.options import Options
 from harness.seam import Seam
 from harness.tools.output import visible
 from harness.ui.plain import PlainProgress, one_line
+from harness.ui.progress_row import ProgressRow
 
 EXIT = {"done": 0, "limit": 3, "refused": 1, "partial": 1, "failed": 1, "interrupted": 130}
 MISSED = 4
@@ -67,7 +69,8 @@ class OneShot:
         self._kept = kept
         self._output = output
         self._schema = schema
-        self._progress = PlainProgress(sys.stderr.write)
+        self._row = ProgressRow(_tell, partial(_columns, app.session.seam))
+        self._progress = PlainProgress(self._row.line)
         self._responses: list[ResponseDone] = []
         self._missed = ""
         self._shown = ""
@@ -99,6 +102,7 @@ class OneShot:
                 await self._app.close()
             except HarnessError as failure:
                 code = self._ended(TurnEnded("failed", self._end.text, str(failure)), failure.exit_code)
+        self._row.end()
         self._missed = missed(self._responses, self._app.config.min_cache_hit)
         code = MISSED if self._missed and code == 0 else code
         self._write(self._answer, code)
@@ -176,6 +180,7 @@ class OneShot:
             _print_json(oneshot_json.line(event))
         else:
             self._progress.show(event)
+            self._row.take(event)
 
     def _answer(self, code: int) -> None:
         """The answer, or the result."""
@@ -203,6 +208,18 @@ class OneShot:
     def _resumable(self) -> bool:
         """Whether another run can go on where this one was cut off."""
         return self._kept and cut_turn(self._app.session) is not None
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _columns(seam: Seam) -> int:
+    """Of the terminal behind stderr; 0 where there is none, or one without cursor movements."""
+    if not sys.stderr.isatty() or seam.environment().get("TERM", "") in ("", "dumb", "unknown"):
+        return 0
+    return os.get_terminal_size(sys.stderr.fileno()).columns
 
 
 def _print_json(value: dict[str, Any]) -> None:

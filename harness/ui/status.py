@@ -94,14 +94,14 @@ class Status:
         doing = next(iter(self._calls.values()), self._doing)
         more = f" (+{len(self._calls) - 1})" if len(self._calls) > 1 else ""
         queued = f" · {count} queued" if (count := len(conversation.queued()) + waiting) else ""
-        head = _cut(one_line(f"● {self._clock() - self._since:.0f} s{queued} · {doing}{more}"), width)
+        head = cut(one_line(f"● {self._clock() - self._since:.0f} s{queued} · {doing}{more}"), width)
         return [head, *self._sub_agents(width), facts]
 
     def _sub_agents(self, width: int) -> list[str]:
         """A row for each that works, as far as there is room."""
-        rows = [_cut(one_line(f"  ↳ {text}"), width) for text in self._agents.values()]
+        rows = [cut(one_line(f"  ↳ {text}"), width) for text in self._agents.values()]
         more = len(rows) - _AGENTS
-        return rows if more <= 0 else [*rows[:_AGENTS], _cut(f"  ↳ and {more} more", width)]
+        return rows if more <= 0 else [*rows[:_AGENTS], cut(f"  ↳ and {more} more", width)]
 
 
 def _facts(conversation: Conversation) -> list[tuple[int, str]]:
@@ -122,10 +122,11 @@ def fitted(facts: list[tuple[int, str]], width: int) -> str:
     kept = list(facts)
     while len(kept) > 1 and cell_len(_SEPARATOR.join(text for _, text in kept)) > width:
         kept.remove(min(kept))
-    return _cut(_SEPARATOR.join(text for _, text in kept), width)
+    return cut(_SEPARATOR.join(text for _, text in kept), width)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """The text in at most `width` columns."""
     while cell_len(text) > width:
         text = text[: max(0, min(len(text) - 2, width - 1))] + "…" if len(text) > 1 else ""
     return text

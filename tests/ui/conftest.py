@@ -27,7 +27,7 @@ def sittings() -> Iterator[ExitStack]:
 def sit(sittings: ExitStack, tmp_path: Path, forked: Forks) -> Sit:
     """Starts the real program: `sit(vendor, "--model", "opus", columns=40)`; waits for its input line.
 
-    ahead: what is typed before the program has begun, which then begins from nothing.
+    With `-p` there is none. ahead: what is typed before the program has begun, which then begins from nothing.
     """
     project = tmp_path / "project"
     project.mkdir()
@@ -42,7 +42,7 @@ def sit(sittings: ExitStack, tmp_path: Path, forked: Forks) -> Sit:
         if ahead:
             sitting.type(ahead)
             sitting.until("/help")
-        else:
+        elif "-p" not in flags:
             sitting.ready()
         return sitting
 

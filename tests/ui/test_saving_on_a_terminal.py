@@ -41,6 +41,20 @@ def test_the_first_writing_call_says_what_it_waits_for(simulator: Start, sit: Si
     assert len(list(tmp_path.rglob("new.txt"))) == 1
 
 
+def test_a_run_of_one_task_says_it_on_one_row(simulator: Start, sit: Sit, tmp_path: Path) -> None:
+    large(tmp_path / "project")
+    write = [call("write", path="new.txt", content="x")]
+    it = sit(simulator(Script(write, "Written.")), "-p", "write", columns=120)
+    it.until(lambda it: f"… {SAVING}".encode() in it.raw)
+
+    assert it.end() == 0
+    *_, done, answer, _ = it.glass.text.splitlines()
+    assert done.startswith("· write new.txt")
+    assert answer == "Written."
+    assert SAVING not in it.glass.text
+    assert it.glass.unknown == []
+
+
 @pytest.mark.branches(reason="a sub-agent begins anew", times=1)
 def test_a_sub_agent_says_it_too(simulator: Start, sit: Sit, tmp_path: Path) -> None:
     brain = Brain([[delegated("make", "one")], "All made."], {"one": [[call("shell", command="touch made")], "I did."]})
