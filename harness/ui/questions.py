@@ -88,7 +88,9 @@ def permission_panel(permission: Permission) -> Panel:
 def question_panel(question: Question) -> Panel:
     """Something is to be known."""
     options = [one_line(option, 400) for option in question.options]
-    listed = "".join(f"\n{number}. {option}" for number, option in enumerate(options, 1))
+    # all of it, in its own rows: the answer is all of it
+    rows = [spelled(option.strip()).replace("\n", "\n   ") for option in question.options]
+    listed = "".join(f"\n{number}. {option}" for number, option in enumerate(rows, 1))
     # a tenth has no key of its own: it can be written
     words = question.own_words or not options
     labels = [str(number) if words else option for number, option in enumerate(options[:9], 1)]

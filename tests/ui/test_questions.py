@@ -234,3 +234,18 @@ async def _long() -> None:
 
 def test_all_of_a_question_is_shown_when_its_answer_is_begun() -> None:
     asyncio.run(_long())
+
+
+async def _rows() -> None:
+    person = Person()
+    table = "| a | b |\n|---|---|\n| 1 | \x1b |\n"
+    task = await person.asked(Question("Which?", (table, "x" * 500)))
+    assert person.shown[3:6] == ["│ 1. | a | b |", "│    |---|---|", "│    | 1 | \\x1b |"]
+    assert "".join(person.shown).count("x") == 501
+
+    person.press("1")
+    assert await task == table
+
+
+def test_a_choice_of_several_rows_is_shown_whole() -> None:
+    asyncio.run(_rows())
