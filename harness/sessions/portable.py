@@ -154,11 +154,13 @@ def _copy(
     secrets: dict[int, None] = {}
     named: dict[str, int] = {}
     births: list[Mapping[str, Json]] = []
+    folders: list[str] = []
+    records = 0
     for record in reader:
         births += [record.data] if record.kind == BIRTH else []
-        copied.records += 1
+        records += 1
         if record.kind == "session":
-            copied.folders += [str(record.data.get(name, "")) for name in ("root", "cwd")]
+            folders += [str(record.data.get(name, "")) for name in ("root", "cwd")]
         for text in _texts(record.data):
             if _BLOB.fullmatch(text):
                 named.setdefault(text, record.seq)
@@ -169,7 +171,8 @@ def _copy(
     if not reader.end:
         raise JournalError(f"nothing in the journal of {source} is a record of a session")
     os.truncate(journal, reader.end)  # its owner is writing, or a crash left it
-    copied.damaged += len(reader.damage)
+    copied.records, copied.damaged = copied.records + records, copied.damaged + len(reader.damage)
+    copied.folders += folders
     for name, seq in named.items():
         if (raw := _blob(source / "blobs", name, room, copied)) is not None:
             target = to / "blobs" / name[:2]

@@ -70,6 +70,19 @@ def piped(path: Path) -> None:
     os.mkfifo(path)
 
 
+def test_what_is_left_of_a_sub_agent_that_was_never_born_is_not_counted(export: Path, tmp_path: Path) -> None:
+    whole = portable.copy(export, tmp_path / "one", Credentials({}), Room())
+    unborn = export / "agents" / NAME
+    unborn.mkdir(parents=True)
+    lines = (export / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (unborn / "journal.jsonl").write_bytes(b"".join(lines[:3]))
+
+    copied = portable.copy(export, tmp_path / "other", Credentials({}), Room())
+
+    assert copied == whole
+    assert not list((tmp_path / "other").rglob("agents/*"))
+
+
 @pytest.mark.parametrize("what", ["journal.jsonl", "blobs", "blobs/??", "blobs/??/*"])
 def test_a_link_is_not_followed(export: Path, tmp_path: Path, what: str) -> None:
     linked(min(export.glob(what)))
