@@ -223,6 +223,8 @@ class Catalog:
         notes: list[str] = []
         known = False
         for origin, part in self._stack(provider, profile, name):
+            if "price" in part or "long" in part:
+                row.pop("later", None)  # the prices of days to come are of the list that has today's
             row = _merged(row, part)
             notes += part.get("notes", ())
             known = known or not origin.startswith((_CAREFUL, "profile "))

@@ -187,8 +187,9 @@ class Model:
 
     def on(self, at: float) -> Model:
         """The model with the prices of a day; `at`: seconds since the epoch, taken in UTC."""
-        day = datetime.fromtimestamp(at, UTC).date()
-        due = [price for start, price in self.later if start <= day]
+        due = [
+            price for day, price in self.later if datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() <= at
+        ]
         return replace(self, price=due[-1]) if due else self
 
     def price_for(self, prompt: int) -> Price | None:

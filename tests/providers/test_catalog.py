@@ -198,6 +198,25 @@ def test_the_price_is_that_of_the_day(folder: Path) -> None:
     assert (mine.input, mine.read, mine.write_5m, mine.output) == (3, 3, 4, 12)
 
 
+@pytest.mark.parametrize("at", [1e300, -1e300, float("nan")])
+def test_a_day_that_is_none_has_a_price(at: float) -> None:
+    """As the journal of a damaged or foreign session may have it."""
+    model = find("openai-chat/gemini/gemini-4-argon")
+
+    assert model.on(at).price in (model.price, model.later[0][1])
+    assert find("sonnet").on(at) == find("sonnet")
+
+
+def test_a_price_of_the_person_holds_on_later_days_too(folder: Path) -> None:
+    name = "openai-chat/gemini/gemini-4-argon"
+    mine = own(folder, f'[models."{name}"]\nprice = {{ input = 1, output = 5 }}\n').find(name)
+    tiers = own(folder, f'[models."{name}"]\nlong = {{ above = 9, input = 1, output = 5 }}\n').find(name)
+    both = f'[models."{name}"]\nprice = {{ input = 1, output = 5 }}\nlater."2027-03-01" = {{ input = 2, output = 6 }}\n'
+
+    assert mine.later == tiers.later == ()
+    assert [day.isoformat() for day, _ in own(folder, both).find(name).later] == ["2027-03-01"]
+
+
 @pytest.mark.parametrize(
     ("name", "last", "inputs", "outputs"),
     [("haiku", 100_000, (0.1, 0.5), (0.5, 2.5)), ("gpt-6.1-sol", 272_000, (2, 4), (10, 15))],
