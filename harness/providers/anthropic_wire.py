@@ -180,11 +180,14 @@ class Decoder:
                 pass  # a ping, or an event of a newer API: nothing in it is ours
 
     def _count(self, usage: Mapping[str, Json] | None) -> None:
-        """Take usage in. The vendor's counts are cumulative: one that is lower is a gateway's that has it elsewhere."""
+        """Take usage in: the last count holds, for they are cumulative, and a gateway may have begun with an estimate.
+
+        But nothing after something is a gateway's that has told it already.
+        """
         for name, value in (usage or {}).items():
-            known = self._usage.get(name)
-            both = isinstance(value, int) and isinstance(known, int)
-            self._usage[name] = max(value, known) if both else known if value is None else value
+            something = any(value.values()) if isinstance(value, dict) else bool(value)
+            if something or self._usage.get(name) is None:
+                self._usage[name] = value
 
     def _started(self, index: int) -> Iterator[Part]:
         """Text that a block begins with counts as its first delta."""

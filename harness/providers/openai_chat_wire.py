@@ -141,7 +141,7 @@ class Renderer:
         if unit.calls:
             if self.profile.reasoning_echo == "extra_content":
                 # only the first of several has to be signed; 400 without
-                extras = extras or [UNSIGNED]
+                extras = extras if any(extras) else [UNSIGNED]
             pairs = zip_longest(unit.calls, extras[: len(unit.calls)])
             message["tool_calls"] = [self._call(call, extra) for call, extra in pairs]
         return message

@@ -98,7 +98,7 @@ def refusal(refused: Refusal, now: float) -> errors.ProviderError:
         case 429 if "spend_limit" in refused.code or refused.code == "insufficient_quota":
             return errors.QuotaExhausted(f"429: the spend limit is reached: {said}; raise it or wait", **about)
         case 429:
-            more = _used_up(refused.headers) + _wait(about["retry_after"])
+            more = _used_up(refused.headers, now) + _wait(about["retry_after"])
             return errors.RateLimited(f"429: rate limited: {said}{more}", **about)
         case 408 | 409:
             return errors.Overloaded(f"{status}: {said or 'the vendor asks to send it again'}", **about)
@@ -139,7 +139,7 @@ def error_of(body: object) -> Mapping[str, Any]:
     """The error object of a body, however a compatible server wraps it; empty where there is none."""
     if isinstance(body, list):  # Gemini
         body = body[0] if body else None
-    value = body.get("error", body) if isinstance(body, dict) else body
+    value = (body.get("error") or body) if isinstance(body, dict) else body
     if isinstance(value, str) and value.strip():
         return {"message": value}
     return value if isinstance(value, dict) else {}
@@ -157,7 +157,8 @@ def said_of(body: object) -> str:
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds the vendor asks to wait; None where it does not say, infinite where it asks not to be asked again.
 
-    It is told in milliseconds, in seconds, as a date, or by when a used up limit is whole again.
+    It is told in milliseconds, in seconds, as a date, or by when a used up limit is whole again: nobody asks for that
+    wait, and one of more than `_RESET` is not made.
     """
     if headers.get("x-should-retry", "").lower() == "false":
         return math.inf
@@ -167,16 +168,24 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
                 return seconds
     with contextlib.suppress(ValueError, TypeError, OverflowError):
         return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
+    whole = _whole_again(headers, now)
+    return whole if whole is not None and whole <= _RESET else None
+
+
+def _whole_again(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds until every limit that is used up is whole again; None where none says so."""
     resets = [_until(headers.get(reset, ""), now) for _, reset in _limits(headers)]
     return max((seconds for seconds in resets if seconds is not None), default=None)
 
 
 def _wait(seconds: float | None) -> str:
     """A wait of which a person wants to know: from a minute on."""
-    if seconds is None or not 60 <= seconds < math.inf:
-        return ""
+    return f"; it asks to wait {_long(seconds)}" if seconds is not None and 60 <= seconds < math.inf else ""
+
+
+def _long(seconds: float) -> str:
     size, unit = next(((size, unit) for size, unit in ((86_400, "d"), (3_600, "h")) if seconds > 2 * size), (60, "min"))
-    return f"; it asks to wait {math.ceil(seconds / size):,} {unit}"
+    return f"{math.ceil(seconds / size):,} {unit}"
 
 
 def _limits(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -192,12 +201,17 @@ def _limits(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield " ".join(words) or "requests", lower.replace("remaining", "reset")
 
 
-def _used_up(headers: Mapping[str, str]) -> str:
+def _used_up(headers: Mapping[str, str], now: float) -> str:
     names = sorted({what for what, _ in _limits(headers)})
-    return f" (used up: {', '.join(names)})" if names else ""
+    whole = _whole_again(headers, now)
+    again = f", whole again in {_long(whole)}" if whole is not None and _RESET < whole < math.inf else ""
+    return f" (used up: {', '.join(names)}{again})" if names else ""
 
 
-_PIECE = re.compile(r"([\d.]+)(ms|s|m|h)")
+_RESET = 300.0
+"""Seconds. A limit that takes longer to be whole again is a day's, of which some is there again long before."""
+
+_PIECE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h)")
 _UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -167,8 +167,9 @@ class Transport:
                             break
         with contextlib.suppress(ValueError, RecursionError):
             body = decode(begin.decode("utf-8"))
-            if isinstance(body, list) or (isinstance(body, dict) and body.get("error")):
-                return ended(body)
+            first = body[0] if isinstance(body, list) and body else body  # Gemini
+            if isinstance(first, dict) and first.get("error"):
+                return ended(first)
         return errors.NotAnApi(
             f"{self._base_url} answered with {kind or 'no content type'}, not with an API stream; "
             f"check {self._sdk.variable}"

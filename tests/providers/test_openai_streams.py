@@ -154,6 +154,18 @@ def test_a_call_comes_back_with_its_signature() -> None:
     assert set(json.loads(fragment.wire)) == {"role", "content", "tool_calls"}
 
 
+def test_calls_without_a_signature_beside_a_signed_text_are_said_to_be_unsigned() -> None:
+    """Refused otherwise, and each time again."""
+    signed = {"content": "So.", "extra_content": {"google": {"thought_signature": "c2ln"}}}
+    calls = {"tool_calls": [call(None, "f1", "read", '{"path":"1"}')]}
+    said = blocks(fed(Decoder("m", GEMINI), chunk(signed), chunk(calls, "stop"), "[DONE]"))
+    [[fragment]] = Renderer("m", GEMINI, images=False).render([Message("answer", tuple(said))], "person")
+    sent = json.loads(fragment.wire)
+
+    assert sent["extra_content"] == {"google": {"thought_signature": "c2ln"}}
+    assert sent["tool_calls"][0]["extra_content"]["google"]["thought_signature"] == "skip_thought_signature_validator"
+
+
 def test_calls_of_another_model_are_said_to_be_unsigned() -> None:
     said = (ToolCall("a", "read", {"path": "1"}), ToolCall("b", "read", {"path": "2"}))
     [[fragment]] = Renderer("m", GEMINI, images=False).render([Message("answer", said)], "person")

@@ -71,6 +71,7 @@ def test_other_refusals_are_not(said: str) -> None:
         ({"error": {"code": 402, "message": "no credits"}}, errors.QuotaExhausted),
         ([{"error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED"}}], errors.RateLimited),
         ({"error": "out of memory"}, errors.StreamBroken),
+        ({"type": "error", "error": None, "code": "invalid_prompt", "message": "m"}, errors.BadRequest),
         (None, errors.StreamBroken),
     ],
 )
@@ -92,13 +93,17 @@ def test_what_ends_an_answer_is_tried_again_only_where_that_may_help(error: Any,
             42.0,
         ),
         # developers.openai.com/api/docs/guides/rate-limits: durations
-        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, 360.0),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "4m0s"}, 240.0),
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "59ms"}, 0.059),
         ({"x-ratelimit-remaining-requests": "3", "x-ratelimit-reset-requests": "1s"}, None),
         # OpenRouter: milliseconds since the epoch
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int((NOW + 7) * 1000))}, 7.0),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "nan"}, None),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1.2.3s"}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "..ms"}, None),
+        # all of a day's allowance; some of it is there again long before
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "23h59m51s"}, None),
         ({"x-ratelimit-remaining": "0"}, None),
         # what is asked for by name goes first
         ({"retry-after": "3", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, 3.0),
@@ -117,3 +122,11 @@ def test_which_limit_is_used_up_is_said() -> None:
 
     assert "(used up: output tokens)" in str(refused(429, **limit))
     assert "used up" not in str(refused(429))
+
+
+def test_how_long_a_limit_takes_to_be_whole_again_is_said_where_it_is_not_waited_for() -> None:
+    found = refused(429, x_ratelimit_remaining_requests="0", x_ratelimit_reset_requests="23h59m51s")
+
+    assert found.retry_after is None
+    assert "used up: requests, whole again in 24 h" in str(found)
+    assert "it asks to wait 6 min" in str(refused(429, retry_after="360"))

@@ -148,6 +148,9 @@ def test_signs_of_life_alone_are_no_answer(piece: bytes) -> None:
     ("data", "kind", "expected"),
     [
         (b'{"ok": true}', "application/json", errors.NotAnApi),
+        (b'[{"candidates": []}]', "application/json", errors.NotAnApi),
+        (b"[]", "application/json", errors.NotAnApi),
+        (b'[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]', "application/json", errors.RateLimited),
         (b"<html>", "text/html", errors.NotAnApi),
         (b"hello", "", errors.NotAnApi),
         (b"", "text/event-stream", errors.StreamBroken),
@@ -255,15 +258,28 @@ def fed(*events: dict[str, Any]) -> list[Part]:
 
 def test_usage_is_cumulative_whichever_event_has_it() -> None:
     """The vendor tells the prompt at the beginning and again at the end; gateways tell it at one of them only."""
-    whole = {"input_tokens": 3, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 7, "output_tokens": 1}
-    none = {"input_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": None, "output_tokens": 2}
+    whole = {"input_tokens": 3, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 7}
+    none = {"input_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": None}
     for first, last in ((whole, none), (none, whole)):
-        start = {"type": "message_start", "message": {"id": "msg_1", "usage": first}}
-        parts = fed(start, *EVENTS[1:4], EVENTS[4] | {"usage": last}, EVENTS[5])
+        start = {"type": "message_start", "message": {"id": "msg_1", "usage": first | {"output_tokens": 1}}}
+        parts = fed(start, *EVENTS[1:4], EVENTS[4] | {"usage": last | {"output_tokens": 2}}, EVENTS[5])
         end = parts[-1]
         assert isinstance(end, Finished)
         usage = end.usage
         assert (usage.uncached, usage.read, usage.written_5m, usage.output) == (3, 90, 7, 2)
+
+
+def test_what_was_an_estimate_at_the_beginning_is_not_billed() -> None:
+    """Gateways that put another API behind this one know only at the end what of the prompt was cached."""
+    split = {"ephemeral_1h_input_tokens": 7, "ephemeral_5m_input_tokens": 0}
+    first = {"input_tokens": 104, "output_tokens": 9, "cache_creation": split}
+    exact = {"input_tokens": 3, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 7, "output_tokens": 2}
+    last = exact | {"cache_creation": dict.fromkeys(split, 0)}
+    start = {"type": "message_start", "message": {"id": "msg_1", "usage": first}}
+    end = fed(start, *EVENTS[1:4], EVENTS[4] | {"usage": last}, EVENTS[5])[-1]
+
+    assert isinstance(end, Finished)
+    assert (end.usage.uncached, end.usage.read, end.usage.written_1h, end.usage.output) == (3, 90, 7, 2)
 
 
 def test_what_an_answer_that_is_complete_left_open_is_not_lost() -> None:
