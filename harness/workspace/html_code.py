@@ -32,7 +32,8 @@ def numbers_lines(tag: Any) -> bool:
     """Whether a tag holds nothing but the numbers of lines of code."""
     classes = set(tag.get("class", ()))
     if classes & _GUTTER:
-        return not classes & _LINE
+        # a column of a layout may be called so, too
+        return not classes & _LINE and re.search(r"[^\W\d_]{3}", tag.get_text()) is None
     if tag.name == "pre" and classes & _GUTTER_OR_CODE:
         return numbers(tag.get_text())
     own = str(tag.get("id", ""))

@@ -15,7 +15,7 @@ _MAIN = 0.3
 """Share of a page's text from which what calls itself its main part is taken for the whole."""
 
 _MOST = 0.8
-"""Share of a page's text beyond which what leads elsewhere is no menu, but the page: an index."""
+"""Share of what is read of a page beyond which what leads elsewhere is no menu, but the page: an index."""
 
 _INDENTS = 8
 """Lists and quotes within each other; deeper ones are not indented further."""
@@ -73,18 +73,20 @@ _HEADINGS = re.compile(r"h[0-9]+")
 
 def clean(soup: Any, base: str) -> None:
     """Take out what is not read or not seen, and let links say their whole address. base: that of the page."""
-    most = _MOST * _length(soup.body or soup)
     deep: dict[int, int] = {}
     leading: set[int] = set()
+    menus: list[Any] = []
     for tag in soup.find_all(name=True):
         if vars(tag).get("_decomposed"):  # its property looks for a child of that name
             continue
         within = id(tag.parent) in leading
         if within or _LEADING & set(tag.get("class", ())):
             leading.add(id(tag))
-        if _unseen(tag) or (not within and id(tag) in leading and _leads(tag, most)):
+        if _unseen(tag):
             _empty(tag)
             continue
+        if not within and id(tag) in leading and _leads(tag):
+            menus.append(tag)
         tag.name = is_code(tag) or tag.name
         level = deep.get(id(tag.parent), 0) + (tag.name in ("ul", "ol", "dl", "blockquote"))
         deep[id(tag)] = level
@@ -110,6 +112,9 @@ def clean(soup: Any, base: str) -> None:
     for text in soup.find_all(string=_BLANKS):
         if text.find_parent("pre") is None:
             text.replace_with(_BLANKS.sub(" ", text))
+    if sum(map(_length, menus)) <= _MOST * _length(soup.body or soup):
+        for menu in menus:
+            _empty(menu)
     _grids(soup)
     _tables(soup)
 
@@ -140,7 +145,8 @@ def _headed(part: Any) -> Any:
 def _unseen(tag: Any) -> bool:
     role = str(tag.get("role", "")).lower()
     # one of several panels is shown at a time, and a person looks at those that they want
-    if tag.name in _UNREAD or (tag.has_attr("hidden") and role != "tabpanel") or tag.get("aria-hidden") == "true":
+    hidden = tag.has_attr("hidden") or tag.get("aria-hidden") == "true"
+    if tag.name in _UNREAD or (hidden and role != "tabpanel"):
         return True
     if _HIDDEN.search(str(tag.get("style", ""))) or role in _UNREAD_ROLES:
         return True
@@ -152,10 +158,9 @@ def _unseen(tag: Any) -> bool:
     return numbers_lines(tag)
 
 
-def _leads(part: Any, most: float = float("inf")) -> bool:
-    """Whether a part has mostly links in it, and at most so many characters: else it is what the page is for."""
-    length = _length(part)
-    return length <= most and length <= 2 * sum(map(_length, part.find_all("a")))
+def _leads(part: Any) -> bool:
+    """Whether most of a part's text is links."""
+    return _length(part) <= 2 * sum(map(_length, part.find_all("a")))
 
 
 def _length(part: Any) -> int:

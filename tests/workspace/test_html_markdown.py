@@ -153,6 +153,11 @@ def test_javadocs_summaries_are_tables() -> None:
         ("<ul class='nav nav-tabs'><li>Words</ul><table class=navigation><tr><td><a href=/a><img alt=menu></a></table>", "- Words"),
         # where there is hardly anything else, it is the page
         ("<ul class=nav><li><a href=/a>One of them</a><li><a href=/b>Another one</a></ul>In", "- [One of them]"),
+        # whatever else there is that is not read, and in how many parts
+        ("<ul class=nav><li><a href=/a>One of them</a></ul><footer>menu, of many words, and of more</footer>", "- [One of them]"),
+        ("<div class=nav><a href=/a>One of them</a></div><div class=nav><a href=/b>Another one</a></div>", "[Another one]"),
+        # columns of a layout, too, are parted by gutters
+        ("<div class=gutter><p>The words of the page.</div><table><tr><td class=gutter>1<td>x<td>y</table>", "The words of the page."),
         # slides, too, call what comes step by step a fragment
         ("<div class=fragment><p>First<p>Second</div>", "First\n\nSecond"),
         ("<div class=navheader>Chapter menu<a href=x>Next</a></div><p>x", "x"),
@@ -163,7 +168,8 @@ def test_javadocs_summaries_are_tables() -> None:
         ("<dl><dt><strong>right</strong><span class=classifier>DataFrame</span><dd>Object.", "right : DataFrame\n:   Object."),
         ("<pre>x</pre><a class=test-arrow href=/play?menu>Run</a>", "x"),
         # of what is shown one at a time, all
-        ("<div role=tabpanel>npm i</div><div role=tabpanel hidden>yarn add</div><div hidden>menu</div>", "npm i\n\nyarn add"),
+        ("<div role=tabpanel>npm i</div><div role=tabpanel hidden>yarn add</div><div hidden>menu</div>"
+         "<div role=tabpanel aria-hidden=true>pnpm add", "npm i\n\nyarn add\n\npnpm add"),
         ("<p><code>Field.</code><code>clean</code>(<em>v</em>) <code>a</code> <code>b</code>", "`Field.clean`(v) `a` `b`"),
         ("<p><code>a`</code><code>b</code> <tt>c</tt>", "`` a` ```b` `c`"),
         ("<h3><a name=x>Macro </a>foo <a id=y></a>\u00a7 <a name=z>\u00a7</a>1</h3>", "### Macro foo \u00a7 \u00a71"),
