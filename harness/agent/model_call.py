@@ -144,6 +144,9 @@ class ModelCall:
         await session.sync()
         if self._done is not None:
             yield self._done
+        if self._stream.unknown and not self._tail:
+            what = f"a part of the answer is of a kind that this version does not know ({self._stream.unknown})"
+            yield Notice(f"{what}; it is kept in the session and not sent back")
 
     def _prepare(self) -> tuple[Request, bytes]:
         """The request, journaled, and its body."""

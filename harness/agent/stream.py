@@ -11,6 +11,8 @@ from harness.conversation.blocks import Block, Text
 from harness.conversation.canonical import Json
 from harness.providers.base import Began, Finished, FromCache, NotFromCache
 
+_KNOWN = frozenset({"thinking", "redacted_thinking", "tool_use"})
+
 
 @dataclass(slots=True)
 class Stream:
@@ -29,6 +31,11 @@ class Stream:
     def served(self) -> FromCache | None:
         """Whose answer it was, where it was kept."""
         return self.cache if isinstance(self.cache, FromCache) else None
+
+    @property
+    def unknown(self) -> str:
+        """The kinds of parts that no wire of ours knows, as the vendor calls them; "" where there are none."""
+        return ", ".join(sorted({str(part["is"])[:40] for part in self.unsent} - _KNOWN))
 
     def kept(self) -> tuple[Block, ...]:
         """Complete blocks, and the text that was shown of one that is not."""
