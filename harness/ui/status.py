@@ -84,7 +84,7 @@ class Status:
     def lines(self, conversation: Conversation, width: int, hint: str = "", waiting: int = 0) -> list[str]:
         """The rows of the toolbar: the turn that runs, if any; then the session.
 
-        hint: takes the turn's place. waiting: what was typed and comes when the turn is over.
+        hint: takes the turn's place. waiting: how many lines wait for the model or for the turn's end.
         """
         facts = fitted(_facts(conversation), width)
         if hint:
@@ -93,7 +93,7 @@ class Status:
             return [facts]
         doing = next(iter(self._calls.values()), self._doing)
         more = f" (+{len(self._calls) - 1})" if len(self._calls) > 1 else ""
-        queued = f" · {count} queued" if (count := len(conversation.queued()) + waiting) else ""
+        queued = f" · {waiting} queued" if waiting else ""
         head = cut(one_line(f"● {self._clock() - self._since:.0f} s{queued} · {doing}{more}"), width)
         return [head, *self._sub_agents(width), facts]
 

@@ -1,7 +1,7 @@
 """The terminal: an input line that is always usable, and above it what happens.
 
 Invariant: it knows a conversation, its events and its questions, nothing else; however it ends, the terminal is as it
-was before, and what was typed and not sent is lost by no turn that fails.
+was before.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -24,8 +23,8 @@ from prompt_toolkit.styles import Style
 from rich.console import Console
 from rich.text import Text
 
-from harness.conversation.events import Event, Permission, Question, TurnEnd, TurnEnded
-from harness.errors import HarnessError, UsageError
+from harness.conversation.events import Permission, Question
+from harness.errors import UsageError
 from harness.ui import slash, type_ahead
 from harness.ui.conversation import Conversation
 from harness.ui.history import InputHistory
@@ -34,6 +33,7 @@ from harness.ui.questions import Questions
 from harness.ui.render import EventLines
 from harness.ui.scrollback import Scrollback
 from harness.ui.status import Status
+from harness.ui.turns import Turns
 
 INTERRUPTED = 130
 
@@ -74,11 +74,8 @@ class Terminal:
         self._scrollback = Scrollback()
         self._console = Console(file=cast("IO[str]", self._scrollback), force_terminal=True, highlight=False)
         self._events = EventLines(self._console, clock)
-        self._turn: asyncio.Task[None] | None = None
-        self._later: list[str] = []
         self._leaving = False
         self._code: int | None = None
-        self._idle: asyncio.TimerHandle | None = None
 
     async def ask(self, question: Question) -> str | None:
         """The person's answer to a question, or None."""
@@ -102,17 +99,27 @@ class Terminal:
             more: commands that come and go, asked for when they are needed.
         """
         self._conversation = conversation
-        self._commands = slash.with_own(commands, more, lambda: self._size()[0])
+        table = slash.with_own(commands, more, lambda: self._size()[0])
+        self._turns = Turns(
+            conversation,
+            table,
+            self._events,
+            self._status,
+            leave=self._leave,
+            give_back=self._give_back,
+            changed=self._redraw,
+            failed=self._fail,
+        )
         self._session: PromptSession[None] = PromptSession(
             self._message,
             multiline=True,
             prompt_continuation="  ",
             history=self._history,
-            completer=slash.SlashCompleter(self._commands),
+            completer=slash.SlashCompleter(table),
             complete_while_typing=False,
             reserve_space_for_menu=6,
             bottom_toolbar=self._toolbar,
-            key_bindings=bindings(self._questions, self._submit, self._interrupt, self._leave, self._stop_turn),
+            key_bindings=bindings(self._questions, self._submit, self._interrupt, self._leave, self._turns.stop),
             search_ignore_case=True,
             enable_suspend=True,
             erase_when_done=True,
@@ -129,7 +136,7 @@ class Terminal:
             except (EOFError, OSError):
                 self._code = INTERRUPTED  # the terminal is gone
             finally:
-                await self._end_turn()
+                await self._turns.end()
         return self._code or 0
 
     @property
@@ -163,7 +170,7 @@ class Terminal:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            if self._turn is not None:
+            if self._turns.running:
                 self._app.invalidate()
 
     @contextlib.asynccontextmanager
@@ -186,13 +193,20 @@ class Terminal:
         """End the screen; a turn that runs is stopped on the way out."""
         if self._code is None:
             self._code = code
+            self._turns.close()
             self._app.exit()
 
-    async def _end_turn(self) -> None:
-        self._cancel_idle()
-        if self._turn is not None:
-            self._turn.cancel()
-            await asyncio.gather(self._turn, return_exceptions=True)
+    def _fail(self, bug: BaseException) -> None:
+        """A bug ends the screen, too: the terminal is restored before it is told."""
+        self._code = 1
+        self._app.exit(exception=bug)
+
+    def _redraw(self) -> None:
+        self._app.invalidate()
+
+    def _give_back(self, words: Sequence[str]) -> None:
+        self._line.text = "\n".join(filter(None, [*words, self._line.text]))
+        self._line.cursor_position = len(self._line.text)
 
     # ---------------------------------------------------------------------------------------- input
 
@@ -201,45 +215,13 @@ class Terminal:
         text = line.text
         if not text.strip():
             return
-        command = slash.parse(text)
-        answers = command is None and self._questions.writing
+        answers = self._questions.writing and slash.parse(text) is None
         line.reset(append_to_history=not answers)
         self._edited()  # a reset tells nobody
         if answers:
             self._questions.answer(text)
-        elif command is not None:
-            self._events.echo(text)
-            self._command(text, *command)
-        elif self._later:  # they may be about what a command before them does
-            self._events.echo(text, "after this turn")
-            self._later.append(text)
-        elif self._turn is not None:
-            self._events.echo(text, "queued")
-            self._conversation.steer(text)
         else:
-            self._begin(text)
-
-    def _command(self, text: str, name: str, argument: str) -> None:
-        command = self._commands.get(name)
-        if command is None:
-            self._events.say([slash.unknown(name, self._commands)])
-        elif argument and not command.takes_words:
-            self._events.error(f"/{name} stands alone; a leading space sends it to the model as words")
-        elif command.leaves:
-            self._leave()
-        elif self._turn is not None and command.must_wait(argument):
-            self._later.append(text)
-            self._events.say(["after this turn"], "dim")
-        else:
-            try:
-                shown = command.run(argument)
-            except HarnessError as error:
-                self._events.error(str(error))
-                return
-            if isinstance(shown, AsyncGenerator):
-                self._start(shown, "done")
-            else:
-                self._events.say(shown)
+            self._turns.take(text)
 
     def _interrupt(self) -> None:
         """Ctrl-C: what it does depends on what there is to stop."""
@@ -248,8 +230,8 @@ class Terminal:
             self._edited()
         elif self._questions.dismiss():
             pass
-        elif self._turn is not None:
-            self._stop_turn()
+        elif self._turns.running:
+            self._turns.stop()
         elif self._leaving:
             self._leave()
             return
@@ -257,102 +239,9 @@ class Terminal:
             self._leaving = True
         self._app.invalidate()
 
-    def _stop_turn(self) -> None:
-        """Esc: the turn ends, what stands on the line stays."""
-        if self._turn is not None:
-            self._status.stopping()
-            if not self._turn.cancelling():  # a second one would cut short what the first one ends
-                self._turn.cancel()
-            self._app.invalidate()
-
     def _edited(self) -> None:
         self._leaving = False
         self._questions.edited()
-
-    # ---------------------------------------------------------------------------------------- turns
-
-    def _begin(self, text: str) -> None:
-        self._events.echo(text)
-        self._start(self._conversation.run(text), "failed")
-
-    def _start(self, stream: slash.Stream | AsyncGenerator[Event], end: TurnEnd) -> None:
-        self._cancel_idle()
-        self._status.begin()
-        self._turn = asyncio.create_task(self._take(stream, end))
-        self._turn.add_done_callback(self._ended)
-
-    async def _take(self, stream: slash.Stream | AsyncGenerator[Event], end: TurnEnd) -> None:
-        """A turn or a command to its end; then what was typed meanwhile. `end`: how it ended, where no event says."""
-        try:
-            async with aclosing(stream) as events:
-                async for event in events:
-                    self._show(event)
-                    end = event.reason if isinstance(event, TurnEnded) else end
-        except asyncio.CancelledError:
-            end = "interrupted"
-            self._events.show(TurnEnded(end, ""))
-        except HarnessError as error:
-            end = "failed"
-            self._events.error(str(error))
-        if end != "done" and self._code is None and self._conversation.resumable:
-            self._events.say(["/continue goes on with it"], "dim")
-        self._status.end()
-        self._turn = None
-        if self._code is None:
-            self._go_on(done=end == "done")
-
-    def _show(self, event: Event | str) -> None:
-        if isinstance(event, str):
-            self._events.say([event])
-        else:
-            self._status.take(event)
-            self._events.show(event)
-
-    def _go_on(self, *, done: bool) -> None:
-        """What waited, as it was typed: commands; words for the next turn, or for the line where this one failed."""
-        waiting = [*self._conversation.take_queued(), *self._later]
-        if not done and (words := [text for text in waiting if slash.parse(text) is None]):
-            self._line.text = "\n".join(filter(None, [*words, self._line.text]))
-            self._line.cursor_position = len(self._line.text)
-            waiting = [text for text in waiting if text not in words]
-        self._later = []
-        while waiting and self._turn is None:
-            text = waiting.pop(0)
-            if (command := slash.parse(text)) is not None:
-                self._command(text, *command)
-                continue
-            self._begin(text)
-            while waiting and slash.parse(waiting[0]) is None:
-                self._conversation.steer(waiting.pop(0))
-        self._later = waiting
-        if self._turn is None:
-            self._wait_idle()
-        self._app.invalidate()
-
-    def _wait_idle(self) -> None:
-        """Have the conversation do what it does when nobody is there, once that time has come."""
-        self._cancel_idle()
-        if (delay := self._conversation.idle_delay()) is not None:
-            self._idle = asyncio.get_running_loop().call_later(delay, self._be_idle)
-
-    def _be_idle(self) -> None:
-        # asked again: a clock that stood still, in a sleeping machine, may have let the time pass
-        delay = self._conversation.idle_delay()
-        if self._turn is None and delay is not None and delay <= _TICK:
-            self._start(self._conversation.idle(), "done")
-        elif self._turn is None and delay is not None:
-            self._wait_idle()
-
-    def _cancel_idle(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-
-    def _ended(self, turn: asyncio.Task[None]) -> None:
-        """A turn that ended with a bug ends the screen: the terminal is restored before it is told."""
-        if not turn.cancelled() and (bug := turn.exception()) is not None and self._code is None:
-            self._code = 1
-            self._app.exit(exception=bug)
 
     # ---------------------------------------------------------------------------------------- drawing
 
@@ -363,7 +252,7 @@ class Terminal:
 
     def _toolbar(self) -> str:
         hint = "Ctrl-C again to leave" if self._leaving else "● waiting for your answer" if self._questions.open else ""
-        return "\n".join(self._status.lines(self._conversation, self._size()[0], hint, len(self._later)))
+        return "\n".join(self._status.lines(self._conversation, self._size()[0], hint, self._turns.waiting))
 
     def _show_panel(self, title: str, lines: Sequence[str]) -> None:
         if title:

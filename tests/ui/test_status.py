@@ -17,10 +17,6 @@ from harness.ui.status import Status
 class Facts:
     model, mode = "anthropic/claude-test", "ask"
     totals = Totals(3, Usage(uncached=100, read=900, output=200), 0.5)
-    waiting: tuple[str, ...] = ()
-
-    def queued(self) -> tuple[str, ...]:
-        return self.waiting
 
 
 def conversation(**changes: object) -> Conversation:
@@ -57,7 +53,7 @@ def test_a_turn_shows_what_it_does_and_for_how_long() -> None:
 
     assert status.lines(conversation(), 80)[0] == "● 7 s · waiting for the model"
     status.take(ThinkingDelta("x"))
-    assert status.lines(conversation(waiting=("a", "b")), 80)[0] == "● 7 s · 2 queued · thinking"
+    assert status.lines(conversation(), 80, waiting=2)[0] == "● 7 s · 2 queued · thinking"
     status.take(ToolStarted("1", "shell", "ls"))
     status.take(ToolStarted("2", "read", "x"))
     assert status.lines(conversation(), 80)[0] == "● 7 s · shell ls (+1)"
