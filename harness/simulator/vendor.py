@@ -174,7 +174,11 @@ class Vendor:
         wire = WIRES.get(path, WIRES[MESSAGES])
         self._record(refused, body, path)
         headers = {"content-type": "application/json", wire.id_header: request_id, **refused.headers}
-        return _body(refused.status, headers, wire.error(refused, request_id))
+        return _body(refused.status, headers, self._worded(wire, refused, request_id))
+
+    def _worded(self, wire: Wire, refused: Refused, request_id: str) -> bytes:
+        refused.profile = self.rules.profile
+        return wire.error(refused, request_id)
 
     def _record(self, refused: Refused, body: bytes, path: str) -> None:
         with self._lock:
@@ -198,7 +202,7 @@ class Vendor:
         wire = WIRES[path]
         refused = wire.struck(fault)
         self._record(refused, body, path)
-        headers, data = fault.answer(wire.error(refused, request_id))
+        headers, data = fault.answer(self._worded(wire, refused, request_id))
         return _body(fault.status, {wire.id_header: request_id, **headers}, data)
 
     def _admit(self, body: bytes, headers: Mapping[str, str], wire: Wire) -> tuple[dict[str, Any], str]:

@@ -20,7 +20,15 @@ from harness.simulator.wire_chat import WIRE, Understood, understand
 from harness.simulator.wires import Accepted, Speech, Spoken
 
 # google.rpc.Code
-_GOOGLE = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
+_GOOGLE = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+}
 
 
 class ChatWire(OpenAIErrors):
@@ -30,21 +38,6 @@ class ChatWire(OpenAIErrors):
 
     def accept(self, request: dict[str, Any], headers: Mapping[str, str], rules: Rules, workspace: str) -> Accepted:
         """As `Wire`."""
-        try:
-            return self._accept(request, headers, rules, workspace)
-        except Refused as refused:
-            refused.profile = rules.profile
-            raise
-
-    def error(self, refused: Refused, request_id: str) -> bytes:
-        """As `Wire`; Gemini's errors are Google's, in a list."""
-        if refused.profile != "gemini":
-            return super().error(refused, request_id)
-        status = _GOOGLE.get(refused.status, "UNKNOWN")
-        error = {"code": refused.status, "message": refused.message, "status": status}
-        return json.dumps([{"error": error}], ensure_ascii=False).encode()
-
-    def _accept(self, request: dict[str, Any], headers: Mapping[str, str], rules: Rules, workspace: str) -> Accepted:
         profile = profile_of(rules)
         request = heard(request, profile)
         facts = facts_for(need("", request, "model", str), profile, rules)
@@ -66,6 +59,14 @@ class ChatWire(OpenAIErrors):
             speak=lambda speech: _speak(request, known, rules, speech),
             limits=limits,
         )
+
+    def error(self, refused: Refused, request_id: str) -> bytes:
+        """As `Wire`; Gemini's errors are Google's, in a list."""
+        if refused.profile != "gemini":
+            return super().error(refused, request_id)
+        status = _GOOGLE.get(refused.status, "UNKNOWN")
+        error = {"code": refused.status, "message": refused.message, "status": status}
+        return json.dumps([{"error": error}], ensure_ascii=False).encode()
 
 
 def _speak(request: Mapping[str, Any], known: Understood, rules: Rules, speech: Speech) -> Spoken:

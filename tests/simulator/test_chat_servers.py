@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.simulator import Fault
 from tests.simulator.conftest import GPT
 
 HI = {"role": "user", "content": "hi"}
@@ -46,6 +47,15 @@ def test_gemini_signs_the_first_call_and_wants_it_back(start: Any) -> None:
     first["extra_content"] = signed
     first["function"]["arguments"] = "{}"
     assert "Corrupted" in followed(call, message).json[0]["error"]["message"]
+
+
+def test_gemini_words_every_error_alike(start: Any) -> None:
+    call = start(profile="gemini", requests_per_minute=1)
+    call.chat([HI])
+
+    assert call.chat([HI]).json[0]["error"]["status"] == "RESOURCE_EXHAUSTED"
+    call.sim.fault(Fault("status", status=503))
+    assert call.chat([HI]).json[0]["error"]["status"] == "UNAVAILABLE"
 
 
 def test_gemini_streams_whole_calls_without_an_index_and_just_stops(start: Any) -> None:
