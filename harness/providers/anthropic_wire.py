@@ -244,9 +244,10 @@ class Decoder:
         )
 
 
-def _why(details: Mapping[str, Json] | None) -> str:
+def _why(details: Json) -> str:
     """What is said of a refusal: its category and an explanation, each of which may be missing."""
-    told = (" ".join(str((details or {}).get(name) or "").split()) for name in ("category", "explanation"))
+    known = details if isinstance(details, dict) else {}
+    told = (" ".join(str(known.get(name) or "").split()) for name in ("category", "explanation"))
     return clean(": ".join(filter(None, told))[:500])
 
 

@@ -94,6 +94,15 @@ def test_a_name_that_comes_with_every_piece_is_one_call() -> None:
     assert found.arguments == {"path": "1"}
 
 
+def test_a_name_that_comes_with_every_piece_begins_no_call() -> None:
+    whole = ['{"path":', '"1"}', "\n"]
+    pieces = [chunk({"tool_calls": [call(0, None, "read", piece)]}) for piece in whole]
+    other = chunk({"tool_calls": [call(0, None, "read", '{"path":"2"}')]})
+    said = blocks(fed_end(Decoder("m", GENERIC), *pieces, other, pieces[-1]))
+
+    assert [one.arguments for one in said] == [{"path": "1"}, {"path": "2"}]
+
+
 def test_arguments_may_come_as_an_object() -> None:
     whole: Any = call(0, "a", "read", "")
     whole["function"]["arguments"] = {"path": "1"}

@@ -295,6 +295,17 @@ def test_what_an_answer_that_is_complete_left_open_is_not_lost() -> None:
     assert isinstance(parts[-1], Finished)
 
 
+@pytest.mark.parametrize(
+    ("details", "why"), [({"category": "cyber", "explanation": "No."}, "cyber: No."), ("no such form", ""), (None, "")]
+)
+def test_why_a_model_refused_is_no_reason_to_lose_its_answer(details: Any, why: str) -> None:
+    last = {"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}}
+    end = fed(*EVENTS[:4], last, EVENTS[5])[-1]
+
+    assert isinstance(end, Finished)
+    assert (end.stop, end.why) == ("refusal", why)
+
+
 def test_two_blocks_of_one_index_are_a_broken_stream() -> None:
     with pytest.raises(errors.StreamBroken, match="index"):
         fed(*EVENTS[:3], EVENTS[1])
