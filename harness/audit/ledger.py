@@ -13,6 +13,9 @@ from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
 from harness.conversation.request import CacheRules, LedgerEntry, Refresh, Ttl
 
+MOST_LINES = 64
+"""Other lines on which one position is looked for, the newest: more than a session has, and a journal may name any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -27,6 +30,9 @@ class Ledger:
     """Entries of every line, of a session and of its forks alike: they read each other's."""
 
     _lines: dict[str, dict[str, LedgerEntry]] = field(default_factory=dict)
+    _order: dict[str, int] = field(default_factory=dict)
+    """The lines, by which came first; `_having`: those with an entry of a position, the last to get one at the end."""
+    _having: dict[str, list[str]] = field(default_factory=dict)
     _under: dict[str, str] = field(default_factory=dict)
     """The position that was marked next before each: what is refreshed with it, where a vendor refreshes all."""
 
@@ -43,12 +49,12 @@ class Ledger:
     def alive_elsewhere(self, line: str, now: float) -> Callable[[str], LedgerEntry | None]:
         """A look-up of what can be read now on any other line: the same blocks for another model or other settings.
 
-        Of several entries, the one whose tokens are known.
+        Of several entries, the one whose tokens are known, and of those the one on the oldest line.
         """
-        others = [entries for name, entries in self._lines.items() if name != line]
 
         def look(digest: str) -> LedgerEntry | None:
-            found = [e for entries in others if (e := entries.get(digest)) is not None and e.alive(now)]
+            lines = sorted(self._having.get(digest, ())[-MOST_LINES:], key=self._order.__getitem__)
+            found = [e for name in lines if name != line and (e := self._lines[name][digest]).alive(now)]
             return max(found, key=lambda entry: entry.tokens or 0, default=None)
 
         return look
@@ -82,7 +88,7 @@ class Ledger:
                 writes and reads on to an end that nobody marked.
         """
         total = usage.read + usage.written
-        entries = self._lines.setdefault(line, {})
+        entries = self._entries(line)
         if not positions or total == 0:
             return
         hit = _hit(positions, entries, usage)
@@ -97,7 +103,7 @@ class Ledger:
             else:
                 told = index == len(positions) - 1 and not side
                 tokens = total if told else (known.tokens if known else None)
-                entries[position.digest] = LedgerEntry(position.digest, tokens, started, position.ttl)
+                self._wrote(line, LedgerEntry(position.digest, tokens, started, position.ttl))
         if refresh == "all" and hit >= 0:
             self._refresh_below(entries, positions[hit].digest, started)
         self._stack(positions)
@@ -109,28 +115,38 @@ class Ledger:
             positions: the deepest that it could read, if there is one, and its own end.
             tokens: what can be read of it from now on; 0: nothing; None where its bill is not known.
         """
-        entries = self._lines.setdefault(line, {})
+        entries = self._entries(line)
         *under, end = positions
         for position in under:
             if (known := entries.get(position.digest)) is not None and known.alive(started):
                 entries[position.digest] = replace(known, used=started)
                 self._refresh_below(entries, position.digest, started)
         if tokens != 0:
-            entries[end.digest] = LedgerEntry(end.digest, tokens, started, end.ttl)
+            self._wrote(line, LedgerEntry(end.digest, tokens, started, end.ttl))
         self._stack(positions)
 
     def began(self, line: str, positions: Sequence[Position], started: float) -> None:
         """Take in a request whose answer began and whose bill was never told: its entries are there all the same."""
-        entries = self._lines.setdefault(line, {})
+        entries = self._entries(line)
         for position in positions:
             known = entries.get(position.digest)
             if known is None or not known.alive(started):
-                entries[position.digest] = LedgerEntry(position.digest, None, started, position.ttl)
+                self._wrote(line, LedgerEntry(position.digest, None, started, position.ttl))
         self._stack(positions)
 
+    def _entries(self, line: str) -> dict[str, LedgerEntry]:
+        self._order.setdefault(line, len(self._order))
+        return self._lines.setdefault(line, {})
+
+    def _wrote(self, line: str, entry: LedgerEntry) -> None:
+        if entry.digest not in self._lines[line]:
+            self._having.setdefault(entry.digest, []).append(line)
+        self._lines[line][entry.digest] = entry
+
     def _refresh_below(self, entries: dict[str, LedgerEntry], digest: str, started: float) -> None:
-        below = self._under.get(digest)
-        while below is not None:
+        below, met = self._under.get(digest), {digest}
+        while below is not None and below not in met:  # a journal may say of two that each is under the other
+            met.add(below)
             if (entry := entries.get(below)) is not None and entry.alive(started):
                 entries[below] = replace(entry, used=started)
             below = self._under.get(below)

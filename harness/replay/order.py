@@ -1,6 +1,7 @@
 """Whether what a record rests on stands before it: the session's beginning, a request, the end of one, an open call.
 
-Invariant: pure; only what no kill and no way of going on can leave otherwise.
+Nor does it say again what a record before it said. Invariant: pure; only what no kill and no way of going on can leave
+otherwise.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ def in_order(record: Record, recorded: Recorded) -> Iterator[Divergence]:
     match record.kind:
         case "prefix" if recorded.prefix is not None:
             yield Divergence(where, "the tools and system blocks of a session are frozen once", _WHY)
+        case "epoch" if recorded.prefix is None:
+            yield Divergence(where, "the tools and system blocks of a session come before its first epoch", _WHY)
+        case "model" | "wire_prefix" | "rendering" if recorded.tells(record):
+            yield Divergence(where, "what it says is said once, and the journal has it already", _WHY)
         case "message" if data["tag"] == "answer" and not recorded.ended:
             yield Divergence(f"message {len(recorded.history.entries) + 1}", "no call of the model gave it", _WHY)
         case "unsent" if recorded.ended != data["request"]:
@@ -76,6 +81,8 @@ def _of_attempt(kind: str, data: Mapping[str, Json], recorded: Recorded) -> Iter
 
 def _of_birth(data: Mapping[str, Json], recorded: Recorded) -> Iterator[Divergence]:
     """A sub-agent goes on with its caller's conversation, or has one of its own; and it has not cost anything yet."""
+    if recorded.born_in == len(recorded.epochs):
+        yield Divergence("birth", "a sub-agent is born once", _WHY)
     forked = kind_of(recorded.epochs[-1]) == "fork"
     yield from value("birth: context", data["context"], "fork" if forked else "fresh", _WHY)
     if forked:

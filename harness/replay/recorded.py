@@ -77,6 +77,8 @@ class Recorded:
     """Whether the last request told all that today's do: not so an older build of the same version."""
     began_it: str = ""
     """The call that it was just born for, as a sub-agent that goes on with its caller's conversation; or ""."""
+    born_in: int = -1
+    """How many epochs there were when it was."""
     projections: dict[str, Projection] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)
     """Messages that were written to be listed by an epoch; `used`: those that one has listed."""
@@ -127,10 +129,11 @@ class Recorded:
             case "forked" | "born" | "subagent":
                 self.kin = True
                 self.began_it = str(data["call_id"]) if data.get("context") == "fork" and "caller" in data else ""
+                self.born_in = len(self.epochs) if record.kind == "born" else self.born_in
             case "model":
                 self._models[data["model"]], self.version = data, str(data["version"])
             case "rendering":
-                seqs = tuple(seq for seq, _ in data["messages"])
+                seqs = _seqs(data)
                 self._groups.setdefault((data["profile"], seqs[0]), {}).setdefault(len(seqs), {})[seqs] = record
             case "request":
                 self.requests[record.seq] = data
@@ -213,6 +216,17 @@ class Recorded:
                 return record
         return None
 
+    def tells(self, record: Record) -> bool:
+        """Whether what a `model`, `wire_prefix` or `rendering` record says is known, so that it is not said again."""
+        match record.kind, record.data:
+            case "model", data:
+                return self._models.get(data["model"]) == data
+            case "wire_prefix", data:
+                return data["profile"] in self.wire_prefixes
+            case _, data:
+                seqs = _seqs(data)
+                return seqs in self._groups.get((data["profile"], seqs[0]), {}).get(len(seqs), {})
+
     def fragments(self, kept: Sequence[Json]) -> tuple[Fragment, ...]:
         """The fragments of one message of a rendering. Raises JournalError."""
         return tuple(Fragment(fetch(text, self.blobs).encode("utf-8"), at) for text, at in kept)
@@ -242,6 +256,11 @@ class Recorded:
         sent, epoch = self._sent.get(line, (None, 0))
         since = self.epochs[epoch + 1 :] if sent else self.epochs[1:]
         return sent, since[-1] if since else ""
+
+
+def _seqs(rendering: Mapping[str, Json]) -> tuple[int, ...]:
+    """The messages of a `rendering` record."""
+    return tuple(seq for seq, _ in rendering["messages"])
 
 
 def _price(data: Mapping[str, Json] | None) -> Price | None:

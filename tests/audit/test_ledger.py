@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from harness.audit.ledger import Ledger, Position, apply_bill
+from harness.audit.ledger import MOST_LINES, Ledger, Position, apply_bill
 from harness.conversation.blocks import Usage
 from harness.conversation.request import LedgerEntry, Refresh
+from tests.work import work
 
 STATIC, SESSION = Position("static", "5m"), Position("session", "5m")
 
@@ -156,3 +159,64 @@ def test_no_entry_lives_longer_than_its_last_bill_allows(bills: list[tuple[float
         entry = ledger.known("line", digest)
         assert entry is None or entry.used <= now
         assert alive(ledger, digest, now + 301) is None
+
+
+def cached_on(lines: int) -> Ledger:
+    """One position, on so many lines."""
+    ledger = Ledger()
+    for number in range(lines):
+        usage = Usage(written_5m=1000)
+        ledger.billed(f"line {number}", [STATIC, SESSION], usage, number, "marked")
+    return ledger
+
+
+def test_a_look_at_other_lines_is_no_more_work_where_a_journal_names_thousands() -> None:
+    few, many = cached_on(MOST_LINES), cached_on(50 * MOST_LINES)
+
+    def looks(ledger: Ledger) -> Callable[[], object]:
+        def look() -> None:
+            elsewhere = ledger.alive_elsewhere("another", MOST_LINES)
+            assert elsewhere("session") is not None
+            assert elsewhere("no such") is None
+
+        return look
+
+    assert work(looks(many)) <= 2 * work(looks(few))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abcd"),
+            st.lists(st.sampled_from("wxyz"), min_size=1, max_size=3, unique=True),
+            st.integers(0, 3),
+            st.integers(0, 3),
+            st.sampled_from(["marked", "hit", "all"]),
+        ),
+        max_size=12,
+    ),
+    st.sampled_from("abcd"),
+    st.integers(0, 900),
+)
+def test_of_entries_on_other_lines_it_is_the_one_with_most_tokens_and_of_those_the_oldest_line(
+    bills: list[tuple[str, list[str], int, int, Refresh]], line: str, now: float
+) -> None:
+    ledger, lines = Ledger(), list[str]()
+    for at, (name, digests, read, written, refresh) in enumerate(bills):
+        lines += [name] if name not in lines else []
+        positions = [Position(digest, "5m") for digest in digests]
+        ledger.billed(name, positions, Usage(read=read, written_5m=written), at * 100.0, refresh)
+
+    look = ledger.alive_elsewhere(line, now)
+    for digest in "wxyz":
+        others = [ledger.alive(name, now)(digest) for name in lines if name != line]
+        best = max((one for one in others if one is not None), key=lambda one: one.tokens or 0, default=None)
+        assert look(digest) is best
+
+
+def test_two_positions_that_a_journal_puts_under_each_other_are_renewed_once() -> None:
+    ledger = Ledger()
+    for at, positions in enumerate(([STATIC, SESSION], [SESSION, STATIC], [STATIC, SESSION])):
+        ledger.billed("line", positions, Usage(read=1000), at, "all")
+
+    assert [entry.used for name in ("static", "session") if (entry := alive(ledger, name, 2))] == [2, 2]

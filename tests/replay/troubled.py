@@ -25,6 +25,7 @@ ANSWERS: dict[str, Any] = {
     "Kept": "Kept.",
     "Search": [tool("grep", pattern="needle", path="hay.txt")],
     "Count": [tool("shell", command="seq 1 100000")],
+    "Cut": [tool("shell", command=f"cat {name}.txt") for name in ("lines", "line", "two", "three", "four")],
     "Write": [tool("write", path="made.txt", content="made\n")],
     "Send again": {"answer": [tool("glob", pattern="*")], "fault": FIRST_EVENTS},
     "Delegate": [call("outer", "Go deep")],
@@ -43,6 +44,29 @@ def brain(request: dict[str, Any]) -> Any:
     return "Done."
 
 
+CUT = {
+    "lines": "a line of many\n" * 300,
+    "line": "x" * 3_000 + "\n" + "y" * 3_000,
+    "two": "é" * 2_500,
+    "three": "a" + "€" * 2_000,
+    "four": "ab" + "😀" * 1_500,
+}
+"""What is cut at line ends, in lines, and at each byte of characters of several."""
+
+
+def cut(person: Speaker, *, kept: bool) -> None:
+    """Outputs that are longer than their share. kept: whether there is room for the whole of them."""
+    runner = person.app.agent.runner
+    budget, spill = runner._budget, runner._spill
+    runner._budget = lambda _used: 0
+    if not kept:
+        file = person.project.parent / "no folder"
+        file.write_text("")
+        runner._spill = replace(spill, folder=file)
+    person.say("Cut.")
+    runner._budget, runner._spill = budget, spill
+
+
 def record(person: Speaker) -> Path:
     """Let it all happen; gives the session's folder."""
     project, config = person.project, person.project.parent / "home" / ".config" / "harness"
@@ -50,6 +74,8 @@ def record(person: Speaker) -> Path:
         'fallback_model = "openai/gpt-6.1-sol"\n[caches]\ntool_outputs = "session"\n[caches.tools]\ngrep = "1h"\n'
     )
     (project / "hay.txt").write_text("a needle\n" * 3_000)
+    for name, text in CUT.items():
+        (project / f"{name}.txt").write_text(text)
     skill(project, "outer", FRESH)
     skill(project, "inner", FRESH)
     person.options = replace(person.options, permission_mode="yolo", response_cache="user")
@@ -88,6 +114,8 @@ def record(person: Speaker) -> Path:
     person.change_effort("low")
     person.say("Think less.")
     person.say("Count.")
+    cut(person, kept=True)
+    cut(person, kept=False)
     source = person.leave()
     person.come_back(fork=True)
     person.say("Think in a fork.")
