@@ -1,3 +1,3 @@
 """A coding agent for the terminal whose prompt prefix never moves."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -112,7 +112,7 @@ class Answered:
         if found.partial != (self.finished is None) and not (interrupted and found.partial):
             told = f"it was kept as {'a part' if found.partial else 'whole'}"
             yield Divergence(where, told, "the recorded stream of the answer says otherwise")
-        yield from self._came(found, where)
+        yield from self._came(found, where, whole=whole)
         if whole and not interrupted:
             made = sent_back(self._kept(history), self.stop, partial=found.partial)
             why = "of the recorded stream of the answer, something else is sent back"
@@ -147,11 +147,11 @@ class Answered:
         whole = [read_block(one, blobs) for one in told if "raw" not in one]
         yield from blocks(f"{where}: unsent", whole, left_out(self._kept(history), made), why)
 
-    def _came(self, found: Message, where: str) -> Iterator[Divergence]:
+    def _came(self, found: Message, where: str, *, whole: bool) -> Iterator[Divergence]:
         """Every block came in the stream, in that order; what was not kept is left out."""
         came = [*self.blocks, *([Text(self.rest)] if self.rest else [])]
         for number, one in enumerate(found.blocks, 1):
-            while came and not _same(one, came[0]):
+            while came and not _same(one, came[0], whole=whole):
                 came.pop(0)
             if not came:
                 left = [b for b in self.blocks if type(b) is type(one)]
@@ -162,8 +162,10 @@ class Answered:
             came.pop(0)
 
 
-def _same(one: Block, came: Block) -> bool:
-    """A call whose id was empty or taken got another, and is not run."""
+def _same(one: Block, came: Block, *, whole: bool) -> bool:
+    """A call whose id was empty or taken got another, and is not run; other versions know of no phase of a text."""
+    if not whole and isinstance(one, Text) and isinstance(came, Text) and not one.phase:
+        return one.text == came.text
     if isinstance(one, ToolCall) and isinstance(came, ToolCall):
         same_id = one.id == came.id or bool(one.invalid)
         return same_id and one.name == came.name and encode(one.arguments) == encode(came.arguments)

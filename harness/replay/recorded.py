@@ -53,7 +53,8 @@ class Recorded:
     catalog: Catalog
     about: Mapping[str, Json] = field(default_factory=dict)
     version: str = ""
-    """Of the program that wrote the last records."""
+    """Of the program that wrote the last records; `other`: of the last one that was another than this."""
+    other: str = ""
     prefix: FrozenPrefix | None = None
     undigested: bool = False
     """Whether tools and system blocks were frozen without digests, as in older journals."""
@@ -115,9 +116,10 @@ class Recorded:
         self.efforts.apply(record)
         self.totals.apply(record)
         self.undigested = self.undigested or (record.kind in _FROZEN and "digests" not in data)
+        self._by(record)
         match record.kind:
             case "session":
-                self.about, self.version = data, str(data.get("version", ""))
+                self.about = data
             case "prefix":
                 self._prefixes[record.seq] = self.prefix = read_prefix(data, self.blobs)
             case "refrozen":
@@ -131,7 +133,7 @@ class Recorded:
                 self.began_it = str(data["call_id"]) if data.get("context") == "fork" and "caller" in data else ""
                 self.born_in = len(self.epochs) if record.kind == "born" else self.born_in
             case "model":
-                self._models[data["model"]], self.version = data, str(data["version"])
+                self._models[data["model"]] = data
             case "rendering":
                 seqs = _seqs(data)
                 self._groups.setdefault((data["profile"], seqs[0]), {}).setdefault(len(seqs), {})[seqs] = record
@@ -152,6 +154,11 @@ class Recorded:
                 self.ended = 0
             case _:
                 pass
+
+    def _by(self, record: Record) -> None:
+        if record.kind in ("session", "model"):
+            self.version = str(record.data.get("version", ""))
+            self.other = self.other if self.same_version else self.version
 
     def _begin(self, data: Mapping[str, Json]) -> None:
         self.epochs.append(data["reason"])

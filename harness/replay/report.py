@@ -26,6 +26,8 @@ class At:
 class Report:
     """What a verification found.
 
+    version: of the program that recorded it last; other: of the last one that was another than this; rerendered:
+    whether what another one rendered was made again.
     requests: proved equal. bodies: of those, with the digest of the very body that was sent; older journals have none.
     reads: of those, where the read that was expected of them is proved too.
     answers: that came; verdicts: of those, proved. agents: what is told of sub-agents that ended; agents_proved: of
@@ -35,7 +37,9 @@ class Report:
     """
 
     session: str
+    rerendered: bool = False
     version: str = ""
+    other: str = ""
     requests: int = 0
     side: int = 0
     bodies: int = 0

@@ -62,7 +62,7 @@ def verify(folder: Path, catalog: Catalog, *, rerender: bool = False) -> Report:
     if not verifier.recorded.about:
         raise ReplayFailed(f"{path} has no whole beginning of a session, so nothing can be proved")
     report = verifier.report
-    report.version = verifier.recorded.version
+    report.version, report.other = verifier.recorded.version, verifier.recorded.other
     if report.found is None and reader.end < reader.size:
         report.lose(f"the last {reader.size - reader.end:,} bytes are no whole record")
     return report
@@ -80,7 +80,7 @@ class Verification:
     def __init__(self, folder: Path, catalog: Catalog, *, rerender: bool = False) -> None:
         relatives = Relatives(folder)
         self.recorded = Recorded(Blobs(folder / "blobs"), catalog)
-        self.report = Report(folder.name)
+        self.report = Report(folder.name, rerender)
         self.damaged = False
         """Whether records that the next request may rest on are missing."""
         self._rerender = rerender

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness import __version__
 from harness.providers.catalog import Catalog
 from harness.replay.report import Report
 from harness.replay.verify import verify
@@ -36,3 +37,8 @@ def lines(report: Report) -> Iterator[str]:
         yield f"DIVERGES at request {found.request}, record {found.record}: {one_line(found.divergence.where)}"
         yield f"  {one_line(found.divergence.diff, 400)}"
         yield f"  {one_line(found.divergence.cause, 400)}"
+        if report.other:
+            it = f"harness {one_line(report.other, 40)}"
+            way = f"{it}, or without rerendering," if report.rerendered else it
+            yield f"  or {it}, which recorded it, did it otherwise than this one ({__version__}):"
+            yield f"  replay it with {way} to know"

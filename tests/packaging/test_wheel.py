@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import __version__
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SHIPPED = [
@@ -35,9 +37,9 @@ SHIPPED = [
     "harness/bundled_skills/repair-skill/SKILL.md",
     "harness/bundled_skills/review/SKILL.md",
     "harness/bundled_skills/skill-creator/SKILL.md",
-    "harness-0.1.0.data/data/share/doc/harness/SOUL.md.example",
-    "harness-0.1.0.data/data/share/doc/harness/USER.md.example",
-    "harness-0.1.0.dist-info/licenses/LICENSE",
+    f"harness-{__version__}.data/data/share/doc/harness/SOUL.md.example",
+    f"harness-{__version__}.data/data/share/doc/harness/USER.md.example",
+    f"harness-{__version__}.dist-info/licenses/LICENSE",
 ]
 
 
@@ -102,7 +104,7 @@ def test_version(installed: Path, tmp_path: Path) -> None:
     done = run(installed, "harness", "--version", cwd=tmp_path)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "0.1.0" in done.stdout
+    assert __version__ in done.stdout
 
 
 def test_demo(installed: Path, tmp_path: Path) -> None:

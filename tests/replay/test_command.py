@@ -82,7 +82,7 @@ def test_sessions_of_older_formats_and_builds_are_proved(session: Path) -> None:
 
 @pytest.mark.parametrize("session", OLD, ids=[f"{path.parent.parent.name}-{path.name}" for path in OLD])
 def test_of_an_older_journal_it_says_what_is_not_proved(session: Path, lab: Lab) -> None:
-    out = lab.run("replay", str(session)).out
+    out = lab.run("replay", str(session), "--rerender").out
 
     assert "by their blocks, markers and settings: their journal has no such digest" in out
     assert "expected reads 0 of " in out
