@@ -125,6 +125,8 @@ class Terminal:
             erase_when_done=True,
             style=_STYLE,
         )
+        # one that answers late, over a slow line, would be warned outside of raw mode, where Enter is Ctrl-J
+        self._app.renderer.cpr_not_supported_callback = None
         self._app.key_processor.before_key_press += lambda _: self._questions.typed()
         self._line.on_text_changed += lambda _: self._edited()
         self._events.say(opening, "dim")

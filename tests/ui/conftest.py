@@ -53,12 +53,14 @@ def sit(sittings: ExitStack, tmp_path: Path, forked: Forks) -> Sit:
 def orders(sittings: ExitStack, tmp_path: Path, forked: Forks) -> Sit:
     """Starts `scripted.py` with a list of what permission is asked for; waits for its input line."""
 
-    def start(permissions: Sequence[str] = ("rm -rf build",), columns: int = 80, rows: int = 24) -> Sitting:
+    def start(
+        permissions: Sequence[str] = ("rm -rf build",), columns: int = 80, rows: int = 24, *, answers: bool = True
+    ) -> Sitting:
         path = tmp_path / "permissions.json"
         path.write_text(json.dumps(list(permissions)))
         arguments = [str(ROOT / "tests" / "ui" / "scripted.py"), str(path)]
         env = {"PATH": os.environ["PATH"]}
-        sitting = sittings.enter_context(Sitting(arguments, env, tmp_path, columns, rows, forked))
+        sitting = sittings.enter_context(Sitting(arguments, env, tmp_path, columns, rows, forked, answers=answers))
         sitting.ready()
         return sitting
 

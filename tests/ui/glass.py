@@ -127,6 +127,7 @@ class Sitting:
     Args:
         arguments: of `python`.
         forked: begins it from there, without its second of imports.
+        answers: where the cursor is, when it is asked.
     """
 
     def __init__(
@@ -137,7 +138,10 @@ class Sitting:
         columns: int = 80,
         rows: int = 24,
         forked: Forks | None = None,
+        *,
+        answers: bool = True,
     ) -> None:
+        self._answers = answers
         self.glass = Glass(columns, rows)
         self.raw = b""
         self._master, self._slave = pty.openpty()
@@ -197,7 +201,8 @@ class Sitting:
             return
         self.raw += data
         for _ in range(self.glass.feed(data.decode("utf-8", "replace"))):
-            os.write(self._master, self.glass.place.encode())
+            if self._answers:
+                os.write(self._master, self.glass.place.encode())
 
     def until(self, wanted: str | Callable[[Sitting], Any], patience: float = PATIENCE) -> None:
         """Wait until a text has appeared or something holds."""

@@ -311,6 +311,19 @@ def test_a_command_that_does_not_end_well_sends_nothing(
     assert "heard" not in it.glass.text
 
 
+def test_a_terminal_that_does_not_say_where_its_cursor_is_is_left_alone(orders: Sit, tmp_path: Path) -> None:
+    it = orders(answers=False)
+    it.type("wait\r")
+    it.until("piece 0")
+    it.listen(2.5)  # longer than the library waits for it
+
+    it.type("hello\r")
+    it.until("hello  (queued)")
+    enough(tmp_path)
+    it.until("heard 'hello'")
+    assert "WARNING" not in it.glass.text
+
+
 def test_a_bug_leaves_the_terminal_as_it_was(orders: Sit) -> None:
     it = orders()
 
