@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,20 @@ from harness.conversation.lines import read_records
 from tests.replay.tampering import written
 
 OTHER = "0.0.0-other"
+_OTHERS = rb'"version":"0\.0\.0-other\d+"'
 
 
 def rewrite(folder: Path) -> bytes:
     """Change a session's journal; gives its new bytes."""
     path, records = folder / "journal.jsonl", []
-    sent = b'"kind":"request"' in path.read_bytes()
+    raw = path.read_bytes()
+    sent = b'"kind":"request"' in raw
+    # each time yet another one: two versions do not write the same
+    version = f"{OTHER}{len(set(re.findall(_OTHERS, raw)))}"
     for record in read_records(path):
         data = json.loads(json.dumps(record.data))
-        if "version" in data and record.kind in ("session", "model"):
-            data["version"] = OTHER
+        if record.kind in ("session", "model") and not data.get("version", OTHER).startswith(OTHER):
+            data["version"] = version
         if record.kind == "prefix" and not sent:
             _older(data)
         records.append(replace(record, data=data))
