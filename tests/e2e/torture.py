@@ -216,6 +216,10 @@ class Torture:
         size = (lab.sessions()[-1] / "journal.jsonl").stat().st_size
         self._lengths[scenario.name] = time.monotonic() - begun, size // 2
 
+    def took(self, scenario: Scenario, seconds: float) -> None:
+        """A whole run took so long just now: the machine is busier at one time than at another."""
+        self._lengths[scenario.name] = seconds, self._lengths[scenario.name][1]
+
     def _lab(self, name: str) -> Lab:
         # a home of its own: -c must find this session and no other
         scenario = next(one for one in SCENARIOS if name.endswith(f"-{one.name}"))
@@ -305,7 +309,9 @@ class _Session:
             if ran.code != ENDED or "nothing to go on with" not in ran.err:
                 self._report.continued += 1
                 return ran
+        begun = time.monotonic()
         ran = self._torture.start(self._lab, self._scenario, "-c").end()
+        self._torture.took(self._scenario, time.monotonic() - begun)
         return ran
 
     def _kill(self, number: int) -> Ran:
