@@ -59,7 +59,7 @@ def table(session: OpenSession) -> Table:
         "fork": Command("/fork", "continue in a copy; this session stays as it is", listed.fork, "always"),
         "rename": Command("/rename TITLE", "give this session a title", on(slash_sessions.rename)),
         "export": Command(
-            "/export FILE", "save this session as .md, .json or .html", on(slash_sessions.export), "always"
+            "/export FILE", "save this session as .md, .json, .html or .tar.gz", on(slash_sessions.export), "always"
         ),
     }
 

@@ -381,7 +381,9 @@ class _Session:
     def _of_sub_agents(self) -> list[Record]:
         """The records of their own journals."""
         folders = sub_agents(journal.parent) if (journal := self._journal()) else []
-        return [record for folder in folders for record in Reader(folder / "journal.jsonl")]
+        # one that was killed while it was made may not have one yet
+        journals = [path for folder in folders if (path := folder / "journal.jsonl").exists()]
+        return [record for path in journals for record in Reader(path)]
 
     def _replay(self) -> None:
         """Every request of the session, and of its sub-agents, can be made again from its journal."""
