@@ -121,6 +121,9 @@ def verdicts_of_ours(folders: Sequence[Path]) -> list[str]:
                     record = json.loads(line)
                 except ValueError:
                     continue
+                # a line of noise may be a number
+                if not isinstance(record, dict):
+                    continue
                 if record.get("kind") == "response" and record["data"]["verdict"]["kind"] == "ours":
                     found.append(f"{path.parent.name}: {record['data']['verdict']['cause']}")
     return found
