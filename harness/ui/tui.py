@@ -130,11 +130,13 @@ class Terminal:
         self._app.key_processor.before_key_press += lambda _: self._questions.typed()
         self._line.on_text_changed += lambda _: self._edited()
         self._events.say(opening, "dim")
-        self._scrollback.print_now(self._app)
         async with self._printing(), self._signals():
             try:
-                type_ahead.take(self._app.input)
-                await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
+                # raw until the line is there: an echo in between would stand where the line is drawn
+                with self._app.input.raw_mode():
+                    type_ahead.take(self._app.input, self._app.output)
+                    self._scrollback.print_now(self._app)
+                    await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
             except (EOFError, OSError):
                 self._code = INTERRUPTED  # the terminal is gone
             finally:

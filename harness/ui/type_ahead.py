@@ -14,17 +14,24 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import Output
 
 _ENTER = KeyPress(Keys.ControlM, "\r")
 
 
-def take(source: Input) -> None:
-    """Have the next prompt on this input begin with what was typed so far."""
+def take(source: Input, screen: Output) -> None:
+    """Have the next prompt on this input begin with what was typed so far; its echo leaves the row of the cursor.
+
+    Args:
+        source: in raw mode: in cooked mode a line without its end could not be read.
+    """
     keys: list[KeyPress] = []
-    # in cooked mode a line without its end could not be read
-    with source.raw_mode():
-        while more := source.read_keys():
-            keys += more
+    while more := source.read_keys():
+        keys += more
+    if keys:
+        screen.write_raw("\r")
+        screen.erase_end_of_line()
+        screen.flush()
     store_typeahead(source, entered(keys))
 
 
