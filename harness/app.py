@@ -41,7 +41,7 @@ from harness.options import Options
 from harness.prompt.layers import static_text
 from harness.prompt.prefix import assemble
 from harness.prompt.sources import session_layers
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.tools import ask_user, checkpoint, invoke_skill

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.conversation.events import Event, SubAgentDone
-from harness.conversation.journal import Record, read_records
+from harness.conversation.lines import Record, read_records
 from harness.providers.handoff import NO_ANSWER
 from harness.simulator import said
 from tests.speaker import Speaker

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.app import App
 from harness.conversation.events import Event, Permission, Question, TurnEnded
-from harness.conversation.journal import Record, read_records
+from harness.conversation.lines import Record, read_records
 from harness.options import Options
 from harness.providers.handoff import NO_ANSWER
 from harness.providers.retry import RetryPolicy

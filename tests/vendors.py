@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 from harness.simulator import PROFILES, Simulator
 
 

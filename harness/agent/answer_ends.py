@@ -7,7 +7,7 @@ one that ended.
 from __future__ import annotations
 
 from harness.conversation.history import kind_of
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 
 ENDED = frozenset({"", "end_turn", "stop_sequence", "refusal", "model_context_window_exceeded"})
 """The stop reasons after which a model does not go on where it was."""

@@ -17,7 +17,7 @@ from harness.conversation.blocks import Message, Setting
 from harness.conversation.events import Ask, Question
 from harness.errors import UsageError
 from harness.providers import connect
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 
 NOW, LATER, NO = "now", "at the next compaction", "no"
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.workspace.snapshots import Step
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
+from harness.conversation.blobs import Blobs
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Blobs
 from harness.errors import JournalError
 
 

@@ -15,13 +15,14 @@ from harness.audit.difference import Difference, first_difference, named
 from harness.audit.lookups import Lookups
 from harness.audit.other_line import other_line
 from harness.audit.verdict import Expectation, Sent, expect
+from harness.conversation.blobs import Blobs
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Blobs, Record
+from harness.conversation.lines import Record
 from harness.conversation.request import Fragment, FrozenPrefix, Line, Request, Ttl
 from harness.conversation.stored import fetch, read_message
 from harness.prompt.prefix import read_prefix
 from harness.prompt.projection import Envelope, Projection
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 
 LOST = Difference(-1, "unknown block", "what was sent is no longer in the journal")
 

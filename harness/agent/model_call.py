@@ -42,7 +42,7 @@ from harness.providers.base import (
     TextPart,
     ThinkingPart,
 )
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 from harness.providers.retry import RetryPolicy
 
 

@@ -18,7 +18,8 @@ from harness.errors import UsageError
 from harness.options import Options
 from harness.providers import connect
 from harness.providers.base import Access
-from harness.providers.catalog import Catalog, Model
+from harness.providers.catalog import Catalog
+from harness.providers.facts import Model
 from harness.providers.keys import variables_to_hide
 from harness.providers.retry import RetryPolicy
 from harness.seam import Seam

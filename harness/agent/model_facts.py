@@ -16,7 +16,7 @@ from harness import __version__
 from harness.agent.session import Session
 from harness.conversation.canonical import Json, decode, encode
 from harness.conversation.request import Ttl
-from harness.providers.catalog import Model, Price
+from harness.providers.facts import Model, Price
 
 SECRET = ("base_url", "headers", "key_env", "key_optional")
 """Of a profile: where it is and who may ask it."""

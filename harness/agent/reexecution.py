@@ -15,9 +15,10 @@ from jsonschema import Draft202012Validator
 
 from harness.agent.files_seen import SeenFiles
 from harness.audit.difference import short_diff
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Text, ToolCall
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Blobs, Record
+from harness.conversation.lines import Record
 from harness.conversation.stored import read_block, read_message
 from harness.tools.base import Tool
 from harness.workspace.snapshots import Snapshots

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.conversation.blobs import Blobs
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Blobs, Journal, Record
+from harness.conversation.journal import Journal
+from harness.conversation.lines import Record
 from harness.conversation.request import Fragment
 from harness.conversation.stored import fetch, keep
 from harness.errors import JournalError

@@ -13,7 +13,7 @@ from harness.audit.verdict import Expectation, deepest_alive
 from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json
 from harness.conversation.request import CacheRules, Request
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 
 
 def form(request: Request, model: Model, tail: Sequence[Message], *, epoch: int, started: float) -> dict[str, Json]:

@@ -19,11 +19,12 @@ from harness.audit.ledger import Ledger, apply_bill, was_cached
 from harness.audit.shared_ledger import children, family, sub_agents, tell_parent
 from harness.audit.totals import Totals
 from harness.audit.verdict import Sent
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Message
 from harness.conversation.canonical import Json
 from harness.conversation.history import Entry, History, kind_of
-from harness.conversation.journal import FORMAT, Blobs, Journal, Record
-from harness.conversation.lines import Reader
+from harness.conversation.journal import FORMAT, Journal
+from harness.conversation.lines import Reader, Record
 from harness.conversation.repair import mended
 from harness.conversation.request import FrozenPrefix, Line
 from harness.conversation.stored import read_usage, write_message

@@ -18,7 +18,7 @@ from harness.knowledge.run_memory import RunMemory
 from harness.options import Options
 from harness.prompt.context import Facts, context_message
 from harness.prompt.sources import own_files
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 from harness.seam import Seam
 
 

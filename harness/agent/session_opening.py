@@ -21,7 +21,7 @@ from harness.conversation.canonical import Json, digest
 from harness.conversation.request import FrozenPrefix
 from harness.errors import StorageFull
 from harness.options import Options
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 from harness.seam import Seam
 from harness.sessions.store import Store
 

@@ -43,7 +43,7 @@ from harness.conversation.events import (
 )
 from harness.errors import HarnessError, JournalError, UsageError
 from harness.knowledge.skills import SkillText
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 from harness.tools.base import Outcome, error
 from harness.tools.output import Spill
 from harness.workspace.paths import Workspace

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.audit.totals import Totals, read_totals
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 
 
 @dataclass(slots=True)

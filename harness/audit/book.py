@@ -15,10 +15,10 @@ from harness.audit.served_response import ServedResponse
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import SubAgentDone
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.conversation.stored import read_sub_agent, read_usage
 from harness.errors import HarnessError
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 
 FindModel = Callable[[str], Model]
 

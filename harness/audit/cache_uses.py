@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.conversation.stored import read_usage
 
 How = Literal["hit", "stale", "stored", "unkept"]

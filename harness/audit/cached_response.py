@@ -13,7 +13,7 @@ from harness.audit.verdict import Verdict
 from harness.conversation.canonical import Json
 from harness.conversation.stored import write_usage
 from harness.providers.base import FromCache, NotFromCache
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 
 
 def verdict_of(served: FromCache) -> Verdict:

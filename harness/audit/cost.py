@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from harness.conversation.blocks import Usage
 from harness.conversation.request import Ttl
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 
 _MILLION = 1_000_000
 

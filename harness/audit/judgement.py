@@ -13,7 +13,7 @@ from harness.audit.verdict import Expectation, Verdict, judge
 from harness.conversation.blocks import Message, Thinking, Usage
 from harness.conversation.canonical import Json
 from harness.providers.base import Finished
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 
 
 def judged(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.conversation.request import TTL_SECONDS, CacheRules
 
 VENDORS_DOING = frozenset({"evicted", "vendor stripped", "not told"})

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from harness.audit.ledger import Ledger, apply_bill, is_bill
 from harness.conversation.canonical import Json, digest, encode
-from harness.conversation.journal import Record
-from harness.conversation.lines import Reader
+from harness.conversation.lines import Reader, Record
 from harness.conversation.request import TTL_SECONDS
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from harness.audit.ledger import is_bill
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.conversation.stored import read_usage, write_usage
 
 

@@ -24,7 +24,8 @@ from harness.commands.bench_calls import LENGTHS, fill, server
 from harness.conversation.blocks import Message, Text, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import nobody
-from harness.conversation.journal import Journal, Record
+from harness.conversation.journal import Journal
+from harness.conversation.lines import Record
 from harness.conversation.request import Fragment, Request
 from harness.errors import HarnessError
 from harness.options import Options

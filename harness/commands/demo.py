@@ -29,7 +29,7 @@ from harness.conversation.blocks import Usage
 from harness.conversation.events import ResponseDone, TurnEnded, nobody
 from harness.errors import HarnessError
 from harness.options import Options
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 from harness.seam import Seam
 from harness.tools.output import visible
 from harness.ui.plain import PlainProgress

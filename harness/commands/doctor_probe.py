@@ -23,7 +23,7 @@ from harness.conversation.blocks import Usage
 from harness.conversation.events import ResponseDone, Retrying, nobody
 from harness.errors import BadRequest, HarnessError
 from harness.options import Options
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 from harness.providers.reach import shown
 from harness.seam import Seam
 from harness.ui.plain import one_line

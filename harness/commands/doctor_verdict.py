@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.audit.report import tokens
 from harness.commands.doctor_findings import Finding
 from harness.conversation.blocks import Usage
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 
 MUCH = 200
 """Tokens at full price from which a part of a request was not cached; the probe's own words are more than that."""

@@ -14,7 +14,8 @@ from typing import Any
 from harness.commands.arguments import Parser
 from harness.config import config_dir
 from harness.errors import UsageError
-from harness.providers.catalog import Caching, Catalog, Change, Model, Price
+from harness.providers.catalog import Catalog
+from harness.providers.facts import Caching, Change, Model, Price
 from harness.seam import Seam
 from harness.ui.plain import one_line
 from harness.ui.tables import print_table

@@ -21,8 +21,9 @@ from harness.agent.workspace_tools import workspace_tools
 from harness.audit.report import counted
 from harness.config import state_dir
 from harness.config_values import Mode
+from harness.conversation.blobs import Blobs
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Blobs, read_records
+from harness.conversation.lines import read_records
 from harness.errors import ReplayFailed
 from harness.seam import Seam
 from harness.tools.base import Tool

@@ -27,12 +27,12 @@ from harness.audit.totals import Totals
 from harness.commands.replay_execute import files_now, scratch_for
 from harness.config import state_dir
 from harness.config_values import Mode
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Message, Text, ToolResult, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import TurnEnded, nobody
 from harness.conversation.history import History
-from harness.conversation.journal import Blobs, Record
-from harness.conversation.lines import Reader
+from harness.conversation.lines import Reader, Record
 from harness.conversation.stored import read_usage
 from harness.errors import ReplayFailed, UsageError
 from harness.options import Options

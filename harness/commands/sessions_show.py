@@ -11,8 +11,8 @@ from pathlib import Path
 
 from harness.commands.arguments import Parser
 from harness.config import state_dir
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Block, Image, Setting, Text, Thinking, ToolCall, ToolResult
-from harness.conversation.journal import Blobs
 from harness.conversation.scan import Scan
 from harness.seam import Seam
 from harness.sessions import index, wording

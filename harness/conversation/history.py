@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Literal
 
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
 from harness.conversation.canonical import Json
-from harness.conversation.journal import Blobs, Record
+from harness.conversation.lines import Record
 from harness.conversation.stored import read_block, read_message
 from harness.errors import JournalError
 

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness.conversation.blobs import BLOB_FROM, Blobs, sync_path
+from harness.conversation.blobs import Blobs, sync_path
 from harness.conversation.canonical import Json
 from harness.conversation.lines import (
     MAX_LINE,
@@ -31,8 +31,6 @@ from harness.conversation.lines import (
 from harness.conversation.lock import Lock
 from harness.errors import JournalError, storage_error
 from harness.seam import Seam
-
-__all__ = ["BLOB_FROM", "FORMAT", "Blobs", "Damage", "Journal", "Record", "read_records"]
 
 FORMAT = 1
 _PIECE = 1 << 20

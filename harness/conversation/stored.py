@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.conversation.blobs import BLOB_FROM, Blobs
 from harness.conversation.blocks import Block, Image, Message, Setting, Text, Thinking, ToolCall, ToolResult, Usage
 from harness.conversation.canonical import Json, decode, encode
 from harness.conversation.events import SubAgentDone
-from harness.conversation.journal import BLOB_FROM, Blobs
 
 
 def write_message(message: Message, blobs: Blobs) -> dict[str, Json]:

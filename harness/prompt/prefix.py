@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from harness.conversation.blobs import Blobs
 from harness.conversation.canonical import Json, digest, encode
-from harness.conversation.journal import Blobs
 from harness.conversation.request import FrozenPrefix
 from harness.conversation.stored import fetch, keep
 from harness.prompt.layers import Layer, session_text

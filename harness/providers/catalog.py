@@ -24,8 +24,6 @@ from harness.errors import ConfigError, UsageError
 from harness.providers import catalog_file
 from harness.providers.facts import Caching, Change, Fact, Model, Price, Profile, Wire
 
-__all__ = ["Caching", "Catalog", "Change", "Fact", "Model", "Price", "Profile", "find", "models"]
-
 CHAT = "openai-chat"
 GENERIC = "generic"
 _WIRES: Mapping[str, Wire] = {"anthropic": "anthropic", "openai": "openai-responses", CHAT: "openai-chat"}

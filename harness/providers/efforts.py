@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.providers.connect import effort_of
 
 RENEWING = ("compaction", "clear", "refreeze")

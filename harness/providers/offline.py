@@ -14,7 +14,7 @@ from harness.conversation.blocks import Message, Tag
 from harness.conversation.request import Fragment, FrozenPrefix, Request
 from harness.providers import anthropic_wire, openai_chat_stream, openai_chat_wire, openai_responses_wire
 from harness.providers.base import Decodes
-from harness.providers.catalog import Model
+from harness.providers.facts import Model
 from harness.providers.splice import joined
 
 Render = Callable[[Sequence[Message], Tag | None], Sequence[tuple[Fragment, ...]]]

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.conversation.answers import checked, left_out, sent_back
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Block, Message, Text, ToolCall, Usage
 from harness.conversation.canonical import Json, decode, encode
 from harness.conversation.history import History
-from harness.conversation.journal import Blobs
 from harness.conversation.stored import read_block, read_usage, write_usage
 from harness.errors import ProviderError
 from harness.providers.base import Began, BlockBroken, BlockDone, Decodes, Finished, Part, TextPart

@@ -12,7 +12,7 @@ from harness.audit.ledger import is_bill
 from harness.audit.totals import write_totals
 from harness.conversation.canonical import Json
 from harness.conversation.history import kind_of
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.replay.divergence import Divergence, value
 from harness.replay.recorded import Recorded
 

@@ -14,17 +14,18 @@ from harness import __version__
 from harness.audit.ledger import Ledger, apply_bill, is_bill, was_cached
 from harness.audit.totals import Totals
 from harness.audit.verdict import Sent
+from harness.conversation.blobs import Blobs
 from harness.conversation.canonical import Json
 from harness.conversation.history import History
-from harness.conversation.journal import Blobs, Record
+from harness.conversation.lines import Record
 from harness.conversation.request import CacheRules, Fragment, FrozenPrefix, LedgerEntry, Line, Ttl
 from harness.conversation.stored import fetch, read_usage
 from harness.prompt.prefix import read_prefix
 from harness.prompt.projection import Projection
 from harness.providers import connect
-from harness.providers.catalog import Catalog, Model, Price
+from harness.providers.catalog import Catalog
 from harness.providers.efforts import Efforts
-from harness.providers.facts import Profile
+from harness.providers.facts import Model, Price, Profile
 
 _FROZEN = ("prefix", "refrozen", "wire_prefix")
 

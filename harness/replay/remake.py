@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Image, Message, Tag, Text, Thinking, ToolResult
 from harness.conversation.canonical import Json, decode, digest
 from harness.conversation.history import ELSEWHERE, History
-from harness.conversation.journal import Blobs
 from harness.conversation.request import FrozenPrefix
 from harness.conversation.stored import read_block, read_message
 from harness.prompt.context import HEAD, Facts, context_message

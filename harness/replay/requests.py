@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.audit.difference import named
 from harness.conversation.blocks import Message, Text
 from harness.conversation.canonical import Json, digest
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.conversation.request import Request
 from harness.prompt.markers import place
 from harness.prompt.projection import Projection

@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.conversation.journal import FORMAT, Blobs, Record
-from harness.conversation.lines import Reader
+from harness.conversation.blobs import Blobs
+from harness.conversation.journal import FORMAT
+from harness.conversation.lines import Reader, Record
 from harness.errors import HarnessError, ReplayFailed
 from harness.providers import offline
 from harness.providers.catalog import Catalog

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Usage
-from harness.conversation.journal import Blobs, Damage, Record
+from harness.conversation.lines import Damage, Record
 from harness.conversation.scan import Scan
 from harness.conversation.stored import fetch, read_usage
 from harness.errors import JournalError

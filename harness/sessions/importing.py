@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.conversation.blobs import Blobs
 from harness.conversation.canonical import digest
-from harness.conversation.journal import FORMAT, Blobs, Record
-from harness.conversation.lines import Reader
+from harness.conversation.journal import FORMAT
+from harness.conversation.lines import Reader, Record
 from harness.errors import JournalError, UsageError, storage_error
 from harness.providers.catalog import Catalog
 from harness.replay.recorded import Recorded

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
-from harness.conversation.journal import Blobs
+from harness.conversation.blobs import Blobs
 from harness.conversation.scan import START, Place, Scan
 from harness.sessions import texts
 from harness.sessions.figures import KINDS, Figures

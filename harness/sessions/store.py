@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from harness.conversation.journal import read_records
+from harness.conversation.lines import read_records
 from harness.conversation.lock import Lock
 from harness.errors import JournalError, NoSuchSession, storage_error
 from harness.seam import Seam

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.conversation.births import BIRTH
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Block, Text, ToolCall, ToolResult
 from harness.conversation.canonical import Json, encode
-from harness.conversation.journal import Blobs, Damage, Record
+from harness.conversation.lines import Damage, Record
 from harness.conversation.scan import Scan
 from harness.conversation.stored import read_block
 from harness.errors import JournalError

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.audit.served_response import ServedResponse
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Block, Message, Text, Usage
 from harness.conversation.canonical import Json
 from harness.conversation.events import SubAgentDone
-from harness.conversation.journal import Blobs, Damage, Record
+from harness.conversation.lines import Damage, Record
 from harness.conversation.scan import Scan
 from harness.conversation.stored import read_block, read_sub_agent, read_usage
 from harness.errors import JournalError

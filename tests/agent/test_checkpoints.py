@@ -15,7 +15,7 @@ import pytest
 from harness.agent import rewind
 from harness.agent.file_history import FileHistory
 from harness.conversation.events import Event, Notice, ToolFinished, ToolStarted, TurnEnded
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.errors import StorageFull
 from harness.workspace.snapshots import Restored
 from tests.speaker import Script, Speaker

@@ -10,7 +10,7 @@ import pytest
 
 from harness.agent import rewind
 from harness.conversation.events import ToolStarted
-from harness.conversation.journal import read_records
+from harness.conversation.lines import read_records
 from harness.errors import JournalError, UsageError
 from tests.speaker import Script, Speaker
 

@@ -12,7 +12,7 @@ import pytest
 from harness.audit.book import Book, Row, read_book
 from harness.audit.cost import total
 from harness.conversation.blocks import Message, Text, Usage
-from harness.conversation.journal import Record, read_records
+from harness.conversation.lines import Record, read_records
 from harness.providers.catalog import find
 from harness.simulator import Fault
 from tests.audit import plants

@@ -8,9 +8,10 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import given
 
+from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Block, Image, Message, Text, Thinking, ToolCall, ToolResult
 from harness.conversation.history import INTERRUPTED, MAY_HAVE_RUN, History
-from harness.conversation.journal import Blobs, Record
+from harness.conversation.lines import Record
 from harness.conversation.stored import read_block, read_message, write_block, write_message
 
 CALLS = tuple(ToolCall(f"c{number}", "shell", {}) for number in range(3))

@@ -16,8 +16,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from harness.conversation.blobs import BLOB_FROM, Blobs
 from harness.conversation.canonical import digest
-from harness.conversation.journal import BLOB_FROM, Blobs, Journal, Record, read_records
+from harness.conversation.journal import Journal
+from harness.conversation.lines import Record, read_records
 from harness.conversation.stored import fetch, fetch_json, keep, keep_json
 from harness.errors import JournalBusy, JournalError, StorageFull
 from harness.seam import Seam

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli import run
-from harness.conversation.journal import Record, read_records
+from harness.conversation.lines import Record, read_records
 from harness.simulator import Received, Simulator
 from tests.e2e.entry import ShiftedSeam
 from tests.prefix_check import first_moved

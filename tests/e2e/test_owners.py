@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent.session import Session
-from harness.conversation.journal import Record
+from harness.conversation.lines import Record
 from harness.seam import Seam
 from harness.simulator import Answer
 from tests.e2e.conftest import Start

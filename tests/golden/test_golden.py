@@ -20,7 +20,7 @@ from harness.app import App
 from harness.conversation.canonical import encode
 from harness.conversation.events import TurnEnded
 from harness.conversation.history import ELSEWHERE
-from harness.conversation.journal import read_records
+from harness.conversation.lines import read_records
 from harness.conversation.request import CacheRules, LedgerEntry, Line, Request
 from harness.prompt.context import Facts, context_message
 from harness.prompt.layers import static_text

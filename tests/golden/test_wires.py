@@ -18,7 +18,8 @@ from harness.prompt.prefix import assemble
 from harness.prompt.projection import Projection
 from harness.providers import connect
 from harness.providers.base import Access, Provider
-from harness.providers.catalog import Model, find
+from harness.providers.catalog import find
+from harness.providers.facts import Model
 from harness.seam import Seam
 from harness.simulator import Rules, Simulator
 from tests.golden.conversations import CONVERSATIONS, MODEL, said

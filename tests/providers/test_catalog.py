@@ -16,7 +16,8 @@ import pytest
 
 from harness.errors import ConfigError, UsageError
 from harness.providers import catalog_file
-from harness.providers.catalog import Catalog, Change, Model, find, models
+from harness.providers.catalog import Catalog, find, models
+from harness.providers.facts import Change, Model
 from harness.simulator.models import MODELS as ANTHROPIC_AS_SIMULATED
 from harness.simulator.openai_models import OPENAI_MODELS as OPENAI_AS_SIMULATED
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.agent.session import Session
+from harness.conversation.blobs import BLOB_FROM
 from harness.conversation.blocks import Message, Text, ToolResult
-from harness.conversation.journal import BLOB_FROM
 from harness.seam import Seam
 from harness.sessions import index
 from harness.sessions.figures import Figures

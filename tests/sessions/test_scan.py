@@ -7,7 +7,8 @@ from pathlib import Path
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from harness.conversation.journal import Damage, Journal, Record, read_records
+from harness.conversation.journal import Journal
+from harness.conversation.lines import Damage, Record, read_records
 from harness.conversation.scan import START, Scan
 from harness.seam import Seam
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.conversation.journal import read_records
+from harness.conversation.lines import read_records
 from harness.simulator import Clock, Simulator, said
 from tests.delegating import skill
 from tests.ui.conftest import Sit

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.conversation.journal import Journal, read_records
+from harness.conversation.journal import Journal
+from harness.conversation.lines import read_records
 from harness.seam import Seam
 from harness.simulator import Simulator
 from tests.e2e.lab import Forks, Lab, Script
