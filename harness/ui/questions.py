@@ -12,14 +12,17 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Literal
 
-from rich.cells import chop_cells
+from rich.cells import cell_len, chop_cells
+from rich.text import Text
 
 from harness.conversation.events import Permission, Question
 from harness.tools.output import exact
+from harness.ui.markdown import MarkdownRows
 from harness.ui.plain import one_line
 
 SETTLE = 0.5
@@ -64,12 +67,17 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A question as it is shown. `words`: it may be answered in the person's own words. `escape`: what Esc answers."""
+    """A question as it is shown.
+
+    words: it may be answered in the person's own words. markdown: the body is styled as an answer of the model is; what
+    is permitted is not. escape: what Esc answers.
+    """
 
     title: str
     body: str
     choices: tuple[Choice, ...]
     words: bool
+    markdown: bool
     escape: str | None
 
 
@@ -82,7 +90,7 @@ def permission_panel(permission: Permission) -> Panel:
     tool, skill = one_line(permission.tool, 60), one_line(permission.skill, 60)
     wants = f"The sub-agent {skill} wants to run {tool}" if skill else f"{tool} asks for permission"
     title = f"{wants}{grant}:"
-    return Panel(title, spelled(permission.what), choices, words=False, escape="no")
+    return Panel(title, spelled(permission.what), choices, words=False, markdown=False, escape="no")
 
 
 def question_panel(question: Question) -> Panel:
@@ -96,7 +104,7 @@ def question_panel(question: Question) -> Panel:
     labels = [str(number) if words else option for number, option in enumerate(options[:9], 1)]
     choices = tuple(Choice(str(number), question.options[number - 1], label) for number, label in enumerate(labels, 1))
     body = spelled(question.text) + ("\n" + listed if listed and words else "")
-    return Panel(question.title, body, choices, words=words, escape=None)
+    return Panel(question.title, body, choices, words=words, markdown=True, escape=None)
 
 
 @dataclass(slots=True)
@@ -105,7 +113,7 @@ class _Open:
 
     panel: Panel
     answer: asyncio.Future[str | None]
-    pages: list[list[str]]
+    pages: list[list[Text]]
     line: Literal["empty", "answer", "other"]
     shown: int = 0
 
@@ -126,7 +134,7 @@ class Questions:
     clock: Callable[[], float]
     size: Callable[[], tuple[int, int]]
     line_empty: Callable[[], bool]
-    show: Callable[[str, Sequence[str]], None]
+    show: Callable[[str, Sequence[Text]], None]
     _open: _Open | None = None
     _typed: float = 0.0
     _typed_before: float = 0.0
@@ -143,7 +151,7 @@ class Questions:
     async def _put(self, panel: Panel) -> str | None:
         async with self._turn:
             answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-            self._open = _Open(panel, answer, self._pages(panel.body), "empty" if self.line_empty() else "other")
+            self._open = _Open(panel, answer, self._pages(panel), "empty" if self.line_empty() else "other")
             self._typed = self._typed_before = self.clock()
             self._next_page(panel.title)
             try:
@@ -151,16 +159,17 @@ class Questions:
             finally:
                 self._open = None
 
-    def _pages(self, body: str) -> list[list[str]]:
+    def _pages(self, panel: Panel) -> list[list[Text]]:
         columns, rows = self.size()
-        lines = []
-        for line in body.split("\n"):
-            first, *more = chop_cells(line, max(8, columns - 5)) or [""]
-            # a wrapped row must not pass for a line of its own, nor a line for the end of a comment
-            lines += [f"│ {first}", *(f"┆ {row}" for row in more)]
+        # a wrapped row must not pass for a line of its own, nor a line for the end of a comment
+        shown = [
+            Text.assemble(("┆ " if at else "│ ", "yellow"), row)
+            for line in _lines(panel, max(8, columns - 5))
+            for at, row in enumerate(line)
+        ]
         # title, page number, prompt, toolbar
         fit = max(3, rows - 7)
-        return [lines[at : at + fit] for at in range(0, len(lines), fit)]
+        return [shown[at : at + fit] for at in range(0, len(shown), fit)]
 
     def _next_page(self, title: str = "") -> None:
         assert self._open is not None  # noqa: S101 - only called while a panel is open
@@ -265,4 +274,24 @@ class Questions:
                 chosen = next((c.label for c in self._open.panel.choices if c.answer == answer), "no answer")
             else:
                 chosen = one_line(answer, 200)
-            self.show("", [f"→ {chosen}"])
+            self.show("", [Text.assemble(("→", "yellow"), f" {chosen}")])
+
+
+def _lines(panel: Panel, width: int) -> Iterator[list[Text]]:
+    """The rows of each line of a panel."""
+    styled = MarkdownRows(lambda: width)
+    for line in panel.body.split("\n"):
+        if not panel.markdown:
+            yield [Text(row) for row in chop_cells(line, width) or [""]]
+            continue
+        rows = list(styled.feed(f"{line}\n"))
+        # code comes unwrapped, an empty first line not at all
+        yield [part for row in rows for part in _fitting(row, width)] or [Text()]
+
+
+def _fitting(row: Text, width: int) -> list[Text]:
+    """A row, parted where it has no room."""
+    if cell_len(row.plain) <= width:
+        return [row]
+    ends = list(accumulate(map(len, chop_cells(row.plain, width))))
+    return list(row.divide(ends[:-1]))

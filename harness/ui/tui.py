@@ -258,9 +258,9 @@ class Terminal:
         hint = "Ctrl-C again to leave" if self._leaving else "● waiting for your answer" if self._questions.open else ""
         return "\n".join(self._status.lines(self._conversation, self._size()[0], hint, self._turns.waiting))
 
-    def _show_panel(self, title: str, lines: Sequence[str]) -> None:
+    def _show_panel(self, title: str, lines: Sequence[Text]) -> None:
         if title:
             self._console.print(Text(f"? {title}", "bold yellow"), soft_wrap=True)
         for line in lines:
-            self._console.print(Text.assemble(("  " + line[:1], "yellow"), line[1:]), soft_wrap=True)
+            self._console.print(Text.assemble("  ", line), soft_wrap=True)
         self._app.invalidate()

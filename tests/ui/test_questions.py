@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from rich.text import Text
 
 from harness.conversation.events import Permission, Question
 from harness.ui.questions import SETTLE, Questions, spelled
@@ -16,10 +17,13 @@ class Person:
         self.now = 0.0
         self.line = ""
         self.shown: list[str] = []
+        self.rows: list[Text] = []
         self.questions = Questions(lambda: self.now, lambda: (80, rows), lambda: not self.line, self._show)
 
-    def _show(self, title: str, lines: Sequence[str]) -> None:
-        self.shown += [title, *lines] if title else lines
+    def _show(self, title: str, lines: Sequence[Text]) -> None:
+        self.rows += lines
+        plain = [line.plain for line in lines]
+        self.shown += [title, *plain] if title else plain
 
     def press(self, key: str, after: float = SETTLE) -> bool:
         self.now += after
@@ -130,6 +134,46 @@ async def _paged() -> None:
 
 def test_nothing_is_approved_before_its_last_page() -> None:
     asyncio.run(_paged())
+
+
+TABLE = "| part | cost |\n|---|---|\n| **tools** | `1.20` |"
+
+
+def styles(row: Text) -> list[tuple[str, str]]:
+    return [(row.plain[span.start : span.end], str(span.style)) for span in row.spans if span.style]
+
+
+async def _in_markdown() -> None:
+    person = Person()
+    asked = f"# Which?\n{TABLE}\n```sh\n{'x' * 100}\n```\n{'words ' * 20}\n- end"
+    task = await person.asked(Question(asked, ("`red`",)))
+
+    which, head, _, tools, _, code, more, _, words, rest, item, _, option = person.rows
+    assert styles(which)[1:] == [("# Which?", "bold")]
+    assert head.plain == "│ | part | cost |"
+    assert tools.plain == "│ | **tools** | `1.20` |"
+    assert [one for one in styles(tools) if one[0] in ("tools", "1.20")] == [("tools", "bold"), ("1.20", "cyan")]
+    assert [styles(code)[1], styles(more)[1]] == [("x" * 75, "cyan"), ("x" * 25, "cyan")]
+    assert [row.plain[0] for row in (code, more, words, rest, item)] == ["│", "┆", "│", "┆", "│"]
+    assert (item.plain, option.plain) == ("│ - end", "│ 1. `red`")
+    assert all(row.cell_len <= 77 for row in person.rows)
+    task.cancel()
+
+
+def test_a_question_is_styled_as_an_answer_is() -> None:
+    asyncio.run(_in_markdown())
+
+
+async def _as_it_is() -> None:
+    person = Person()
+    task = await person.asked(Permission("shell", TABLE, ""))
+    assert person.shown[1:] == [f"│ {line}" for line in TABLE.split("\n")]
+    assert [styles(row) for row in person.rows] == [[("│ ", "yellow")]] * 3
+    task.cancel()
+
+
+def test_what_is_permitted_is_shown_as_it_is() -> None:
+    asyncio.run(_as_it_is())
 
 
 async def _wrapped() -> None:
