@@ -16,7 +16,7 @@ from harness.conversation.canonical import Json, decode, digest, encode
 from harness.conversation.request import FrozenPrefix, Rendered, Request
 from harness.providers.base import Provider
 
-FORMAT = 1
+FORMAT = 2
 """Of keys and entries. One more makes every cached response another's."""
 
 _EMPTY = b'{"text":"","type":"text"}'

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.caches.entry import opened, sealed
 from harness.caches.response_key import FORMAT, Components, difference, likeness, read_components
 from harness.caches.store import DAY, About, Bounds, Damaged, Store, too_old
 from harness.conversation.blocks import Usage
-from harness.conversation.canonical import Json, decode, digest, encode
+from harness.conversation.canonical import Json
 from harness.conversation.stored import read_usage, write_usage
 from harness.seam import Seam
 
@@ -53,42 +54,39 @@ class CachedResponse:
 
 
 def _write(entry: CachedResponse) -> bytes:
-    chunks = [[at, chunk.decode("latin-1")] for at, chunk in entry.chunks]
-    return encode(
+    return sealed(
+        FORMAT,
         {
             "at": entry.at,
-            "chunks": chunks,
+            "chunks": [[at, chunk.decode("latin-1")] for at, chunk in entry.chunks],
             "components": entry.parts.to_json(),
-            "format": FORMAT,
             "model": entry.model,
             "request": entry.request,
             "request_id": entry.request_id,
             "session": entry.session,
             "stop": entry.stop,
-            "sum": digest(encode(chunks)),
             "texts": {name: text for name, text in entry.texts.items() if len(text) <= LONGEST_TEXT},
             "usage": write_usage(entry.usage),
-        }
+        },
     )
 
 
 def _read(key: str, raw: bytes) -> CachedResponse:
     """An entry of its bytes. Raises Damaged."""
+    data = opened(FORMAT, raw)
     try:
-        data = decode(raw)
         parts = read_components(data["components"], data["texts"])
         chunks = tuple((_whole(at), text.encode("latin-1")) for at, text in data["chunks"])
         usage = {name: _whole(count) for name, count in data["usage"].items()}
         stop, request_id, model, session = (str(data[name]) for name in ("stop", "request_id", "model", "session"))
         request, at = _whole(data["request"]), float(data["at"])
         entry = CachedResponse(key, parts, chunks, read_usage(usage), stop, request_id, model, session, request, at)
-        same = data["format"] == FORMAT and data["sum"] == digest(encode(data["chunks"]))
     except Damaged:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Damaged(f"{type(error).__name__}: {str(error)[:80]}") from error
-    if not same or entry.parts.key != key:
-        raise Damaged("its content is not what its name and digest say")
+    if parts.key != key:
+        raise Damaged("its content is not what its name says")
     if entry.stop not in COMPLETE:
         raise Damaged(f"its answer ended with {entry.stop!r:.40}")
     return entry

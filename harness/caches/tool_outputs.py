@@ -19,14 +19,16 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from harness.caches.entry import opened, sealed
 from harness.caches.file_state import SETTLED, name_of
 from harness.caches.store import DAY, About, Bounds, Damaged, Store, spoken, too_old
 from harness.config_values import CacheScope
-from harness.conversation.canonical import Json, decode, digest, encode
+from harness.conversation.canonical import Json, digest, encode
 from harness.errors import StorageFull, WebFailed
 from harness.seam import Seam
 
-FORMAT = 1
+FORMAT = 2
+"""Of entries."""
 
 CALLER: ContextVar[tuple[str, str]] = ContextVar("caller", default=("", ""))
 """Whose call is being run, a sub-agent's too: id of the session, id of the call; the origin of what it keeps."""
@@ -217,7 +219,7 @@ class ToolOutputs:
 
     def _keep(self, entry: CachedOutput) -> str:
         try:
-            return self._store().put(entry.key, encode({"format": FORMAT, **asdict(entry)}))
+            return self._store().put(entry.key, sealed(FORMAT, asdict(entry)))
         except StorageFull as error:
             return str(error)
 
@@ -243,20 +245,15 @@ def about(key: str, raw: bytes) -> About:
     return About(f"{found.tool} {found.shown}", found.at, found.session, found.call)
 
 
-_TYPES = {"key": str, "tool": str, "shown": str, "at": (int, float), "session": str, "call": str}
+_TYPES = {"key": str, "tool": str, "shown": str, "at": float, "session": str, "call": str}
 
 
 def _read(key: str, raw: bytes) -> CachedOutput:
     """An entry of its bytes. Raises Damaged."""
-    try:
-        found = decode(raw)
-    except (ValueError, RecursionError) as error:
-        raise Damaged(f"{type(error).__name__}: {str(error)[:80]}") from error
-    if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-        raise Damaged("it is of no form that is known")
+    found = opened(FORMAT, raw)
     if set(found) != {one.name for one in fields(CachedOutput)} or found["key"] != key:
         raise Damaged("its content is not what its name says")
-    if wrong := [name for name, kind in _TYPES.items() if not isinstance(found[name], kind)]:  # type: ignore[arg-type]
+    if wrong := [name for name, kind in _TYPES.items() if type(found[name]) is not kind]:
         raise Damaged(f"{wrong[0]} is of another type")
     return CachedOutput(**found)
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from harness.caches.response_key import Components
+from harness.caches.entry import opened, sealed
+from harness.caches.response_key import FORMAT, Components
 from harness.caches.responses import BOUNDS, CachedResponse, Responses, about
 from harness.caches.store import File, Store
 from harness.conversation.blocks import Usage
-from harness.conversation.canonical import decode, digest, encode
+from harness.conversation.canonical import digest, encode
 from harness.seam import Seam
 
 DAY = 86_400.0
@@ -100,33 +101,31 @@ def test_what_another_process_kept_meanwhile_differs_in_nothing(kept: Responses)
     assert kept.nearest(parts("a")).startswith("it came only now (nearest: ")
 
 
-HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "no object": lambda _: [],
-    "a number": lambda _: 17,
+HOSTILE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "no fields": lambda _: {},
-    "another format": lambda data: data | {"format": 99},
-    "another answer": lambda data: data | {"chunks": [[0, "data: rm -rf\n\n"]]},
-    "another answer, and its sum": lambda data: data | {"chunks": [["0", "x"]], "sum": digest(encode([["0", "x"]]))},
     "other components": lambda data: data | {"components": parts("b").to_json()},
     "components of another kind": lambda data: data | {"components": {"about": 1}},
     "a component that is no string": lambda data: data | {"components": data["components"] | {"about": [["a", 1]]}},
-    "chunks beyond bytes": lambda data: data | {"chunks": [[0, "\u2028"]], "sum": digest(encode([[0, "\u2028"]]))},
-    "a negative offset": lambda data: data | {"chunks": [[-1, ""]], "sum": digest(encode([[-1, ""]]))},
+    "chunks of another kind": lambda data: data | {"chunks": [["0", "x"]]},
+    "chunks beyond bytes": lambda data: data | {"chunks": [[0, "\u2028"]]},
+    "a negative offset": lambda data: data | {"chunks": [[-1, ""]]},
     "usage of another kind": lambda data: data | {"usage": {"uncached": "many"}},
     "usage below nothing": lambda data: data | {"usage": data["usage"] | {"read": -5}},
     "usage of unknown names": lambda data: data | {"usage": {"tokens": 5}},
     "a refusal": lambda data: data | {"stop": "refusal"},
     "an answer that was cut short": lambda data: data | {"stop": "max_tokens"},
     "a time that is none": lambda data: data | {"at": "yesterday"},
+    "a time beyond all numbers": lambda data: data | {"at": 10**400},
     "texts that are none": lambda data: data | {"texts": [1]},
 }
+"""Each made by somebody who knows how an entry is sealed."""
 
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_entry_is_a_miss_that_says_so(what: str, kept: Responses) -> None:
     kept.keep(entry("a"))
     path = file_of(kept, entry("a"))
-    path.write_bytes(encode(HOSTILE[what](decode(path.read_bytes()))))
+    path.write_bytes(sealed(FORMAT, HOSTILE[what](opened(FORMAT, path.read_bytes()))))
 
     found = kept.find(parts("a"))
     assert isinstance(found, str)
@@ -139,9 +138,22 @@ def test_a_hostile_entry_is_a_miss_that_says_so(what: str, kept: Responses) -> N
     assert kept.find(parts("a")) == entry("a")
 
 
+def test_an_entry_with_one_wrong_bit_is_a_miss(kept: Responses) -> None:
+    kept.keep(entry("a"))
+    path = file_of(kept, entry("a"))
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert "is damaged: " in str(kept.find(parts("a"))), whole[at : at + 20]
+
+
 RAW = {
     "empty": b"",
-    "cut": encode({"format": 1})[:-3],
+    "no object": b"[]",
+    "a number": b"17",
+    "no entry": b"{}",
+    "another format": sealed(FORMAT + 1, {}),
+    "cut": encode({"format": FORMAT})[:-3],
     "pickle": b"\x80\x04\x95\x1a\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R.",
     "deep": b"[" * 200_000,
     "not UTF-8": b'{"format":"\xff"}',

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from harness.caches.entry import opened, sealed
 from harness.caches.store import About, Store
-from harness.caches.tool_outputs import BOUNDS, CALLER, Loaded, Lookup, Policy, Served, ToolOutputs, about
-from harness.conversation.canonical import Json, decode, encode
+from harness.caches.tool_outputs import BOUNDS, CALLER, FORMAT, Loaded, Lookup, Policy, Served, ToolOutputs, about
+from harness.conversation.canonical import Json
 from harness.errors import WebFailed
 from harness.seam import Seam
 
@@ -285,6 +286,8 @@ def test_a_broken_entry_is_none(tmp_path: Path, clock: Clock, source: Source, ra
         {"value": [1]},
         {"value": None},
         {"at": "now"},
+        {"at": 10**400},
+        {"at": True},
         {"session": None},
         {"key": "0" * 64},
         {"more": 1},
@@ -292,14 +295,24 @@ def test_a_broken_entry_is_none(tmp_path: Path, clock: Clock, source: Source, ra
     ids=str,
 )
 def test_an_entry_of_other_types_is_none(change: dict[str, Json], tmp_path: Path, clock: Clock, source: Source) -> None:
-    """Well-formed JSON that somebody put there: it must not reach the tool."""
+    """Made by somebody who knows how an entry is sealed: it must not reach the tool."""
     ask(cache(tmp_path, clock), source)
     (path,) = tmp_path.rglob("*.json")
-    path.write_bytes(encode(decode(path.read_bytes()) | change))
+    path.write_bytes(sealed(FORMAT, opened(FORMAT, path.read_bytes()) | change))
 
     served = ask(cache(tmp_path, clock), source)
     assert served.value == {"number": 2}
     assert "is damaged: " in facts(served)["cause"]
+
+
+def test_an_entry_with_one_wrong_bit_is_none(tmp_path: Path, clock: Clock, source: Source) -> None:
+    ask(cache(tmp_path, clock), source)
+    (path,) = tmp_path.rglob("*.json")
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        served = ask(cache(tmp_path, clock), source)
+        assert "is damaged: " in facts(served)["cause"], whole[at : at + 20]
 
 
 @pytest.mark.parametrize("what", ["pipe", "link", "folder", "too large"])

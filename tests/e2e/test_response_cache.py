@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness.conversation.canonical import digest, encode
+from harness.caches.entry import opened, sealed
+from harness.caches.response_key import FORMAT
 from harness.errors import ConfigError
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
@@ -155,14 +156,12 @@ def test_entries_are_listed_and_removed(noted: Lab, vendor: Start) -> None:
 
 
 def test_an_entry_that_is_no_answer_is_asked_again(noted: Lab, vendor: Start) -> None:
-    """One whose name, key and sum are right, but whose stream is cut: nothing of it is shown."""
+    """One whose name, key and digest are right, but whose stream is cut: nothing of it is shown."""
     sim = vendor(SCRIPT, branches=True)
     noted.run(*TASK)
     for path in files(noted):
-        data = json.loads(path.read_bytes())
-        data["chunks"] = data["chunks"][: len(data["chunks"]) // 2]
-        data["sum"] = digest(encode(data["chunks"]))
-        path.write_bytes(encode(data))
+        data = opened(FORMAT, path.read_bytes())
+        path.write_bytes(sealed(FORMAT, data | {"chunks": data["chunks"][: len(data["chunks"]) // 2]}))
     ran = noted.run(*TASK, "--output-format", "stream-json")
 
     assert ran.code == 0
