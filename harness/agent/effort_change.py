@@ -103,7 +103,8 @@ def change_now(session: Session, model: Model, level: str) -> None:
 
 def change_later(session: Session, level: str) -> None:
     """Want that effort: what can be told inside the conversation is, with the next request; the rest waits."""
-    session.record("setting", {"effort": level})
+    if level != session.efforts.wanted:
+        session.record("setting", {"effort": level})
 
 
 async def change(session: Session, channel: Channel, level: str, ask: Ask | None) -> str:

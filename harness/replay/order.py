@@ -30,14 +30,18 @@ def in_order(record: Record, recorded: Recorded) -> Iterator[Divergence]:
             yield Divergence(where, "the tools and system blocks of a session are frozen once", _WHY)
         case "epoch" if recorded.prefix is None:
             yield Divergence(where, "the tools and system blocks of a session come before its first epoch", _WHY)
-        case "model" | "wire_prefix" | "rendering" if recorded.tells(record):
+        case "model" | "wire_prefix" | "setting" | "rendering" if recorded.tells(record):
             yield Divergence(where, "what it says is said once, and the journal has it already", _WHY)
         case "message" if data["tag"] == "answer" and not recorded.ended:
             yield Divergence(f"message {len(recorded.history.entries) + 1}", "no call of the model gave it", _WHY)
         case "unsent" if recorded.ended != data["request"]:
             yield Divergence("answer that is not sent back", "no call of the model gave it", _WHY)
         case "intent":
-            yield from _of_call(f"intent of {data['call_id']}", data["call_id"], data["tool"], recorded)
+            where = f"intent of {data['call_id']}"
+            yield from _of_call(where, data["call_id"], data["tool"], recorded)
+            begun = recorded.history.fate(data["call_id"]) == "may have run"
+            if begun and data["call_id"] not in recorded.delegated:
+                yield Divergence(where, "it began already, and nothing runs twice by itself", _WHY)
         case "tool_done":
             call_id = data["result"]["call_id"]
             yield from _of_call(f"result of {call_id}", call_id, None, recorded)

@@ -32,6 +32,8 @@ def of_epoch(data: Mapping[str, Json], recorded: Recorded, *, damaged: bool) -> 
             yield _other(reason, "a fork goes on with the conversation of another, as it is or with one that it lists")
         case "rewind" if not damaged:
             yield _other(reason, "nothing is lost")
+        case "fork" if told is not None and not set(recorded.written) <= set(told):
+            yield _other(reason, "it leaves out a message that was written for it")
         case "refreeze" if told is not None:
             yield _other(reason, "it changes the conversation")
         case "redo" if reason == "redo":
@@ -41,6 +43,8 @@ def of_epoch(data: Mapping[str, Json], recorded: Recorded, *, damaged: bool) -> 
             yield from _compacted(data, recorded)
         case "clear" if reason == "clear":
             yield from value(f"epoch {reason}", told, [], "it says that the conversation begins anew")
+            if "prefix" in data and recorded.written[-1:] != [data["prefix"]]:
+                yield _other(reason, "the system blocks that it goes on with were not frozen for it")
         case "settings" if told is not None or not reason.endswith(f" to {data.get('effort')}"):
             yield _other(reason, "it sets another effort, or changes the conversation")
         case "start" | "fork" | "rewind" | "refreeze" | "settings":
@@ -62,8 +66,9 @@ def _compacted(data: Mapping[str, Json], recorded: Recorded) -> Iterator[Diverge
     """The facts told anew, a summary, and the last messages of the conversation, all written for it."""
     history, kept = recorded.history, data.get("messages") or []
     of = [(recorded.message(seq) or {}).get("of", -1) for seq in kept]
-    if not kept or not recorded.kept >= set(kept) or set(kept) & recorded.used:
-        yield _other(str(data["reason"]), "it lists messages that no compaction wrote")
+    frozen = [data["prefix"]] if "prefix" in data else []
+    if not kept or recorded.written != [*kept, *frozen]:
+        yield _other(str(data["reason"]), "it lists others than the messages and system blocks written for it")
         return
     left = [one for one in of if one >= 0]
     here = [history.origin(seq) for seq in history.seqs]

@@ -82,9 +82,10 @@ class Recorded:
     born_in: int = -1
     """How many epochs there were when it was."""
     projections: dict[str, Projection] = field(default_factory=dict)
-    kept: set[int] = field(default_factory=set)
-    """Messages that were written to be listed by an epoch; `used`: those that one has listed."""
-    used: set[int] = field(default_factory=set)
+    written: list[int] = field(default_factory=list)
+    """The messages and system blocks that were written for an epoch, since the last record of another kind."""
+    delegated: set[str] = field(default_factory=set)
+    """The calls of which a sub-agent's end was told: what goes on where it was cut off begins again."""
     _models: dict[str, Mapping[str, Json]] = field(default_factory=dict)
     _messages: dict[int, Mapping[str, Json]] = field(default_factory=dict)
     _prefixes: dict[int, FrozenPrefix] = field(default_factory=dict)
@@ -108,11 +109,7 @@ class Recorded:
             JournalError: what it names is lost.
         """
         data = record.data
-        if record.kind in ("message", "kept"):
-            self._messages[record.seq] = data
-            self.began_it = ""
-            self.ended = 0
-            self.kept |= {record.seq} if record.kind == "kept" else set()
+        self._write(record)
         self.history.apply(record)
         self.efforts.apply(record)
         self.totals.apply(record)
@@ -133,6 +130,7 @@ class Recorded:
                 self.kin = True
                 self.began_it = str(data["call_id"]) if data.get("context") == "fork" and "caller" in data else ""
                 self.born_in = len(self.epochs) if record.kind == "born" else self.born_in
+                self.delegated |= {data["call_id"]} if record.kind == "subagent" else set()
             case "model":
                 self._models[data["model"]] = data
             case "rendering":
@@ -156,6 +154,17 @@ class Recorded:
             case _:
                 pass
 
+    def _write(self, record: Record) -> None:
+        """What its kind alone says of it and of those before it."""
+        if record.kind in ("message", "kept"):
+            self._messages[record.seq] = record.data
+            self.began_it = ""
+            self.ended = 0
+        if record.kind in ("kept", "refrozen"):
+            self.written.append(record.seq)
+        else:
+            self.written.clear()
+
     def _by(self, record: Record) -> None:
         if record.kind in ("session", "model"):
             self.version = str(record.data.get("version", ""))
@@ -163,7 +172,6 @@ class Recorded:
 
     def _begin(self, data: Mapping[str, Json]) -> None:
         self.epochs.append(data["reason"])
-        self.used.update(data.get("messages", ()))
         self.parent = data.get("parent", "")
         self.kin = self.kin or "parent" in data
         if "prefix" in data:
@@ -225,12 +233,15 @@ class Recorded:
         return None
 
     def tells(self, record: Record) -> bool:
-        """Whether what a `model`, `wire_prefix` or `rendering` record says is known, so that it is not said again."""
+        """Whether what a `model`, `wire_prefix`, `setting` or `rendering` record says is known, and not said again."""
         match record.kind, record.data:
             case "model", data:
                 return self._models.get(data["model"]) == data
             case "wire_prefix", data:
                 return data["profile"] in self.wire_prefixes
+            case "setting", data:
+                # another version told a wish again
+                return self.same_version and self.efforts.wanted == data["effort"]
             case _, data:
                 seqs = _seqs(data)
                 return seqs in self._groups.get((data["profile"], seqs[0]), {}).get(len(seqs), {})

@@ -72,9 +72,7 @@ GONE = {
 }
 """Records that may be left out, here or there; and the last ones of a journal."""
 
-TWICE = {
-    "what a kill leaves before the epoch that lists it, or the call that runs": ("kept", "refrozen", "intent"),
-    "what a person said twice": ("setting",),
+TWICE: dict[str, tuple[str, ...]] = {
     "nothing is made of it": ("fallback", "fallback_over", "forked", "restored", "snapshot", "title"),
 }
 """Records of which there may be two."""

@@ -15,8 +15,8 @@ from harness.conversation.lines import read_records
 from harness.providers.catalog import Catalog
 from harness.replay.report import Report
 from harness.replay.verify import verify
-from tests.delegating import FORK, FRESH, Brain, call, children, skill, tool
-from tests.replay.eventful import recorded
+from tests.delegating import FORK, FRESH, Brain, call, children, cut_journal, skill, tool
+from tests.replay.eventful import SUMMARY, everything, recorded
 from tests.speaker import Script, Speaker
 
 Begin = Callable[..., Speaker]
@@ -148,3 +148,55 @@ def test_a_cached_answer_that_was_interrupted_tells_the_whole_bill_of_the_first(
     assert (answer.data["stop"], "cached" in answer.data) == ("interrupted", True)
     assert answer.data["cached"]["usage"]["output"] > 1, "the beginning of its stream says one"
     proved(person.folder)
+
+
+def clear(person: Speaker) -> None:
+    person.app.clear()
+
+
+def compact(person: Speaker) -> None:
+    everything(person, person.app.compaction.compactor.run("asked for"))
+
+
+@pytest.mark.moves_prefix("a conversation that begins anew")
+@pytest.mark.parametrize(
+    ("kind", "began", "again"),
+    [
+        ("kept", compact, compact),
+        ("refrozen", compact, compact),
+        ("refrozen", clear, clear),
+        ("kept", compact, clear),
+        ("refrozen", compact, clear),
+    ],
+)
+def test_what_was_written_for_an_epoch_that_a_kill_held_back(
+    kind: str, began: Callable[[Speaker], None], again: Callable[[Speaker], None], speaker: Begin
+) -> None:
+    person = speaker(Script("One.", SUMMARY, SUMMARY, SUMMARY), minimum=1)
+    person.say("one " * 20_000)
+    person.say("two")
+    (person.project / "AGENTS.md").write_text("Always write in teal.\n")
+    began(person)
+    person.leave()
+    cut_journal(person.folder, kind)
+    person.come_back()
+    again(person)
+    person.say("three")
+
+    assert len(list(person.records(kind))) > 1 or again is clear
+    assert [one.data["reason"].partition(":")[0] for one in person.records("epoch")][1:] == [
+        "compaction" if again is compact else "clear"
+    ]
+    proved(person.folder)
+
+
+def test_an_effort_that_is_wanted_already_is_not_told_again(speaker: Begin) -> None:
+    person = speaker(Script("One.", "Two."), "sonnet", minimum=1)
+    person.say("one")
+    for _ in range(3):
+        person.change_effort("low")
+    person.say("two")
+    person.change_effort("low")
+
+    assert len(list(person.records("setting"))) == 1
+    assert proved(person.folder).requests == 2
