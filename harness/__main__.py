@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import Any
+
+from harness.errors import OUTPUT
 
 
 def main() -> int:
@@ -28,11 +32,27 @@ def _complete_streams() -> None:
         os.set_inheritable(handle, True)  # noqa: FBT003 - it has no other form
     os.close(handle)
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor, for life
-    for name, number in (("stdout", 1), ("stderr", 2)):
-        if (stream := getattr(sys, name)) is None:
-            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - as above
-        else:
-            stream.reconfigure(errors="backslashreplace")
+    given: Any = sys.stdout
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_Output(1, "w", closefd=False)),
+        encoding=given.encoding if given else "utf-8",
+        errors="backslashreplace",
+        line_buffering=bool(given and (given.line_buffering or given.write_through)),
+    )
+    told: Any = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
+    told.reconfigure(errors="backslashreplace")
+    sys.stderr = told
+
+
+class _Output(io.FileIO):
+    """Standard output; an error of it names it, so that it is told from any other file's."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = OUTPUT
+            raise
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from harness import __version__
 from harness.commands.arguments import Parser, number
 from harness.config_values import CACHE_SCOPES, EFFORTS, MODES
-from harness.errors import HarnessError, UsageError
+from harness.errors import OUTPUT, HarnessError, UsageError
 from harness.seam import Seam
 
 COMMANDS = {
@@ -121,7 +121,11 @@ def run(arguments: Sequence[str], seam: Seam | None = None) -> int:
         _drop_output()
         return 1
     except OSError as error:
-        _say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        why = error.strerror or str(error)
+        if error.filename == OUTPUT:
+            _say(f"cannot write the output: {why}; free space, or send it elsewhere")
+        else:
+            _say(f"{why}: {error.filename}" if error.filename else why)
         _drop_output()
         return 1
 

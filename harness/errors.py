@@ -40,6 +40,9 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+OUTPUT = "the output"
+"""What an OSError of standard output has for a file name."""
+
 
 class HarnessError(Exception):
     """Base of all. `str(error)` is one actionable line."""

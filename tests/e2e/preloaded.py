@@ -45,7 +45,7 @@ def streams(order: dict[str, Any]) -> None:
     for handle in {*handles}:
         os.close(handle)
     modes = ((0, "r", -1), (1, "w", -1), (2, "w", 1))
-    opened = [os.fdopen(number, mode, lines, "utf-8") for number, mode, lines in modes]
+    opened = [os.fdopen(number, mode, lines, "utf-8", closefd=False) for number, mode, lines in modes]
     sys.stdin, sys.stdout, sys.stderr = opened
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -123,6 +124,40 @@ def test_an_output_that_could_not_be_kept_is_said_to_the_person(lab: Lab, vendor
     assert "the whole output could not be kept: No space left on device" in ran.err
 
 
+NOWHERE = "harness: cannot write the output: No space left on device; free space, or send it elsewhere\n"
+
+SAYING = ("--version", "models --json", "sessions list", "sessions export ID", "cache audit", "replay ID", "doctor")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_full_disk_behind_any_command(buffered: str, lab: Lab, vendor: Start) -> None:
+    vendor(Script("fine"))
+    lab.run("-p", "work")
+    lab.extra = {**lab.extra, "PYTHONUNBUFFERED": buffered}
+    name = lab.sessions()[-1].name
+    with Path("/dev/full").open("w") as full:
+        said = {line: lab.process(*line.replace("ID", name).split(), stdout=full) for line in SAYING}
+
+    assert {line: (ran.code, ran.err) for line, ran in said.items()} == dict.fromkeys(SAYING, (1, NOWHERE))
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_who_reads_the_output_may_stop(buffered: str, lab: Lab, vendor: Start) -> None:
+    vendor(Script("fine"))
+    lab.run("-p", "work")
+    lab.extra = {**lab.extra, "PYTHONUNBUFFERED": buffered}
+    name = lab.sessions()[-1].name
+    said = {}
+    for line in SAYING:
+        reader, writer = os.pipe()
+        os.close(reader)
+        said[line] = lab.process(*line.replace("ID", name).split(), stdout=writer)
+        os.close(writer)
+
+    assert {line: ran.err for line, ran in said.items()} == dict.fromkeys(SAYING, "")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
 @pytest.mark.parametrize("form", ["text", "json", "stream-json"])
 def test_a_full_disk_behind_the_output(form: str, lab: Lab, vendor: Start) -> None:
@@ -135,7 +170,7 @@ def test_a_full_disk_behind_the_output(form: str, lab: Lab, vendor: Start) -> No
     assert (ran.code, listed.code) == (1, 1)
     way_on = f"; go on with the turn: harness -r {lab.sessions()[-1].name} -p" if form == "stream-json" else ""
     assert ran.err == f"harness: cannot write the output: No space left on device; {kept}{way_on}\n"
-    assert listed.err == "harness: No space left on device\n"
+    assert listed.err == NOWHERE
     if not way_on:  # a stream is stopped by its first line
         assert "fine" in lab.run(*kept.split()[-3:]).out
 
