@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 
 from harness.caches.tool_outputs import Loaded, Lookup, ToolOutputs
@@ -25,10 +26,10 @@ BYTES = 16_000
 TEXT = 5_000_000
 """Characters of what is kept of a page."""
 
-VERSION = 3
+VERSION = 4
 """Of what is made of a page: one more, and what is cached of it is made anew."""
 
-_FORM = {"url": "", "title": "", "media": "", "text": "", "cut": False}
+_FORM = {"url": "", "status": 200, "title": "", "media": "", "text": "", "cut": False}
 
 SPEC = ToolSpec(
     "web_fetch",
@@ -45,11 +46,22 @@ SPEC = ToolSpec(
     },
 )
 
-_TEXTS = frozenset(
-    f"application/{name}"
-    for name in ("json", "xml", "javascript", "x-javascript", "yaml", "x-yaml", "toml", "x-ndjson", "sql", "x-sh")
+_NAMES = (
+    "csv ecmascript graphql javascript json jsonl n-triples rtf sparql-query sql toml typescript x-csh x-diff"
+    " x-httpd-php x-javascript x-jsonl x-latex x-ndjson x-patch x-perl x-php x-powershell x-python x-python-code x-ruby"
+    " x-sh x-shellscript x-sql x-subrip x-tex x-toml x-troff-man x-typescript x-yaml xml yaml"
 )
+_TEXTS = frozenset(f"application/{name}" for name in _NAMES.split())
 _PAGES = ("text/html", "application/xhtml+xml")
+
+_TAG = re.compile(r"<[a-zA-Z!/?]")
+_CONTROL = re.compile("[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+"""What no text has; an escape is part of some charsets and of what terminals are sent."""
+
+_LOOKED_AT = 4_096
+"""Characters by which it is told whether a body is text."""
+
+_CUT = f"[the page was too large; only its first {TEXT:,} bytes were fetched: download it with shell to read on]"
 
 
 def make(web: Web, spill: Spill, outputs: ToolOutputs) -> Tool:
@@ -102,28 +114,35 @@ async def _load(web: Web, target: Target) -> Loaded:
         return Loaded({"moved": answer.moved.url, "url": target.url}, unkept="it leads to another host")
     if answer.status >= 400:
         again = answer.status in (408, 425, 429) or answer.status >= 500
-        raise WebFailed(f"{answer.target.url} answered with HTTP status {answer.status}", temporary=again)
-    return Loaded(await asyncio.to_thread(_page, answer))
+        wait = f"; it asks to wait {answer.wait} s" if answer.wait else ""
+        raise WebFailed(f"{answer.target.url} answered with HTTP status {answer.status}{wait}", temporary=again)
+    page = await asyncio.to_thread(_page, answer)
+    return Loaded(page, unkept="" if answer.status == 200 else f"it has the HTTP status {answer.status}")
 
 
 def _page(answer: Answer) -> dict[str, Json]:
     body = answer.body
     if body.startswith(b"%PDF-"):
         raise WebFailed(f"{answer.target.url}: {_refusal('application/pdf')}")
-    if b"\0" in body[:4096] and not body.startswith((b"\xff\xfe", b"\xfe\xff")) and "utf-16" not in answer.charset:
-        raise WebFailed(f"{answer.target.url} is not text; download it with shell")
     begin = body[:1024].lstrip().lower()
     markup = answer.media in _PAGES or (
         answer.media in ("", "application/octet-stream") and begin.startswith((b"<!doctype html", b"<html"))
     )
     text = decoded(body, answer.charset, markup=markup or answer.media.endswith("xml"))
-    page = readable(text, answer.target.url) if markup else Readable("", folded(_laid_out(text, answer.media)))
+    begun = text[:_LOOKED_AT]
+    if "\0" in begun or len(_CONTROL.findall(begun)) > len(begun) // 50:
+        raise WebFailed(f"{answer.target.url} is not text; download it with shell")
+    if markup and _TAG.search(text):
+        page = readable(text, answer.target.url, xml=answer.media == "application/xhtml+xml")
+    else:
+        page = Readable("", folded(_laid_out(text, answer.media)))
     return {
         "url": answer.target.url,
+        "status": answer.status,
         "title": page.title,
         "media": answer.media or "no type",
         "text": foreign(page.text[:TEXT]),
-        "cut": not answer.whole or not page.whole or len(page.text) > TEXT,
+        "cut": not answer.whole or len(page.text) > TEXT,
     }
 
 
@@ -147,6 +166,7 @@ def _outcome(page: Mapping[str, Json], note: str, facts: Mapping[str, Json], spi
     about = [
         one_line(page["url"], 1000),
         page["media"],
+        f"HTTP status {page['status']}" if page["status"] != 200 else "",
         f"title: {foreign(one_line(page['title']))}" if page["title"] else "",
     ]
     lines = [
@@ -155,7 +175,7 @@ def _outcome(page: Mapping[str, Json], note: str, facts: Mapping[str, Json], spi
         "<page>",
         text or "(no text)",
         "</page>",
-        *(["[the page was too large; the rest of it was not fetched]"] if page["cut"] else []),
+        *([_CUT] if page["cut"] else []),
     ]
     size = len(page["text"].encode("utf-8", "replace"))
     shown = f"{size:,} bytes of text{', from the cache' if note else ''}"

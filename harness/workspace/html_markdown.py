@@ -21,7 +21,7 @@ LINE = 1_500
 """Characters of a line."""
 
 MARKUP = 1_000_000
-"""Characters of a page, its scripts and styles left out, that are made into Markdown."""
+"""Characters of a page, its scripts and styles left out, that are made into Markdown; of what follows only its text."""
 
 _VERBATIM = {"pre", "textarea", "div", "td"}
 """In what code is written: in any other element the parser makes one blank of several."""
@@ -31,19 +31,21 @@ _SCRIPTS = "(The page has no text of its own: scripts make it, and they are not 
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """title: one line or "". text: Markdown. whole: nothing was left out at the limit."""
+    """title: one line or "". text: Markdown."""
 
     title: str
     text: str
-    whole: bool = True
 
 
-def readable(page: str, address: str) -> Readable:
-    """A page of HTML. address: its own, for its links."""
+def readable(page: str, address: str, *, xml: bool = False) -> Readable:
+    """A page of HTML. address: its own, for its links. xml: it is XHTML, where every element may end itself."""
     from bs4 import BeautifulSoup
 
-    page, scripted = bare(page)
-    markup, rest = closed(page[:MARKUP])
+    page, scripted = bare(page, xml=xml)
+    # not within a tag
+    cut = len(page) if len(page) <= MARKUP else max(page.rfind("<", 0, MARKUP), MARKUP // 2)
+    markup, rest = closed(page[:cut])
+    rest += page[cut:]
     soup = BeautifulSoup(markup, "html.parser", preserve_whitespace_tags=_VERBATIM)
     title = " ".join(soup.title.get_text().split()) if soup.title is not None else ""
     base = _base(soup, address)
@@ -59,7 +61,7 @@ def readable(page: str, address: str) -> Readable:
     if not text and scripted:
         text = f"{description}\n\n{_SCRIPTS}".strip()
     text = "\n\n".join(filter(None, (before, text, _stripped(rest))))
-    return Readable(title[:300], folded(text), len(page) <= MARKUP)
+    return Readable(title[:300], folded(text))
 
 
 def _base(soup: Any, address: str) -> str:
@@ -119,7 +121,14 @@ def _tidied(text: str) -> str:
     return "\n".join(kept).strip("\n")
 
 
+_BREAKS = re.compile(
+    r"</?(?:address|article|aside|blockquote|br|caption|dd|details|div|dl|dt|figcaption|figure|footer|form|h[1-6]|header"
+    r"|hr|li|main|nav|ol|p|pre|section|summary|table|tr|ul)\b[^<>]*>",
+    re.IGNORECASE,
+)
+_CELLS = re.compile(r"</?t[dh]\b[^<>]*>", re.IGNORECASE)
+
+
 def _stripped(page: str) -> str:
-    page = re.sub(r"<(?:/?(?:p|div|br|li|tr|h[1-6]|pre|table|ul|ol)\b)[^<>]*>", "\n", page, flags=re.IGNORECASE)
-    text = entities.unescape(re.sub(r"<[^<>]*>", " ", page))
-    return "\n".join(line.rstrip() for line in text.split("\n") if line.strip())
+    text = re.sub(r"<[^<>]*>", "", _CELLS.sub(" ", _BREAKS.sub("\n", page)))
+    return "\n".join(line.rstrip() for line in entities.unescape(text).split("\n") if line.strip())

@@ -27,6 +27,7 @@ def _names(words: str) -> frozenset[str]:
 _SCRIPT = re.compile(
     r"<(script|style|noscript|template|svg)(?=[\s/>]).*?(?:</\1(?=[\s/>])[^<>]*>?|\Z)", re.DOTALL | re.IGNORECASE
 )
+_ENDED = re.compile(r"<(?:script|style|noscript|template|svg|title|textarea)(?:\s[^<>]*)?/>", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<[!?][^<>]*>", re.DOTALL)
 # a character reference of more digits than a number may have
 _ENDLESS = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{7,});?")
@@ -72,8 +73,13 @@ _IMPLIED = {
 _NOTHING = (_names(""), _names(""))
 
 
-def bare(page: str) -> tuple[str, bool]:
-    """The page without scripts, styles, drawings and comments; and whether it had a script."""
+def bare(page: str, *, xml: bool) -> tuple[str, bool]:
+    """The page without scripts, styles, drawings and comments; and whether it had a script.
+
+    xml: what would hold text only, or is looked for to its end tag, may end itself.
+    """
+    if xml:
+        page = _ENDED.sub(" ", page)
     scripted = re.search(r"<script\b", page, re.IGNORECASE) is not None
     return _ENDLESS.sub("\ufffd", _COMMENT.sub(" ", _SCRIPT.sub(" ", page))), scripted
 

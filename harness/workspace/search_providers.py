@@ -64,12 +64,12 @@ async def search(web: Web, engine: Engine, query: str, limit: int) -> list[Found
     """
     match engine.provider:
         case "ddgs":
-            return _found(await asyncio.to_thread(_ddgs, query, limit), "title", "href", "body", limit)
+            return _found(web, await asyncio.to_thread(_ddgs, query, limit), ("title", "href", "body"), limit)
         case "searxng":
             words = urlencode({"q": query, "format": "json"})
             base = engine.url.rstrip("/").removesuffix("/search")
             answer = _json(await _ask(web, engine, f"{base}/search?{words}", {}, None))
-            found = _found(answer.get("results"), "title", "url", "content", limit)
+            found = _found(web, answer.get("results"), ("title", "url", "content"), limit)
             if not found and (silent := _silent(answer.get("unresponsive_engines"))):
                 raise WebFailed(f"searxng has no result, and its engines did not answer: {silent}", temporary=True)
             return found
@@ -80,12 +80,12 @@ async def search(web: Web, engine: Engine, query: str, limit: int) -> list[Found
             answer = _json(await _ask(web, engine, f"{engine.url or ADDRESSES['brave']}?{words}", headers, None))
             results = answer.get("web")
             rows = results.get("results") if isinstance(results, dict) else []
-            return [_unescaped(one) for one in _found(rows, "title", "url", "description", limit)]
+            return [_unescaped(one) for one in _found(web, rows, ("title", "url", "description"), limit)]
         case "tavily":
             headers = {"authorization": f"Bearer {engine.key}", "content-type": "application/json"}
             body = encode({"query": query, "max_results": limit})
             answer = _json(await _ask(web, engine, engine.url or ADDRESSES["tavily"], headers, body))
-            return _found(answer.get("results"), "title", "url", "content", limit)
+            return _found(web, answer.get("results"), ("title", "url", "content"), limit)
 
 
 async def _ask(web: Web, engine: Engine, address: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
@@ -115,8 +115,12 @@ async def _ask(web: Web, engine: Engine, address: str, headers: Mapping[str, str
 
 
 def _json(answer: Answer) -> dict[str, Json]:
+    if not answer.whole:
+        raise WebFailed(
+            f"{answer.target.place} answered with more than {len(answer.body):,} bytes; nothing of it is read"
+        )
     try:
-        found = decode(answer.body) if answer.whole else None
+        found = decode(answer.body)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -124,21 +128,21 @@ def _json(answer: Answer) -> dict[str, Json]:
     return found
 
 
-def _found(rows: Json, title: str, url: str, snippet: str, limit: int) -> list[Found]:
+def _found(web: Web, rows: Json, names: tuple[str, str, str], limit: int) -> list[Found]:
+    """names: what the provider calls title, address and snippet."""
     if not isinstance(rows, list):
         return []
-    texts: Iterable[tuple[Json, ...]] = (
-        tuple(row.get(name) for name in (title, url, snippet)) for row in rows if isinstance(row, dict)
-    )
+    texts: Iterable[tuple[Json, ...]] = (tuple(map(row.get, names)) for row in rows if isinstance(row, dict))
     kept: dict[str, Found] = {}
     for row in texts:
         one = Found(*(part if isinstance(part, str) else "" for part in row))
         try:
             # in the spelling in which it is fetched; what cannot be is no result
-            address = parse(one.url).url
+            target = parse(one.url)
         except UsageError:
             continue
-        if len(address) <= LONGEST:
+        address = target.url
+        if len(address) <= LONGEST and not web.never(target):
             kept.setdefault(address, replace(one, url=address))
     return list(kept.values())[:limit]
 

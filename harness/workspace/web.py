@@ -16,6 +16,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
@@ -29,6 +30,9 @@ USER_AGENT = f"harness/{__version__}"
 HOPS = 5
 TRIES = 3
 """Addresses of one name that are tried."""
+
+_LOCAL = (".localhost", ".local", ".internal", ".home.arpa")
+"""Ends of names that are nowhere public, nor is one without a dot: a proxy could reach them all the same."""
 
 _MEDIA = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
 
@@ -49,8 +53,8 @@ class Limits:
 class Answer:
     """What a server said. target: who said it, after redirects. moved: a redirect to another host, not followed.
 
-    media: lower case, "" where not said. charset: as said, or "". whole: the body was not cut at the limit. wait:
-    seconds, where it says when to come again.
+    media: lower case, "" where not said. charset: as said, or "". body: empty for a status of 400 or more. whole: not
+    cut at the limit. wait: seconds, where it says when to come again.
     """
 
     target: Target
@@ -84,13 +88,11 @@ class Web:
     limits: Limits = field(default_factory=Limits)
 
     def never(self, target: Target) -> bool:
-        """Whether an address says by itself that `get` refuses it: a number that is not public, or this machine."""
-        if target.host == "localhost" or target.host.endswith(".localhost"):
-            return True
+        """Whether an address says by itself that `get` refuses it: a number that is not public, or a local name."""
         try:
             ipaddress.ip_address(target.host)
         except ValueError:
-            return False
+            return "." not in target.host or target.host.endswith(_LOCAL)
         return target.host not in self.opened and not public(target.host)
 
     async def get(self, target: Target, wanted: Callable[[str], str]) -> Answer:
@@ -214,7 +216,9 @@ class Web:
 
     async def _answer(self, target: Target, response: httpx2.Response, wanted: Callable[[str], str]) -> Answer:
         status = response.status_code
-        media, _, rest = response.headers.get("content-type", "").lower().partition(";")
+        said = response.headers.get("content-type", "").lower()
+        # some say it twice
+        media, _, rest = said.partition(",")[0].partition(";")
         # what is no media type is none: it is shown to the model
         media = media.strip() if _MEDIA.fullmatch(media.strip()) else ""
         charset = rest.partition("charset=")[2].partition(";")[0].strip().strip("\"'")
@@ -224,12 +228,12 @@ class Web:
             except UsageError as problem:
                 raise WebFailed(f"{target.url} leads where nothing is fetched: {problem}") from None
             return Answer(target, status, media, charset, b"", moved=moved)
-        if status < 400 and (refusal := wanted(media)):
+        if status >= 400:
+            return Answer(target, status, media, charset, b"", wait=_wait(response.headers))
+        if refusal := wanted(media):
             raise WebFailed(f"{target.url}: {refusal}")
         body, whole = await self._body(response)
-        later = response.headers.get("retry-after", "")
-        wait = int(later) if re.fullmatch(r"[0-9]{1,6}", later) else 0
-        return Answer(target, status, media, charset, body, whole, wait=wait)
+        return Answer(target, status, media, charset, body, whole)
 
     async def _body(self, response: httpx2.Response) -> tuple[bytes, bool]:
         """The body, decompressed piece by piece, so that a small one cannot become a large one in memory."""
@@ -254,6 +258,18 @@ class Web:
         if unpack is not None and came and not unpack.eof:
             raise WebFailed("the compressed answer ends too early", temporary=True)
         return bytes(body), True
+
+
+def _wait(headers: Mapping[str, str]) -> int:
+    """The seconds after which a server wants to be asked again, 0 where it does not say: by its own clock, not ours."""
+    later = headers.get("retry-after", "")
+    if re.fullmatch(r"[0-9]{1,6}", later):
+        return int(later)
+    try:
+        between = parsedate_to_datetime(later) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError, OverflowError):
+        return 0
+    return min(max(0, int(between.total_seconds())), 999_999)
 
 
 def _trusted() -> ssl.SSLContext:

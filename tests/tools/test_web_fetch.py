@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -23,7 +24,7 @@ from harness.tools.base import Outcome, Tool
 from harness.tools.output import Spill
 from harness.workspace.web import Limits, Web
 from tests.tools.conftest import just_now
-from tests.tools.loopback import Loopback, answer, moved, web
+from tests.tools.loopback import Loopback, answer, moved, names, web
 
 Call = Callable[..., Outcome]
 
@@ -160,6 +161,18 @@ def test_what_is_no_frame_stays(site: Loopback, fetch: Call, kept: str) -> None:
         (b'{"a":[1,2]}', "application/json", '"a": [\n  1,'),
         (b"# Title", "text/markdown", "# Title"),
         (b"<html><p>sniffed</p>", "application/octet-stream", "\nsniffed\n"),
+        (b"<p>said twice</p>", "text/html, text/html; charset=utf-8", "\nsaid twice\n"),
+        (b"print(1)", "application/x-python", "print(1)"),
+        (b"#!/bin/sh", "application/x-shellscript", "#!/bin/sh"),
+        # no markup in it, whatever it is called: its lines are its form
+        (b'{\n  "a": 1\n}', "text/html", '{\n  "a": 1\n}'),
+        (b"# Title\n\n    if a < b:\n", "text/html", "# Title\n\n    if a < b:\n"),
+        # in XML an element may end itself, a script too
+        (
+            b"<html xmlns='x'><head><title/><script src='x'/></head><body><p>seen</p></body></html>",
+            "application/xhtml+xml",
+            "\nseen\n",
+        ),
     ],
 )
 def test_charsets_and_types(site: Loopback, fetch: Call, body: bytes, kind: str, said: str) -> None:
@@ -176,6 +189,9 @@ def test_charsets_and_types(site: Loopback, fetch: Call, body: bytes, kind: str,
         (b"\x89PNG", "image/png", "image/png"),
         (b"\0\0\0", "text/plain", "not text"),
         (b"PK", "application/zip", "only text is fetched"),
+        (b"\xff\xd8\xff\xe0" + bytes(range(1, 256)) * 20, "text/html", "not text"),
+        (b"\x1f\x8b\x08\x01\x02abc", "application/octet-stream", "not text"),
+        ("wide".encode("utf-32"), "text/plain", "not text"),
     ],
 )
 def test_what_is_not_text_is_refused(site: Loopback, fetch: Call, body: bytes, kind: str, said: str) -> None:
@@ -203,7 +219,18 @@ def test_ten_megabytes_are_cut(site: Loopback, fetch: Call) -> None:
     outcome = fetch("/")
 
     assert "was too large" in text(outcome)
+    assert "only its first 5,000,000 bytes were fetched" in text(outcome)
     assert Path(outcome.full).stat().st_size <= Limits().size
+
+
+def test_of_a_page_of_two_megabytes_all_can_be_read(site: Loopback, fetch: Call) -> None:
+    part = f"<p>{'words ' * 2_000}</p>\n"
+    site.says["/"] = answer(f"<h1>Long</h1>{part * 160}<p>the <b>end</b></p>".encode())
+    outcome = fetch("/")
+
+    assert "too large" not in text(outcome)
+    assert Path(outcome.full).read_text().endswith("the end")
+    assert Path(outcome.full).read_text().count("words") == 320_000
 
 
 def test_an_endless_body_is_cut(site: Loopback, fetch: Call) -> None:
@@ -259,6 +286,55 @@ def test_broken_answers_are_errors_of_one_line(site: Loopback, fetch: Call) -> N
         assert "\n" not in text(outcome)
     assert "status 500" in text(fetch("/500"))
     assert "status 404" in text(fetch("/404"))
+
+
+def test_a_refusal_is_told_without_waiting_for_its_page(site: Loopback, fetch: Call) -> None:
+    told = threading.Event()
+
+    def stuck(send: Callable[[bytes], object]) -> None:
+        send(b"HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 99\r\n\r\n")
+        told.wait(20)
+
+    site.says["/"] = stuck
+    try:
+        assert "answered with HTTP status 404" in text(fetch("/"))
+    finally:
+        told.set()
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"retry_after": "120"}, "HTTP status 429; it asks to wait 120 s"),
+        (
+            {"retry_after": "Fri, 27 Nov 2026 07:28:00 GMT", "date": "Fri, 27 Nov 2026 07:26:30 GMT"},
+            "HTTP status 429; it asks to wait 90 s",
+        ),
+        ({"retry_after": "Fri, 27 Nov 2026 07:28:00 GMT"}, "HTTP status 429"),
+        ({"retry_after": "Fri, 27 Nov 2026 07:28:00", "date": "Fri, 27 Nov 2026 07:26:30 GMT"}, "HTTP status 429"),
+        ({"retry_after": "soon", "date": "never"}, "HTTP status 429"),
+        ({}, "HTTP status 429"),
+    ],
+)
+def test_how_long_a_server_asks_to_wait_is_told(
+    site: Loopback, fetch: Call, headers: dict[str, str], said: str
+) -> None:
+    site.says["/"] = answer(b"", status="429 Too Many Requests", **headers)
+
+    assert text(fetch("/")).endswith(said)
+
+
+@pytest.mark.parametrize("status", ["202 Accepted", "204 No Content", "206 Partial Content", "302 Found", "304 Not"])
+def test_an_answer_that_is_not_the_page_says_so_and_is_not_kept(
+    site: Loopback, call: Call, tmp_path: Path, status: str
+) -> None:
+    site.says["/"] = answer(b"", "text/plain", status)
+    store = Store(tmp_path / "cache", Seam(), BOUNDS)
+    fetching = web_fetch.make(web(), Spill(tmp_path), ToolOutputs(Policy(), lambda: store, Seam()))
+    for _ in range(2):
+        outcome = call(fetching, url=site.url("/"))
+        assert f"; HTTP status {status[:3]}]\n<page>\n(no text)\n</page>" in text(outcome)
+    assert len(site.asked) == 2
 
 
 @pytest.mark.parametrize(
@@ -367,9 +443,15 @@ def test_loopback_is_refused_unless_opened(site: Loopback, fetch: Call) -> None:
     assert site.asked == []
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "x.localhost", "10.0.0.1", "[::1]", "169.254.169.254"])
-def test_what_is_refused_in_any_case_asks_for_no_rule(host: str, tmp_path: Path) -> None:
-    fetch = tool(Web({}), tmp_path)
+LOCAL = ["127.0.0.1", "localhost", "x.localhost", "10.0.0.1", "[::1]", "169.254.169.254"]
+# names of the network one is in, which a proxy could reach although they resolve to nothing here
+LOCAL += ["router", "metadata.google.internal", "printer.local", "nas.home.arpa"]
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_what_is_refused_in_any_case_asks_for_no_rule(host: str, call: Call, tmp_path: Path) -> None:
+    fetch = tool(Web({"all_proxy": "http://127.0.0.1:1"}, names()), tmp_path)
+    assert "not on the public internet" in text(call(fetch, url=f"http://{host}/"))
     assert fetch.subject({"url": f"http://{host}/"}).kind == "none"
     assert fetch.subject({"url": "http://example.com/"}).kind == "web"
     assert fetch.subject({"url": "http://localhost.example.com/"}).kind == "web"

@@ -82,6 +82,8 @@ def test_every_provider_gives_the_same_form(call: Call, site: Loopback) -> None:
         (said({"results": [None, 3, {"url": "javascript:alert(1)", "title": "t"}, {"url": 5}]}), "no result for x"),
         (said({"results": [{"url": "https://a.test/", "title": None}]}), "(no title)"),
         (said([1]), "did not answer in JSON"),
+        (said({"results": [ROW], "more": "x" * 6_000_000}), "answered with more than 5,000,000 bytes"),
+        (answer(b'\xef\xbb\xbf{"results": []}', "application/json"), "no result for x"),
         (answer(b"<html>"), "did not answer in JSON"),
         (answer(b"[" * 100_000), "did not answer in JSON"),
         (said({}, "403 Forbidden"), "allow the format json"),
@@ -154,13 +156,17 @@ def test_only_what_can_be_fetched_is_a_result_and_once(call: Call, site: Loopbac
         "https://b.test/</results>\x1b[2J",
         "data:text/html,x",
         "https://b.test/ok?q=\xe9",
+        "http://127.0.0.1/admin",
+        "http://[::ffff:10.0.0.1]/",
+        "http://localhost:8080/",
+        "http://metadata.google.internal/",
     ]
     rows = [{"title": "t\x1b[2J\u202e</results>", "url": one, "content": 7} for one in addresses]
     site.says["/search"] = said({"results": rows, "unresponsive_engines": [["x", "timeout"]]})
     # the address may be that of the search page
     said_so = text(call(tool(Engine("searxng", site.url("/search/", "search.test"))), query="x"))
 
-    assert [line.strip() for line in said_so.splitlines() if "test/" in line] == [
+    assert [line.strip() for line in said_so.splitlines() if "://" in line] == [
         "https://a.test/",
         "https://b.test/ok?q=%C3%A9",
     ]

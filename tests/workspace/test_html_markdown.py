@@ -193,12 +193,16 @@ def test_pages_as_they_are_written(page: str, said: str) -> None:
 
 def test_what_lies_beyond_the_limits_is_not_lost() -> None:
     found = readable(f"<h1>A</h1>{'<b>x</b> ' * 30_000}<p>the end</p>", ADDRESS)
-    assert found.whole
     assert found.text.startswith("# A\n")
     assert found.text.endswith("\nthe end")
     # scripts do not count
     assert readable(f"<script>{'x' * 2_000_000}</script><p>words", ADDRESS).text == "words"
-    assert not readable("<p>" + "x" * 1_000_001, ADDRESS).whole
+    # cut between tags, and never within one
+    long = text(f"<h1>A</h1><p>{'x ' * 499_990}<b title='many words'>bold</b> <pre>the\n  end</pre>")
+    assert long.startswith("# A\n")
+    assert long.endswith("bold\nthe\n  end")
+    assert "title" not in long
+    assert text("x" * 1_500_000).replace("\n", "") == "x" * 1_500_000
 
 
 def test_text_is_folded_and_otherwise_as_it_is() -> None:
