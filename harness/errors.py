@@ -98,9 +98,9 @@ class StorageFull(JournalError):
     """No room, or no right to write. No half record stays."""
 
 
-def storage_error(error: OSError, path: Path) -> StorageFull:
-    """What the person is told when the state folder cannot be written."""
-    return StorageFull(f"cannot write {path}: {error.strerror}; {remedy(error, 'XDG_STATE_HOME')}")
+def storage_error(error: OSError, path: Path, variable: str = "XDG_STATE_HOME") -> StorageFull:
+    """What the person is told when a folder of ours cannot be written. variable: what names another one."""
+    return StorageFull(f"cannot write {path}: {error.strerror}; {remedy(error, variable)}")
 
 
 def remedy(error: OSError, variable: str) -> str:

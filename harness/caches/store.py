@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,7 @@ class Store:
         self._seam = seam
         self._bounds = bounds
         self._modes = (0o777, 0o666) if shared else (0o700, 0o600)
+        self._named_by = "folder under [caches]" if shared else "XDG_STATE_HOME"
         self._unchecked: int | None = None
         """Bytes written since the bounds were looked at; None: they never were."""
 
@@ -131,21 +132,20 @@ class Store:
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            return str(storage_error(error, path))
+            # the folder, not the file: its name would push the reason out of every table
+            return str(storage_error(error, self.folder, self._named_by))
         self._bound(len(raw))
         return ""
 
-    def files(self) -> list[File]:
-        """Those that have the name of an entry, the last used first."""
+    def files(self, begins: str = "") -> list[File]:
+        """Those that have the name of an entry, the last used first. begins: as their keys do."""
         found = []
-        for folder in self._glob("??"):
-            # listed with what is told of each: there may be as many as the bounds allow
-            with suppress(OSError), os.scandir(folder) as entries:
-                for entry in entries:
-                    if len(entry.name) == KEY + len(".json") and entry.name.endswith(".json"):
-                        with suppress(OSError):
-                            about = entry.stat(follow_symlinks=False)
-                            found.append(File(entry.path, about.st_size, about.st_mtime))
+        for entry in self._entries(begins[:2]):
+            name = entry.name
+            if len(name) == KEY + len(".json") and name.startswith(begins) and name.endswith(".json"):
+                with suppress(OSError):
+                    about = entry.stat(follow_symlinks=False)
+                    found.append(File(entry.path, about.st_size, about.st_mtime))
         return sorted(found, key=lambda one: (-one.used, one.place))
 
     def told(self, about: Callable[[str, bytes], About]) -> Iterator[tuple[File, About | str]]:
@@ -170,33 +170,31 @@ class Store:
         By the time of last use, so nothing is opened. Gives files and bytes removed. Blocks.
 
         Raises:
-            StorageFull: a file cannot be removed.
+            StorageFull: a file cannot be removed; all others are.
         """
         bounds, now = self._bounds, self._seam.now()
         longest = bounds.unused if unused is None else unused
-        kept = left = removed = freed = 0
+        kept, left, gone = 0, 0, []
         for file in self.files():
             if now - file.used <= longest and kept < bounds.count and left + file.size <= bounds.total:
                 kept, left = kept + 1, left + file.size
             else:
-                removed, freed = removed + _remove(file.path), freed + file.size
-        return removed + self._left_behind(), freed
+                gone.append(file)
+        return _remove([*gone, *self._left_behind()]), sum(file.size for file in gone)
 
     def clear(self, prefix: str = "") -> tuple[int, int]:
         """Remove every entry, or those whose keys begin so (with two characters or more); as `prune`."""
-        if prefix:
-            return sum(_remove(path) for path in self._glob(f"{prefix[:2]}/{prefix}*.json")), 0
-        files = self.files()
-        return sum(_remove(file.path) for file in files) + self._left_behind(), sum(file.size for file in files)
+        gone = self.files(prefix)
+        return _remove([*gone, *([] if prefix else self._left_behind())]), sum(file.size for file in gone)
 
-    def _left_behind(self) -> int:
-        """Remove what killed processes were writing; how many files."""
-        removed = 0
-        for path in self._glob("??/.*.part"):
-            with suppress(FileNotFoundError):
-                if self._seam.now() - path.lstat().st_mtime > ORPHAN:
-                    removed += _remove(path)
-        return removed
+    def _left_behind(self) -> Iterator[File]:
+        """What killed processes were writing."""
+        for entry in self._entries():
+            if entry.name.startswith(".") and entry.name.endswith(".part"):
+                with suppress(OSError):
+                    about = entry.stat(follow_symlinks=False)
+                    if self._seam.now() - about.st_mtime > ORPHAN:
+                        yield File(entry.path, about.st_size, about.st_mtime)
 
     def _bound(self, size: int) -> None:
         """Look at the bounds with the first entry, and whenever a tenth of what they allow was written."""
@@ -212,9 +210,13 @@ class Store:
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
 
-    def _glob(self, pattern: str) -> Iterator[Path]:
-        with suppress(OSError):
-            yield from self.folder.glob(pattern)
+    def _entries(self, begins: str = "") -> Iterator[os.DirEntry[str]]:
+        """What is in the folders of keys that begin so; a link is none: it would lead out of the store."""
+        with suppress(OSError), os.scandir(self.folder) as folders:
+            for folder in folders:
+                if len(folder.name) == 2 and folder.name.startswith(begins) and folder.is_dir(follow_symlinks=False):
+                    with suppress(OSError), os.scandir(folder) as entries:
+                        yield from list(entries)  # whole: some are removed while they are looked at
 
 
 def too_old(at: float, now: float, lives: float) -> str:
@@ -233,11 +235,17 @@ def spoken(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _remove(path: Path) -> int:
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        return 0  # another process did
-    except OSError as error:
-        raise storage_error(error, path) from error
-    return 1
+def _remove(files: Iterable[File]) -> int:
+    """How many were removed. Raises StorageFull where one cannot be, when all others are."""
+    removed, failed = 0, None
+    for file in files:
+        try:
+            file.path.unlink()
+            removed += 1
+        except FileNotFoundError:
+            continue  # another process did
+        except OSError as error:
+            failed = failed or storage_error(error, file.path)
+    if failed is not None:
+        raise failed
+    return removed

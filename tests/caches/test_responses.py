@@ -85,7 +85,7 @@ def test_a_miss_says_so_of_the_nearest(kept: Responses) -> None:
 class Unlisted(Store):
     """A store that must not be listed."""
 
-    def files(self) -> list[File]:
+    def files(self, begins: str = "") -> list[File]:
         raise AssertionError("all files were listed")
 
 

@@ -126,8 +126,11 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("a file")
     store = Store(tmp_path / "kept", At(), BOUNDS)
-    assert "cannot write" in store.put(key("a"), b"one")
+    said = store.put(key("a"), b"one")
+    assert said.startswith(f"cannot write {store.folder}: File exists; set XDG_STATE_HOME ")
     assert store.files() == []
+    shared = Store(tmp_path / "kept", At(), BOUNDS, shared=True)
+    assert "; set folder under [caches] to a folder" in shared.put(key("a"), b"one")
 
 
 def test_a_folder_that_can_only_be_read_serves() -> None:
@@ -207,18 +210,43 @@ def test_clearing_all_and_what_begins_alike(store: Store) -> None:
     for name in ("ab1", "ab2", "ac1"):
         store.put(key(name), b"x")
     (store.folder / "61").joinpath("notes.json").write_text("somebody's")
-    assert store.clear(b"ab".hex()) == (2, 0)
+    assert store.clear(b"ab".hex()) == (2, 2)
     assert names(store) == ["ac1"]
     assert store.clear() == (1, 1)
     assert [path.name for path in store.folder.glob("??/*")] == ["notes.json"]
 
 
-def test_what_cannot_be_removed_is_said(store: Store) -> None:
+def test_nothing_is_removed_behind_a_link(store: Store, tmp_path: Path) -> None:
+    """As whoever writes to a shared folder may put one there."""
     store.put(key("a"), b"x")
-    file_of(store, "a").unlink()
-    file_of(store, "a").mkdir()
-    with pytest.raises(StorageFull):
-        store.clear()
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    files = [theirs / ".half.part", theirs / f"{'61'.ljust(64, '0')}.json"]
+    for path in files:
+        path.write_text("somebody's")
+        os.utime(path, (0, 0))
+    (store.folder / "zz").symlink_to(theirs)
+    age(store, "a", 40 * DAY)
+
+    assert [file.key for file in store.files()] == [key("a")]
+    assert store.prune() == (1, 1)
+    assert store.clear("zz") == (0, 0)
+    assert store.clear() == (0, 0)
+    assert all(path.exists() for path in files)
+
+
+@pytest.mark.parametrize("how", ["clear", "prune"])
+def test_what_cannot_be_removed_is_said_and_all_others_are(how: str, store: Store) -> None:
+    """As of entries that another person put into a shared folder."""
+    for name in "abc":
+        store.put(key(name), b"x")
+        age(store, name, 40 * DAY)
+    file_of(store, "b").unlink()
+    file_of(store, "b").mkdir()
+    age(store, "b", 40 * DAY)
+    with pytest.raises(StorageFull, match=key("b")):
+        store.clear() if how == "clear" else store.prune()
+    assert names(store) == ["b"]
 
 
 _WRITER = """
