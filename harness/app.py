@@ -94,7 +94,7 @@ class App:
         self._channels = ModelChannels(options, self.config, self._config_dir, seam, self._caches)
         self._opening = SessionOpening(options, self.config, self.root, self.store, seam, self._channels, self._freeze)
         self.session, self.model = self._opening.open()
-        self._effort_asked = options.effort if self.session.last_model else None
+        self._effort_asked = options.effort if self.session.requests.last_model else None
         try:
             self.checkpoints = Checkpoints(self.session, self._snapshots(), self._caches.outputs.drop)
             self._caller = Caller(self.checkpoints.guard(self._gate.permit))
@@ -192,7 +192,7 @@ class App:
         session = self.session
         channel = self._channels.to(self.model, self.session)
         spill = Spill(session.journal.folder / "outputs")
-        calls = SkillCalls(self.skills, self.ask, lambda: room(self.model, session.last_prompt), spill)
+        calls = SkillCalls(self.skills, self.ask, lambda: room(self.model, session.requests.last_prompt), spill)
         given = (session, channel, self._runner(), self._facts.of(self.model), self._policies())
         return MainAgent(*given, checkpoints=self.checkpoints, skill_calls=calls)
 

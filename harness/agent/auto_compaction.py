@@ -13,7 +13,7 @@ from harness.agent.compaction import Compactor
 from harness.agent.compaction_rules import AFTER, CompactionConfig, cost_due, idle_delay, idle_pays, window_limit
 from harness.agent.loop import Agent, Call
 from harness.agent.model_call import Answer
-from harness.agent.session import Session
+from harness.agent.requests import Requests
 from harness.conversation.blocks import Message, Text
 from harness.conversation.events import Event, Notice
 from harness.errors import CompactionFailed, ContextOverflow, HarnessError, ProviderError
@@ -42,12 +42,12 @@ class Compaction:
     def due(self) -> str:
         """Why a compaction is due before the next call; "" where none is."""
         session, channel = self._agent.session, self._agent.channel
-        prompt = session.last_prompt
-        if not _has_grown(session):
+        prompt = session.requests.last_prompt
+        if not _has_grown(session.requests):
             return ""
         if prompt >= window_limit(channel.model.window, self._config.share, channel.max_tokens):
             return f"window: {prompt:,} of {channel.model.window:,} tokens"
-        beyond = sum(max(0, one - AFTER) for one in session.prompts)
+        beyond = sum(max(0, one - AFTER) for one in session.requests.prompts)
         if 0 < self._config.cost_from <= prompt and cost_due(channel.model.price_for(prompt), beyond, prompt):
             return f"cost: reading {prompt:,} tokens again and again has cost what a compaction does"
         return ""
@@ -56,19 +56,20 @@ class Compaction:
         """Seconds until an idle compaction should begin; None where none should."""
         session, channel = self._agent.session, self._agent.channel
         config = self._config
-        if not (config.enabled and config.idle and channel.cache and _has_grown(session)):
+        if not (config.enabled and config.idle and channel.cache and _has_grown(session.requests)):
             return None
-        if session.last_prompt < config.idle_from:
+        prompt = session.requests.last_prompt
+        if prompt < config.idle_from:
             return None
         ttl = channel.ttl if channel.model.rules.max_markers else channel.model.rules.default_ttl
-        if not idle_pays(channel.model.price_for(session.last_prompt), session.last_prompt, config.returns, ttl):
+        if not idle_pays(channel.model.price_for(prompt), prompt, config.returns, ttl):
             return None
-        started = session.last_request.get("started", 0.0)
+        started = session.requests.last.get("started", 0.0)
         return None if started == self._idle_after else idle_delay(ttl, session.seam.now() - started, config.margin)
 
     async def idle(self) -> AsyncGenerator[Event]:
         """Compact because nobody is there; one that fails is said and changes nothing."""
-        self._idle_after = self._agent.session.last_request.get("started", 0.0)
+        self._idle_after = self._agent.session.requests.last.get("started", 0.0)
         try:
             async with aclosing(self.compactor.run("idle: before the cache expires")) as events:
                 async for event in events:
@@ -77,11 +78,11 @@ class Compaction:
             yield Notice(f"idle compaction left out: {error}")
 
 
-def _has_grown(session: Session) -> bool:
+def _has_grown(requests: Requests) -> bool:
     """Whether there is anything that the last compaction did not deal with already."""
-    if not session.replaced.startswith("compaction"):
-        return session.last_prompt > 0
-    return bool(session.prompts) and session.last_prompt > session.prompts[0] * 3 // 2
+    if not requests.replaced.startswith("compaction"):
+        return requests.last_prompt > 0
+    return bool(requests.prompts) and requests.last_prompt > requests.prompts[0] * 3 // 2
 
 
 class _Compacting:

@@ -98,7 +98,7 @@ class FirstCall:
     def _alive(self) -> bool:
         session, channel = self._agent.session, self._agent.channel
         now, (line, digest) = session.seam.now(), self._shared
-        if session.ledger.alive(line, now)(digest) is not None:
+        if session.requests.ledger.alive(line, now)(digest) is not None:
             return True
         # a server that caches by itself has all that any request of this line began with
-        return channel.model.rules.by_itself and session.ledger.held(line, now) != 0
+        return channel.model.rules.by_itself and session.requests.ledger.held(line, now) != 0

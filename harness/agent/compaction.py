@@ -84,7 +84,7 @@ class Compactor:
             )
         if not any(message.tag in ("person", "answer", "results") for message in conversation[:first]):
             raise CompactionFailed("there is nothing to compact: what was said is short enough to stay as it is")
-        before = session.last_prompt
+        before = session.requests.last_prompt
         asked = _Asked()
         async with aclosing(self._ask(focus, asked, self._ends()[1:] if full else self._ends())) as events:
             async for event in events:
@@ -152,7 +152,7 @@ class Compactor:
         """
         session = self._agent.session
         answers = [index for index, entry in enumerate(session.history.entries) if entry.message.tag == "answer"]
-        sent, _ = session.sent.get(self._agent.channel.line.key, (None, 0))
+        sent, _ = session.requests.sent.get(self._agent.channel.line.key, (None, 0))
         places = [index for index in answers if 0 < index <= (sent.messages if sent else answers[-1])]
         ends: list[int | None] = [None]
         if session.history.open_calls():

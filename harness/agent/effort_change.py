@@ -75,7 +75,7 @@ def effect(session: Session, channel: Channel, level: str) -> Effect:
     if level == in_force(session, model):
         return Effect("same")
     key, now = on_its_line(session, channel).line.key, session.seam.now()
-    held = session.ledger.held(key, now)
+    held = session.requests.ledger.held(key, now)
     if not session.efforts.born(model.id) or held == 0:
         return Effect("free")
     if connect.says_effort(model):
@@ -84,7 +84,7 @@ def effect(session: Session, channel: Channel, level: str) -> Effect:
     if change.loses == "nothing" or change.how == "deferred":
         return Effect("waits" if change.how == "deferred" else "free")
     if held is not None and change.loses == "messages":
-        system = session.ledger.known(key, channel.provider.prefix(session.prefix).session_digest)
+        system = session.requests.ledger.known(key, channel.provider.prefix(session.prefix).session_digest)
         held -= (system.tokens or 0) if system else 0
     return Effect("paid", held, None if held is None else price_ahead(model, held, channel.ttl))
 

@@ -46,7 +46,7 @@ def expected(
         lookback=model.caching.lookback if model.rules.max_markers else 0,
     )
     if found.reason == "first" and not found.cause:
-        return replace(found, cause=other_line(session.last_request, request.line, model.id))
+        return replace(found, cause=other_line(session.requests.last, request.line, model.id))
     if found.reason != "ours" or previous is None:
         return found
     moved = moved_block(session, model.id, envelope, previous, request)
@@ -59,10 +59,10 @@ def comparable(session: Session, request_line: Line) -> str:
 
     The line's last one; on a new line the session's last one at the same server, which tells what a switch changed.
     """
-    sent, _ = session.sent.get(request_line.key, (None, 0))
-    last = session.last_request
+    sent, _ = session.requests.sent.get(request_line.key, (None, 0))
+    last = session.requests.last
     if sent is None and (last.get("wire"), last.get("base_url")) == (request_line.wire, request_line.base_url):
-        sent, _ = session.sent.get(last["line"], (None, 0))
+        sent, _ = session.requests.sent.get(last["line"], (None, 0))
     return sent.answer if sent else ""
 
 

@@ -182,7 +182,7 @@ class ModelCall:
     def _looks(self) -> Lookups:
         """Into the ledger, as an attempt that starts now."""
         session = self._session
-        return Lookups(session.ledger, session.own, self._channel.line.key, self._started)
+        return Lookups(session.requests.ledger, session.requests.own, self._channel.line.key, self._started)
 
     def _expect(self, request: Request, looks: Lookups) -> Expectation:
         """What an attempt should read."""

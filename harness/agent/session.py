@@ -13,9 +13,10 @@ from pathlib import Path
 from harness.agent.answer_ends import AnswerEnds
 from harness.agent.file_history import FileHistory
 from harness.agent.files_seen import SeenFiles
-from harness.agent.renderings import Renderings
+from harness.agent.projections import Projections
+from harness.agent.requests import Requests
 from harness.agent.told_agents import ToldAgents
-from harness.audit.ledger import Ledger, apply_bill, was_cached
+from harness.audit.ledger import Ledger
 from harness.audit.shared_ledger import children, family, sub_agents, tell_parent
 from harness.audit.totals import Totals
 from harness.audit.verdict import Sent
@@ -27,10 +28,10 @@ from harness.conversation.journal import FORMAT, Journal
 from harness.conversation.lines import Reader, Record
 from harness.conversation.repair import mended
 from harness.conversation.request import FrozenPrefix, Line
-from harness.conversation.stored import read_usage, write_message
+from harness.conversation.stored import write_message
 from harness.errors import JournalError, storage_error
-from harness.prompt.prefix import read_prefix, write_prefix
-from harness.prompt.projection import Projection, batches
+from harness.prompt.prefix import write_prefix
+from harness.prompt.projection import Projection
 from harness.providers.base import Provider
 from harness.providers.efforts import Efforts
 from harness.seam import Seam
@@ -43,9 +44,8 @@ class Session:
         self.journal = journal
         self.seam = seam
         self.history = History(journal.blobs, lambda seq: journal.read(seq).data)
-        self.ledger = Ledger()
-        self.own = Ledger()
-        """What this session's own bills tell; `ledger` may hold those of relatives too."""
+        self.requests = Requests(self.history)
+        self.projections = Projections(journal, self.record)
         self.models: dict[str, Mapping[str, Json]] = {}
         """What is known of each model that was asked, as journaled."""
         self.seen = SeenFiles(journal.blobs)
@@ -53,33 +53,18 @@ class Session:
         self.ends = AnswerEnds()
         self.totals = Totals()
         self.about: dict[str, Json] = {}
-        self.sent: dict[str, tuple[Sent, int]] = {}
         self.epochs: list[str] = []
+        """Why each began."""
         self.relatives: list[str] = []
         """Ids of the session this one was forked from and of its own forks: they share a cache."""
-        self.last_prompt = 0
-        self.prompts: list[int] = []
-        """Prompt tokens of each mainline request since the conversation was last replaced."""
-        self.replaced = ""
-        """Why it was; "" where it never was."""
-        self.last_model = ""
         self.sub_agents = ToldAgents()
         self.births: list[Mapping[str, Json]] = []
         """Of a sub-agent: who called it, as `agent.subagent_sessions` journals it; a fork has its caller's first."""
-        self.last_request: Mapping[str, Json] = {}
-        """The journaled form of the last mainline request, on whatever line."""
         self.efforts = Efforts()
         self.fallback: Mapping[str, Json] | None = None
         """That another model stands in for the person's, as `agent.fallback` journals it."""
         self._beginning = -1
         """How many records it began with; -1 for one that was opened."""
-        self._prefix: FrozenPrefix | None = None
-        self._wire_prefixes: dict[str, FrozenPrefix] = {}
-        self._projections: dict[str, Projection] = {}
-        self._renderings = Renderings(journal)
-        self._prefixes: dict[int, Mapping[str, Json]] = {}
-        self._prompt_at: dict[int, int] = {}
-        self._requests: dict[int, Mapping[str, Json]] = {}
 
     @classmethod
     def create(cls, folder: Path, seam: Seam, prefix: FrozenPrefix, about: Mapping[str, Json]) -> Session:
@@ -98,16 +83,6 @@ class Session:
             raise
         session._beginning = session.journal.length
         return session
-
-    @property
-    def born(self) -> Mapping[str, Json]:
-        """Of a sub-agent: its own birth."""
-        return self.births[-1] if self.births else {}
-
-    @property
-    def untouched(self) -> bool:
-        """Whether it began here and nothing was recorded since: there is nothing to continue."""
-        return self.journal.length == self._beginning
 
     @classmethod
     def resume(cls, folder: Path, seam: Seam, *, from_elsewhere: bool = False, ledger: Ledger | None = None) -> Session:
@@ -130,9 +105,9 @@ class Session:
                 # its journal is to name whose bills its requests rest on
                 session.record("forked", {"child": child})
             if ledger is not None:
-                session.ledger = ledger
+                session.requests.ledger = ledger
             elif session.relatives or sub_agents(folder):
-                session.ledger = family(folder, journal.records(), seam.now()).ledger()
+                session.requests.ledger = family(folder, journal.records(), seam.now()).ledger()
         except BaseException:
             journal.close()
             raise
@@ -151,7 +126,7 @@ class Session:
         reason = "rewind: lost behind record " + ", ".join(str(damage.after) for damage in self.journal.damage)
         if not self.journal.damage or reason in self.epochs:
             return
-        lost = [seq for seq in self._renderings.messages() - self.history.known if seq > self.history.begun]
+        lost = [seq for seq in self.projections.renderings.messages() - self.history.known if seq > self.history.begun]
         parts = mended(self.history.entries, lost)
         if parts != self.history.entries:
             self.begin_epoch(reason, [part.seq if isinstance(part, Entry) else self.keep(part) for part in parts])
@@ -159,7 +134,7 @@ class Session:
     def _check(self, name: str) -> None:
         if self.about.get("format", 0) > FORMAT:
             raise JournalError(f"session {name} was written by a newer version; update to resume it")
-        if self._prefix is None or not self.about:
+        if self.projections.prefix is None or not self.about:
             raise JournalError(f"session {name} has no whole beginning and cannot go on; start a new one")
 
     @classmethod
@@ -197,7 +172,8 @@ class Session:
             forked._mend()
             if ledger is None:
                 tell_parent(source, folder.name)
-            forked.ledger = family(folder, forked.journal.records(), seam.now()).ledger() if ledger is None else ledger
+                ledger = family(folder, forked.journal.records(), seam.now()).ledger()
+            forked.requests.ledger = ledger
         except BaseException as error:
             forked.journal.remove()
             if isinstance(error, OSError):
@@ -207,10 +183,8 @@ class Session:
 
     def inherit(self, caller: Session) -> None:
         """Share another session's ledger, and send tools and system blocks as it does."""
-        self.ledger = caller.ledger
-        for profile, prefix in caller._wire_prefixes.items():
-            if prefix != self.prefix:
-                self.record("wire_prefix", {"profile": profile, **write_prefix(prefix, self.journal.blobs)})
+        self.requests.ledger = caller.requests.ledger
+        self.projections.inherit(caller.projections)
 
     def _copied(self, records: Iterable[Record], until: int | None, moved: Mapping[str, Json]) -> Iterator[Record]:
         for record in records:
@@ -221,11 +195,21 @@ class Session:
             yield copy
 
     @property
+    def born(self) -> Mapping[str, Json]:
+        """Of a sub-agent: its own birth."""
+        return self.births[-1] if self.births else {}
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it began here and nothing was recorded since: there is nothing to continue."""
+        return self.journal.length == self._beginning
+
+    @property
     def prefix(self) -> FrozenPrefix:
         """Tools and system blocks as they are sent in this epoch."""
-        if self._prefix is None:
+        if self.projections.prefix is None:
             raise JournalError("the session has no prefix yet")
-        return self._prefix
+        return self.projections.prefix
 
     def record(self, kind: str, data: Mapping[str, Json]) -> Record:
         """Write a fact, then know it."""
@@ -245,19 +229,10 @@ class Session:
         match record.kind:
             case "session":
                 self.about = dict(data)
-            case "message" if data["tag"] == "answer":
-                self._prompt_at[record.seq] = self.last_prompt
-            case "prefix" | "refrozen":
-                self._prefixes[record.seq] = data
-                self._prefix = read_prefix(data, self.journal.blobs) if record.kind == "prefix" else self._prefix
-            case "wire_prefix":
-                self._wire_prefixes[data["profile"]] = read_prefix(data, self.journal.blobs)
             case "epoch":
                 self._begin_epoch(data)
             case "forked":
                 self.relatives.append(data["child"])
-            case "rendering":
-                self._renderings.apply(record)
             case "born":
                 self.births.append(data)
             case "model":
@@ -265,59 +240,19 @@ class Session:
             case "fallback" | "fallback_over":
                 self.fallback = data if record.kind == "fallback" else None
             case "tool_done":
-                answer = next(reversed(self._prompt_at), 0)
-                self.seen.apply(answer, data.get("facts") or {})
-            case "request":
-                self._requests[record.seq] = data
-                self.last_model = data["model"]
-                self.last_request = data if data["kind"] == "mainline" else self.last_request
-            case "response":
-                self._billed(self._requests.pop(data["request"], None), data)
-            case "retry" if "usage" in data or "began" in data:
-                self._billed(self._requests.get(data["request"]), data)
-            case "failed":
-                request = self._requests.pop(data["request"], None)
-                if "began" in data:
-                    self._billed(request, data)
+                self.seen.apply(self.requests.last_answer, data.get("facts") or {})
             case _:
                 pass
+        self.projections.apply(record)
+        self.requests.apply(record)
 
     def _begin_epoch(self, data: Mapping[str, Json]) -> None:
         self.epochs.append(data["reason"])
         self.relatives += [data["parent"]] if "parent" in data else []
         for after in data.get("lost", ()):
             self.journal.lose(after, "it could not be read when the session was forked")
-        if "prefix" in data:
-            self._prefix = read_prefix(self._prefixes[data["prefix"]], self.journal.blobs)
-            self._wire_prefixes.clear()
-        if "messages" in data:
-            answers = (e.seq for e in reversed(self.history.entries) if e.message.tag == "answer")
-            # what the next prompt will hold at least; 0 where no bill tells
-            self.last_prompt = next((self._prompt_at.get(seq, 0) for seq in answers), 0)
-            self.prompts, self.replaced = [], data["reason"]
-        if "prefix" in data or "messages" in data:
-            self._projections.clear()
         if kind_of(data["reason"]) in ("rewind", "undo", "redo"):
             self.seen.only(set(self.history.seqs))
-
-    def _billed(self, request: Mapping[str, Json] | None, bill: Mapping[str, Json]) -> None:
-        """Take in what an attempt was billed that began, whether it was answered to the end or not."""
-        usage = read_usage(bill["usage"]) if "usage" in bill else None
-        if served := bill.get("cached"):
-            # no vendor saw it; what it was billed the first time tells how long the conversation is
-            usage = read_usage(served["usage"])
-        if request is None:
-            return  # its line in the journal is damaged
-        apply_bill(self.ledger, request, bill)
-        apply_bill(self.own, request, bill)
-        if request["kind"] == "mainline" and not served:
-            cached = usage is None or bool(usage.read or usage.written or was_cached(request, usage))
-            told = (bill["request"], bill.get("message_id", ""))
-            sent = Sent(request["blocks"], request["head"], cached, request["messages"], *told)
-            self.sent[request["line"]] = (sent, request["epoch"])
-        if request["kind"] == "mainline":
-            self.last_prompt = usage.prompt + usage.output if usage else self.last_prompt
-            self.prompts += [usage.prompt] if usage else []
 
     def add(
         self,
@@ -385,46 +320,13 @@ class Session:
 
     def declared(self, line: Line) -> tuple[Sent | None, str]:
         """The line's last mainline request, and the reason of an epoch that began since (or "")."""
-        sent, epoch = self.sent.get(line.key, (None, 0))
+        sent, epoch = self.requests.sent.get(line.key, (None, 0))
         since = self.epochs[epoch + 1 :] if sent else self.epochs[1:]
         return sent, since[-1] if since else ""
 
     def project(self, profile: str, provider: Provider) -> Projection:
         """The rendered conversation for a profile; renders, and journals, what is new."""
-        projection = self._projections.get(profile)
-        if projection is None:
-            projection = Projection(self._prefix_for(profile, provider), provider.envelope)
-            self._projections[profile] = projection
-        for batch in batches(self.history.entries[len(projection.messages) :]):
-            self._project(projection, profile, provider, batch)
-        return projection
-
-    def _project(self, projection: Projection, profile: str, provider: Provider, batch: Sequence[Entry]) -> None:
-        """Add a batch: what of it was rendered before as it was, then the rest, rendered and journaled together."""
-        while batch:
-            group = self._renderings.find(profile, [entry.seq for entry in batch])
-            if group is None:
-                rendered = tuple(provider.render([entry.message for entry in batch], projection.after))
-                # in one record: what was merged must not be found in part after a crash
-                seqs = [entry.seq for entry in batch]
-                # `record`: what could not be written is not known
-                self.record("rendering", self._renderings.write(profile, seqs, rendered))
-            else:
-                rendered = group[1]
-            for entry, fragments in zip(batch, rendered, strict=False):
-                projection.add(entry.seq, entry.message, fragments)
-            batch = batch[len(rendered) :]
-
-    def _prefix_for(self, profile: str, provider: Provider) -> FrozenPrefix:
-        """The frozen prefix as this profile is sent it: made once, like a rendering, and journaled."""
-        if (known := self._wire_prefixes.get(profile)) is not None:
-            return known
-        prefix = provider.prefix(self.prefix)
-        if prefix != self.prefix:
-            self.journal.append("wire_prefix", {"profile": profile, **write_prefix(prefix, self.journal.blobs)})
-        # only now: what could not be written is not known
-        self._wire_prefixes[profile] = prefix
-        return prefix
+        return self.projections.project(profile, provider, self.prefix, self.history.entries)
 
     async def sync(self) -> None:
         """Everything recorded so far is on the disk."""

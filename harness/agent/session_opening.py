@@ -88,9 +88,9 @@ class SessionOpening:
         try:
             subagent_sessions.recover(session)
             # without the flag, a session keeps the person's model, whatever stood in for it
-            if session.last_model and options.model is None:
+            if session.requests.last_model and options.model is None:
                 model = self.channels.catalog.find(
-                    session.fallback["model"] if session.fallback else session.last_model
+                    session.fallback["model"] if session.fallback else session.requests.last_model
                 )
             self.channels.check(model)
         except BaseException:

@@ -37,7 +37,7 @@ def fresh(caller: Session, folder: Path, effort: str | None) -> Session:
 
 def fork(caller: Session, folder: Path) -> Session:
     """A session that goes on where its caller's is, the calls of the last answer still open."""
-    return Session.fork_of(caller.journal.folder, folder, caller.seam, ledger=caller.ledger)
+    return Session.fork_of(caller.journal.folder, folder, caller.seam, ledger=caller.requests.ledger)
 
 
 def of_call(caller: Session, call_id: str) -> Path | None:
@@ -58,7 +58,7 @@ def again(caller: Session, folder: Path) -> Session:
         JournalError: it cannot be read, or what it was begun for is lost.
     """
     # whoever owns the caller owns it, whatever another machine left in its lock
-    child = Session.resume(folder, caller.seam, from_elsewhere=True, ledger=caller.ledger)
+    child = Session.resume(folder, caller.seam, from_elsewhere=True, ledger=caller.requests.ledger)
     if not child.births or child.born in caller.births:
         child.close()
         raise JournalError(f"the record of its birth is lost, in {folder}; nothing of it is removed")
@@ -106,5 +106,5 @@ def _take_in(session: Session, folder: Path) -> None:
         return
     about = {name: child.born[name] for name in ("call_id", "skill", "context")}
     first = {"read": None, "expected": None}
-    how = {"child": folder.name, "model": child.last_model, "end": "lost", "first": first}
+    how = {"child": folder.name, "model": child.requests.last_model, "end": "lost", "first": first}
     session.record("subagent", about | how | write_totals(totals))

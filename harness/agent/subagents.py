@@ -290,7 +290,7 @@ class _Work:
         compactor = Compactor(agent, lambda: session.prefix, standing)
         fallback = Fallback(agent, kit.fallback, lambda name: self._use(me, name), self._call, "until it ends")
         agent.call = Compaction(agent, compactor, kit.compaction, fallback.call).call
-        if self._went_on and session.fallback is not None and session.last_model == kit.fallback:
+        if self._went_on and session.fallback is not None and session.requests.last_model == kit.fallback:
             self._use(me, kit.fallback)  # it was told that model, and no other
         end = await self._progress.watched(self._begun(agent, words))
         if end.reason == "limit" and limits.at_turns:

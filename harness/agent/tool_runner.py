@@ -126,7 +126,7 @@ class ToolRunner:
     async def _run(self, calls: Sequence[ToolCall], results: dict[str, ToolResult]) -> AsyncGenerator[Event]:
         """Run calls; fills `results`, by the id of the call."""
         self._images = _bytes_of_images(entry.message for entry in self._session.history.entries)
-        share = max(SMALLEST, self._budget(self._session.last_prompt) // len(calls))
+        share = max(SMALLEST, self._budget(self._session.requests.last_prompt) // len(calls))
         for checked in _groups([self._check(call) for call in calls]):
             # only now: whoever is asked has seen what the calls before gave
             group: list[Checked] = []

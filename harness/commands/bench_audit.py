@@ -71,7 +71,7 @@ async def _length(folder: Path, seam: Seam, length: int, runs: int) -> list[dict
                 channel.model,
                 envelope,
                 request,
-                Lookups(session.ledger, session.own, request.line.key, seam.now()),
+                Lookups(session.requests.ledger, session.requests.own, request.line.key, seam.now()),
             ),
             "verdict and ledger": audit,
             "finding the block that moved": lambda: moved_block(

@@ -71,7 +71,7 @@ def _one(folder: Path, outer: Seam) -> list[dict[str, Any]]:
     async def run(app: App, _: _Clocked) -> list[dict[str, Any]]:
         for _turn in range(TURNS):
             await _say(app)
-        before = app.session.last_prompt
+        before = app.session.requests.last_prompt
         asked = [event async for event in app.compaction.compactor.run("bench") if isinstance(event, ResponseDone)]
         after = [await _say(app, "Sum it up.") for _ in range(3)]
         cold = sum(one.usage.read < one.usage.prompt // 2 for one in after)

@@ -416,7 +416,7 @@ def test_idle_compaction_begins_before_the_ttl_ends_and_only_once(speaker: Begin
     compaction = person.app.compaction
     assert compaction.idle_delay() is None, "too small to pay"
     compaction._config = CompactionConfig(returns=1.0)
-    grown = person.app.session
+    grown = person.app.session.requests
     grown.last_prompt = 60_000
     delay = compaction.idle_delay()
     assert delay is not None
@@ -434,10 +434,10 @@ def test_idle_compaction_leaves_the_calls_of_a_cut_turn_open(speaker: Begin) -> 
     person = working(speaker, "claude-opus-4-8")
     compaction = person.app.compaction
     compaction._config = CompactionConfig(returns=1.0)
-    person.app.session.last_prompt = 60_000
+    person.app.session.requests.last_prompt = 60_000
     assert compaction.idle_delay() is not None
     person.say("Please work on.", until=lambda event: isinstance(event, ToolStarted))
-    person.app.session.last_prompt = 60_000
+    person.app.session.requests.last_prompt = 60_000
     calls = person.app.session.history.open_calls()
     assert calls
     assert compaction.idle_delay() is not None
@@ -449,7 +449,7 @@ def test_idle_compaction_leaves_the_calls_of_a_cut_turn_open(speaker: Begin) -> 
 def test_idle_compaction_is_too_late_once_the_ttl_has_ended(speaker: Begin) -> None:
     person = working(speaker, "claude-opus-4-8", 1)
     person.app.compaction._config = CompactionConfig(returns=1.0)
-    person.app.session.last_prompt = 60_000
+    person.app.session.requests.last_prompt = 60_000
     person.simulator.clock.advance(400)
     assert person.app.compaction.idle_delay() is None
 

@@ -125,8 +125,8 @@ def test_another_version_sends_what_was_rendered_and_words_only_what_is_new(spea
 
 def forget_what_was_sent(session: Session) -> None:
     """What a bug of ours would do: the conversation in memory is rendered anew, and otherwise."""
-    session._projections.clear()
-    session._renderings = Renderings(session.journal)
+    session.projections._projections.clear()
+    session.projections.renderings = Renderings(session.journal)
 
 
 @pytest.mark.moves_prefix(reason="a byte is moved on purpose", times=1)
@@ -170,9 +170,9 @@ def test_a_session_resumes_as_it_was_left(speaker: Begin) -> None:
 
     assert found.history.entries == left.history.entries
     assert found.history.context == left.history.context
-    assert found.ledger == left.ledger
+    assert found.requests.ledger == left.requests.ledger
     assert found.totals == left.totals
-    assert found.sent == left.sent
+    assert found.requests.sent == left.requests.sent
     assert found.prefix == left.prefix
 
 
@@ -184,8 +184,8 @@ def test_a_sub_agent_is_read_again_only_while_something_of_it_can_be_alive(
     person = speaker(Brain([[delegated("look", "one")], "Thanks."], {"one": ["Done."]}), minimum=1)
     skill(person.project, "look", FRESH)
     person.say("Go.")
-    left = person.app.session.ledger
+    left = person.app.session.requests.ledger
     person.simulator.clock.advance(seconds)
     person.come_back()
 
-    assert (person.app.session.ledger == left) is read
+    assert (person.app.session.requests.ledger == left) is read

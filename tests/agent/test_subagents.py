@@ -287,11 +287,11 @@ def test_what_a_fork_read_is_alive_for_its_caller_and_after_a_resume(speaker: Be
     person = speaker(Brain([[call("deep", "one")], "Thanks.", "More."], {"one": ["Done."]}), minimum=1)
     skill(person.project, "deep", FORK)
     person.say("Go.")
-    ledger = person.app.session.ledger
+    ledger = person.app.session.requests.ledger
     totals = person.app.session.totals
     person.come_back()
 
-    assert person.app.session.ledger == ledger
+    assert person.app.session.requests.ledger == ledger
     assert person.app.session.totals == totals
     person.say("More?")
     assert person.mainline[-1].read == person.mainline[-1].perfect_read

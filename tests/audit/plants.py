@@ -41,7 +41,7 @@ def plant_message(person: Speaker, at: int, message: Rewrite, tool: Rewrite = sa
             wire = rewritten(last.wire, message)
             fragments = (*before, last if wire == last.wire else Fragment(wire))
         planted.add(entry.seq, entry.message, fragments)
-    session._projections[channel.model.id] = planted
+    session.projections._projections[channel.model.id] = planted
 
 
 def rewritten(raw: bytes, rewrite: Rewrite) -> bytes:

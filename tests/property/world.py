@@ -301,14 +301,15 @@ class World:
         """What a session knows of itself; of the ledger, only where no other writes into it."""
         session = self.app.session
         history = session.history
-        ledger = session.ledger if len(self.branches) == 1 and not self.delegates else None
-        bills = (session.totals, session.last_prompt, session.prompts, session.replaced, session.epochs)
+        requests = session.requests
+        ledger = requests.ledger if len(self.branches) == 1 and not self.delegates else None
+        bills = (session.totals, requests.last_prompt, requests.prompts, requests.replaced, session.epochs)
         return (
             history.seqs,
             history.context,
             history.undone,
             history.dropped,
-            session.sent,
+            requests.sent,
             session.efforts,
             bills,
             ledger,

@@ -41,7 +41,7 @@ def test_it_counts_what_the_session_itself_counts(state: Path) -> None:
         session.close()
         totals = session.totals
         assert (figures.requests, figures.usage, figures.cost) == (totals.requests, totals.usage, totals.cost)
-        assert figures.model == session.last_model
+        assert figures.model == session.requests.last_model
     assert [figures.turns for figures in read(state)] == [1, 2]
     assert [figures.title for figures in read(state)] == ["fix the <i>parser</i> please", "überprüfe alles"]
 

@@ -72,7 +72,7 @@ def test_the_second_run_asks_no_vendor_and_is_the_same(keep: Begin) -> None:
     person = keep(Script(*ANSWERS))
     first = [*person.say("One?"), *person.say("Two?")]
     bodies = [record.data for record in person.records("message")]
-    prompt = person.app.session.last_prompt
+    prompt = person.app.session.requests.last_prompt
     assert len(person.simulator.requests) == 4
     (person.project / "made.txt").unlink()
     was = person.id
@@ -83,7 +83,7 @@ def test_the_second_run_asks_no_vendor_and_is_the_same(keep: Begin) -> None:
     assert told(second) == told(first)
     assert [record.data for record in person.records("message")] == bodies
     assert (person.project / "made.txt").read_text() == "made\n"
-    assert person.app.session.last_prompt == prompt
+    assert person.app.session.requests.last_prompt == prompt
     totals = person.app.session.totals
     assert (totals.cost, totals.usage.prompt, totals.requests, totals.served) == (0.0, 0, 4, 4)
     assert person.verdicts() == ["response cache"] * 4
