@@ -15,7 +15,8 @@ from harness.commands.doctor_findings import Finding
 from harness.config import Config, ProviderConfig, config_dir, load
 from harness.errors import ConfigError, HarnessError, MissingKey
 from harness.knowledge.project import find_root
-from harness.providers.catalog import CHAT, GENERIC, Catalog
+from harness.providers.catalog import Catalog
+from harness.providers.catalog_tables import CHAT, GENERIC
 from harness.providers.facts import Model, Profile
 from harness.providers.keys import find_key
 from harness.providers.reach import Reached, reach, shown

@@ -15,7 +15,7 @@ from harness.conversation.request import Ttl
 from harness.errors import MissingKey, UsageError
 from harness.providers import network
 from harness.providers.base import Access, Provider
-from harness.providers.catalog import CHAT, GENERIC
+from harness.providers.catalog_tables import CHAT, GENERIC
 from harness.providers.facts import Model, Profile
 from harness.providers.keys import find_key
 from harness.seam import Seam
