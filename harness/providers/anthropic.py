@@ -21,6 +21,7 @@ from harness.providers import anthropic_wire as wire
 from harness.providers.base import NOBODY, Origin, Part, Recorder
 from harness.providers.facts import Change
 from harness.providers.headers import deciding
+from harness.providers.masking import masks
 from harness.providers.refusals import Refusal, refusal
 from harness.providers.transport import Sdk, Transport, client_for, connection, timeouts
 from harness.seam import Seam
@@ -58,7 +59,8 @@ class Anthropic:
         )
         self.base_url = str(self._client.base_url)
         sdk = Sdk((anthropic.AnthropicError,), map_error, AsyncStream.raw_events, "request-id", URL)
-        self._transport = Transport(sdk, self.base_url, key, seam, idle, self._post)
+        hidden = masks(key, self._client.default_headers, seam.environment())
+        self._transport = Transport(sdk, self.base_url, hidden, seam, idle, self._post)
 
     def prefix(self, frozen: FrozenPrefix) -> FrozenPrefix:
         """See `Provider`: this wire's form is the one that is frozen."""

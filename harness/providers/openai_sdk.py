@@ -18,6 +18,7 @@ from openai._streaming import SSEDecoder
 from harness import errors
 from harness.providers.base import Access, Decodes, Part, Recorder
 from harness.providers.headers import deciding
+from harness.providers.masking import masks
 from harness.providers.refusals import Refusal, refusal, said_of
 from harness.providers.transport import Event, Sdk, Transport, client_for, connection, timeouts
 from harness.seam import Seam
@@ -56,7 +57,8 @@ class Sender:
         )
         self.base_url = str(self._client.base_url)
         sdk = Sdk((openai.OpenAIError,), self._mapped, _events, "x-request-id", named.url)
-        self._transport = Transport(sdk, self.base_url, access.key, seam, idle, self._post)
+        hidden = masks(access.key, self._client.default_headers, seam.environment())
+        self._transport = Transport(sdk, self.base_url, hidden, seam, idle, self._post)
 
     @property
     def deciding(self) -> Mapping[str, str]:

@@ -1,7 +1,7 @@
 """What all wires do alike between an SDK's `post` and their decoder: time, record, read, and say what went wrong.
 
-Invariant: knows no SDK; what leaves it as a failure is a `ProviderError`, and no key is in its text. A stream that
-gives nothing, or nothing but pings, is given up.
+Invariant: knows no SDK; what leaves it as a failure is a `ProviderError`, and no credential is in its text. A stream
+that gives nothing, or nothing but pings, is given up.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import httpx2
 from harness import errors
 from harness.conversation.canonical import decode
 from harness.providers.base import Decodes, Part, Recorder
+from harness.providers.masking import Masks
 from harness.providers.refusals import ended
 from harness.seam import Seam
 
@@ -33,9 +34,6 @@ again: a stream that is closed before its last chunk takes its connection with i
 
 LONGEST_ERROR = 1 << 16
 """Bytes of a body that may be an error's; a longer one is none."""
-
-SHORTEST_KEY = 8
-"""Characters from which a key is looked for in error texts; a shorter one is a placeholder and would be in any word."""
 
 
 class Event(Protocol):
@@ -68,17 +66,18 @@ class Transport:
     """Sends bodies to one address.
 
     Args:
+        masks: what no error may tell.
         idle: seconds without a byte after which the stream is given up.
         post: sends a body; gives the response, its stream unread.
     """
 
     def __init__(
-        self, sdk: Sdk, base_url: str, key: str, seam: Seam, idle: float, post: Callable[[bytes], Awaitable[Any]]
+        self, sdk: Sdk, base_url: str, masks: Masks, seam: Seam, idle: float, post: Callable[[bytes], Awaitable[Any]]
     ) -> None:
         self._sdk = sdk
         self._failures: tuple[type[BaseException], ...] = (*sdk.raised, httpx2.HTTPError)
         self._base_url = base_url
-        self._key = key
+        self._masks = masks
         self._seam = seam
         self._idle = idle
         self._post = post
@@ -99,9 +98,7 @@ class Transport:
                 return
             raise errors.StreamBroken("the vendor's stream ended before the answer did")
         except errors.ProviderError as error:
-            # a gateway may quote the request; the key goes nowhere but to the wire
-            if len(self._key) >= SHORTEST_KEY:
-                error.args = (str(error).replace(self._key, "[key]"),)
+            error.args = (self._masks.hide(str(error)),)
             for left in decoder.broken():
                 yield left
             raise
