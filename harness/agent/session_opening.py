@@ -6,9 +6,9 @@ its model can be reached.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from harness.options import Options
 from harness.providers.facts import Model
 from harness.seam import Seam
 from harness.sessions.store import Store
+from harness.workspace.scratch import scratch
 
 
 @dataclass(slots=True)
@@ -37,8 +38,8 @@ class SessionOpening:
     seam: Seam
     channels: ModelChannels
     freeze: Callable[[], FrozenPrefix]
-    _temporary: Path | None = field(default=None, init=False)
-    """The folder of a session that is not kept."""
+    _temporary: ExitStack = field(default_factory=ExitStack, init=False)
+    """Holds the folder of a session that is not kept."""
 
     def open(self) -> tuple[Session, Model]:
         """The session, and the model that it goes on with. `let_go` of it.
@@ -56,13 +57,13 @@ class SessionOpening:
         if not self.options.no_session:
             return Session.create(self.store.folder(name), self.seam, prefix, about)
         try:
-            self._temporary = Path(tempfile.mkdtemp(prefix="harness-"))
+            folder = self._temporary.enter_context(scratch(Path(tempfile.gettempdir()), "harness-session-"))
         except OSError as error:
             raise StorageFull(f"cannot make a temporary folder: {error.strerror}; set TMPDIR") from error
         try:
-            return Session.create(self._temporary / name, self.seam, prefix, about)
+            return Session.create(folder / name, self.seam, prefix, about)
         except BaseException:
-            self._remove()
+            self._temporary.close()
             raise
 
     def _about(self) -> dict[str, Json]:
@@ -105,8 +106,4 @@ class SessionOpening:
         if session.untouched:
             session.journal.remove()
         session.close()
-        self._remove()
-
-    def _remove(self) -> None:
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.close()

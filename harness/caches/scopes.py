@@ -6,15 +6,16 @@ folders, and only to the folder that they named.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
 from harness.config_values import CacheScope
 from harness.errors import StorageFull, UsageError
+from harness.workspace.scratch import scratch
 
 Cache = Literal["responses", "tool_outputs"]
 """A cache, as its setting, its folder and the command line call it."""
@@ -35,6 +36,7 @@ class Scopes:
         self._shared = shared
         self._session = session
         self._temporary: Path | None = None
+        self._opened = ExitStack()
         self._making = threading.Lock()
 
     def check(self, scope: CacheScope) -> None:
@@ -68,12 +70,12 @@ class Scopes:
         with self._making:  # calls that run at once look things up in threads
             if self._temporary is None:
                 try:
-                    self._temporary = Path(tempfile.mkdtemp(prefix="harness-caches-"))
+                    made = scratch(Path(tempfile.gettempdir()), "harness-caches-")
+                    self._temporary = self._opened.enter_context(made)
                 except OSError as error:
                     raise StorageFull(f"cannot make a temporary folder: {error.strerror}; set TMPDIR") from error
             return self._temporary
 
     def close(self) -> None:
         """What was kept for the run alone is removed."""
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        self._opened.close()

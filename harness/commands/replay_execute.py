@@ -31,6 +31,7 @@ from harness.tools.output import Spill
 from harness.ui.plain import one_line
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Asks, Decision, Refused, decide, parse_rules
+from harness.workspace.scratch import scratch
 from harness.workspace.snapshots import Snapshots
 
 
@@ -58,11 +59,11 @@ def execute(session: Path, seam: Seam, mode: Mode, allow: Sequence[str]) -> list
     if not all(one.tree for one in calls):
         now = files_now(root, store.snapshots, seam)
         calls = [replace(one, tree=one.tree or now) for one in calls]
-    with tempfile.TemporaryDirectory(prefix="harness-replay-") as folder:
-        scratch = scratch_for(Path(folder).resolve(), str(root), store.snapshots, seam, mode, allow)
+    with scratch(Path(tempfile.gettempdir()), "harness-execute-") as folder:
+        copy = scratch_for(folder.resolve(), str(root), store.snapshots, seam, mode, allow)
 
         async def run() -> list[Ran]:
-            return [ran async for ran in scratch.run(calls)]
+            return [ran async for ran in copy.run(calls)]
 
         return asyncio.run(run())
 
