@@ -86,7 +86,7 @@ class Unlisted(Store):
     """A store that must not be listed."""
 
     def files(self, begins: str = "") -> list[File]:
-        raise AssertionError("all files were listed")
+        raise AssertionError(f"the files that begin with {begins!r} were listed")
 
 
 def test_a_look_up_takes_as_long_however_many_there_are(kept: Responses) -> None:
