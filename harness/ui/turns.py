@@ -71,8 +71,8 @@ class Turns:
         """Have what runs end; what waits goes on behind it, or comes back on the line."""
         if self._turn is not None:
             self.status.stopping()
-            if not self._turn.cancelling():  # a second one would cut short what the first one ends
-                self._turn.cancel()
+            # behind its first step: a task that is cancelled before it has begun never runs, and never ends the turn
+            asyncio.get_running_loop().call_soon(_cancel, self._turn)
             self.changed()
 
     def close(self) -> None:
@@ -193,3 +193,9 @@ class Turns:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
+
+
+def _cancel(turn: asyncio.Task[None]) -> None:
+    """Cancel it, once: a second time would cut short what the first one ends."""
+    if not turn.cancelling():
+        turn.cancel()

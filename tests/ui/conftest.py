@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,42 @@ from tests.e2e.lab import Forks
 from tests.ui.glass import ROOT, Sitting
 
 Sit = Callable[..., Sitting]
+
+
+@dataclass(frozen=True)
+class SlowGit:
+    """A git that takes as long as the test wants: while it is held, each run of it waits."""
+
+    folder: Path
+
+    def hold(self) -> None:
+        """Have the next run wait."""
+        (self.folder / "hold").touch()
+
+    @property
+    def held(self) -> bool:
+        """Whether a run waits, or one has."""
+        return (self.folder / "held").exists()
+
+    def let_go(self) -> None:
+        """Have all of them go on."""
+        (self.folder / "hold").unlink()
+
+
+@pytest.fixture
+def slow_git(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> SlowGit:
+    """What the programs of this test find as git."""
+    real = shutil.which("git")
+    assert real
+    made = SlowGit(tmp_path_factory.mktemp("git"))
+    script = made.folder / "git"
+    script.write_text(
+        f"#!/bin/sh\nown={shlex.quote(str(made.folder))}\n"
+        f'while [ -e "$own/hold" ]; do : > "$own/held"; sleep 0.02; done\nexec {shlex.quote(real)} "$@"\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{made.folder}{os.pathsep}{os.environ['PATH']}")
+    return made
 
 
 @pytest.fixture

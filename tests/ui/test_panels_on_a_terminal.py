@@ -311,6 +311,15 @@ def test_a_command_that_does_not_end_well_sends_nothing(
     assert "heard" not in it.glass.text
 
 
+@pytest.mark.parametrize("order", ["wait", "/slowly on"])
+def test_what_is_stopped_in_the_moment_it_begins_ends(orders: Sit, order: str) -> None:
+    it = orders()
+    it.type(f"{order}\r\x03")  # one reading: Ctrl-C comes before the first step of what Enter began
+    it.until("✗ stopped")
+    it.type("hello\r")
+    it.until("heard 'hello'")
+
+
 def test_a_terminal_that_does_not_say_where_its_cursor_is_is_left_alone(orders: Sit, tmp_path: Path) -> None:
     it = orders(answers=False)
     it.type("wait\r")
