@@ -6,8 +6,9 @@ Invariant: looks only; sessions may be damaged, or open in other processes, and 
 from __future__ import annotations
 
 import json
+import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from harness.config import cache_dir, state_dir
 from harness.conversation.lines import Reader
 from harness.documents import cache as documents
 from harness.seam import Seam
-from harness.sessions.store import Store
+from harness.sessions.store import Store, agents_in
 from harness.ui.columns import aligned
 from harness.ui.plain import one_line
 
@@ -44,7 +45,9 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     parser.add_argument("--json", action="store_true", help="print it as JSON (docs/caches.md)")
     flags = parser.parse_args(arguments[1:])
     store = Store(state_dir(seam.environment()))
-    journals = list(_journals([store.looked_at(name) for name in flags.ids] or store.all()))
+    unread: list[str] = []
+    folders = dict.fromkeys(map(store.looked_at, flags.ids)) or store.all()
+    journals = list(_journals(folders, unread))
     found = [use for journal in journals for use in journal.found]
     if not flags.ids:
         # a conversion belongs to no session
@@ -53,18 +56,32 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     unreadable = sum(journal.unreadable for journal in journals)
     if flags.json:
         told = {"type": "cache_audit", "format": FORMAT, "uses": [asdict(use) for use in found]}
-        told |= {"totals": totals(found), "unreadable": unreadable}
+        told |= {"totals": totals(found), "unreadable": unreadable, "unread": unread}
         sys.stdout.write(json.dumps(told, ensure_ascii=True) + "\n")
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in _lines(found, unreadable)))
+        sys.stdout.write("".join(f"{line}\n" for line in _lines(found, unreadable, unread)))
     return 0
 
 
-def _journals(folders: Sequence[Path]) -> Iterator[CacheUses]:
-    """Of sessions and their sub-agents."""
-    for folder in folders:
-        for path in sorted(folder.rglob("journal.jsonl")):
-            yield CacheUses(path.parent.name).take(Reader(path))
+def _journals(folders: Iterable[Path], unread: list[str]) -> Iterator[CacheUses]:
+    """Of sessions and their sub-agents. unread: takes the ids of those whose journal cannot be read."""
+    for folder in (place for session in folders for place in (session, *agents_in(session))):
+        try:
+            yield _uses(folder)
+        except FileNotFoundError:
+            continue  # not begun
+        except OSError:
+            unread.append(folder.name)
+
+
+def _uses(folder: Path) -> CacheUses:
+    path = folder / "journal.jsonl"
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no file")  # a pipe would be waited for
+    reader = Reader(path)
+    uses = CacheUses(folder.name).take(reader)
+    uses.unreadable += len(reader.damage)
+    return uses
 
 
 def totals(found: Sequence[CacheUse]) -> dict[str, dict[str, Any]]:
@@ -81,7 +98,7 @@ def totals(found: Sequence[CacheUse]) -> dict[str, dict[str, Any]]:
     return told
 
 
-def _lines(found: Sequence[CacheUse], unreadable: int) -> Iterator[str]:
+def _lines(found: Sequence[CacheUse], unreadable: int, unread: Sequence[str]) -> Iterator[str]:
     if found:
         yield from aligned(COLUMNS, [_cells(use) for use in found], ("tokens", "USD"))
     for cache, about in totals(found).items():
@@ -94,6 +111,8 @@ def _lines(found: Sequence[CacheUse], unreadable: int) -> Iterator[str]:
         yield f"{cache}: {', '.join(parts)}"
     if unreadable:
         yield f"! {unreadable} records cannot be read; what they held is missing here"
+    for session in unread:
+        yield f"! the journal of {one_line(session, 40)} cannot be read; what it held is missing here"
 
 
 def _cells(use: CacheUse) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -114,6 +116,51 @@ def test_a_fork_is_not_told_its_parents_uses(noted: Lab, vendor: Start) -> None:
 
     uses = json.loads(noted.run("cache", "audit", "--json").out)["uses"]
     assert [use["session"] for use in uses] == [first, first, fork]
+
+
+def test_a_session_that_is_named_twice_is_told_once(noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT)
+    first = noted.run(*TASK).session
+    assert len(json.loads(noted.run("cache", "audit", first, first, "--json").out)["uses"]) == 2
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe", "device", "nothing that can be read"])
+def test_a_journal_that_cannot_be_read_hides_no_other(what: str, noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT)
+    first, second = noted.run(*TASK), noted.run(*TASK)
+    journal = noted.sessions()[0] / "journal.jsonl"
+    journal.unlink()
+    match what:
+        case "folder":
+            journal.mkdir()
+        case "pipe":
+            os.mkfifo(journal)
+        case "device":
+            journal.symlink_to("/dev/zero")
+        case _:
+            # a loop of links cannot be opened by anybody, root neither
+            journal.symlink_to(journal)
+
+    told = json.loads(noted.run("cache", "audit", "--json").out)
+    assert {use["session"] for use in told["uses"]} == {second.session}
+    assert told["unread"] == [first.session]
+    assert f"! the journal of {first.session} cannot be read" in noted.run("cache", "audit").out
+    # the journals of a test are looked at when it has ended
+    shutil.rmtree(journal.parent)
+
+
+def test_damage_of_a_journal_is_told(noted: Lab, vendor: Start) -> None:
+    vendor(SCRIPT)
+    noted.run(*TASK)
+    journal = noted.sessions()[0] / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if b'"uncached"' in line)
+    lines[at] = lines[at].replace(b'"uncached"', b'"unc@ched"')
+    journal.write_bytes(b"".join(lines))
+
+    told = json.loads(noted.run("cache", "audit", "--json").out)
+    assert (len(told["uses"]), told["unreadable"]) == (1, 1)
+    assert "! 1 records cannot be read" in noted.run("cache", "audit").out
 
 
 def test_nothing_is_listed_where_nothing_was_kept(noted: Lab, vendor: Start) -> None:
