@@ -7,6 +7,7 @@ records in the same order, so nothing is known that was not written first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from harness.prompt.projection import Projection
 from harness.providers.base import Provider
 from harness.providers.efforts import Efforts
 from harness.seam import Seam
+from harness.workspace.scratch import scratch
 
 
 class Session:
@@ -150,6 +152,7 @@ class Session:
         """A new session that continues another, which stays as it is and may be in use: it is taken as far as it is.
 
         Records keep their numbers, so that whatever points at one still does.
+        It is there when it is whole, and not before.
 
         Args:
             source: the folder of the other; the new one goes beside it.
@@ -160,26 +163,34 @@ class Session:
         Raises:
             JournalError: the other cannot be read, or the new one not be written; nothing of it is left then.
         """
-        forked = cls(Journal.create(folder, seam), seam)
         try:
-            reader = Reader(source / "journal.jsonl", (source / "journal.jsonl").stat().st_size)
-            # after the size was read: every blob that those records name is there
-            forked.journal.blobs.adopt(Blobs(source / "blobs"))
-            forked._take(forked._copied(reader, until, moved or {}))
-            forked._check(source.name)
-            lost = [damage.after for damage in reader.damage if until is None or damage.after < until]
-            forked.record("epoch", {"reason": "fork", "parent": source.name} | ({"lost": lost} if lost else {}))
-            forked._mend()
-            if ledger is None:
-                tell_parent(source, folder.name)
-                ledger = family(folder, forked.journal.records(), seam.now()).ledger()
-            forked.requests.ledger = ledger
-        except BaseException as error:
-            forked.journal.remove()
-            if isinstance(error, OSError):
-                raise storage_error(error, folder) from error
-            raise
+            # half of one would be gone on with as the last session, and its calls run again; a sub-agent has its birth
+            with scratch(source.parent, ".fork-") if ledger is None else nullcontext(folder.parent) as beside:
+                forked = cls(Journal.create(beside / folder.name, seam), seam)
+                try:
+                    forked._become(source, until, moved or {})
+                    if ledger is None:
+                        forked.journal.move(folder)
+                        tell_parent(source, folder.name)
+                        ledger = family(folder, forked.journal.records(), seam.now()).ledger()
+                    forked.requests.ledger = ledger
+                except BaseException:
+                    forked.journal.remove()
+                    raise
+        except OSError as error:
+            raise storage_error(error, folder) from error
         return forked
+
+    def _become(self, source: Path, until: int | None, moved: Mapping[str, Json]) -> None:
+        """Take over the records of another session, and begin an epoch behind them."""
+        reader = Reader(source / "journal.jsonl", (source / "journal.jsonl").stat().st_size)
+        # after the size was read: every blob that those records name is there
+        self.journal.blobs.adopt(Blobs(source / "blobs"))
+        self._take(self._copied(reader, until, moved))
+        self._check(source.name)
+        lost = [damage.after for damage in reader.damage if until is None or damage.after < until]
+        self.record("epoch", {"reason": "fork", "parent": source.name} | ({"lost": lost} if lost else {}))
+        self._mend()
 
     def inherit(self, caller: Session) -> None:
         """Share another session's ledger, and send tools and system blocks as it does."""

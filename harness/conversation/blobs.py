@@ -84,6 +84,10 @@ class Blobs:
             raise JournalError(f"session data is damaged: {name[:12]} does not have the content that its name says")
         return raw
 
+    def moved(self, folder: Path) -> None:
+        """They are in another folder from now on; all of them were synced."""
+        self._folder = folder
+
     def adopt(self, other: Blobs) -> None:
         """Have every blob of another session too, without reading it; whole ones only, so its owner may be writing.
 

@@ -120,6 +120,22 @@ class Journal:
             raise storage_error(error, folder) from error
         return journal
 
+    def move(self, folder: Path) -> None:
+        """Give a session that was made elsewhere its place: all of it, on the disk, or nothing. Blocks.
+
+        Raises:
+            StorageFull: it cannot be written there.
+        """
+        try:
+            self._sync()
+            self.folder.rename(folder)
+            sync_path(folder.parent)
+        except OSError as error:
+            raise storage_error(error, folder) from error
+        self._synced = self._end
+        self.folder, self._path = folder, folder / self._path.name
+        self.blobs.moved(folder / "blobs")
+
     def load(self) -> Iterator[Record]:
         """All records, once, one at a time; after the last, a torn tail is moved to `torn-<offset>`.
 

@@ -155,7 +155,9 @@ def agents_in(folder: Path) -> list[Path]:
 
 
 def _folders(parent: Path) -> list[Path]:
-    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+    """Those in a folder; one with a hidden name is still being made, or was when a kill came."""
+    found = parent.iterdir() if parent.is_dir() else ()
+    return sorted(path for path in found if path.is_dir() and not path.name.startswith("."))
 
 
 def _beginning(folders: Sequence[Path], session_id: str) -> list[Path]:

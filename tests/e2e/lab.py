@@ -165,8 +165,7 @@ class Lab:
 
     def sessions(self) -> list[Path]:
         """The session folders, oldest first."""
-        folder = self.state / "harness" / "sessions"
-        return sorted(folder.iterdir(), key=_begun) if folder.is_dir() else []
+        return sorted((self.state / "harness" / "sessions").glob("[!.]*"), key=_begun)
 
     def records(self, session: Path | None = None) -> list[Record]:
         """The records of a session; of the newest by default."""
