@@ -55,7 +55,9 @@ async def resume_turn(agent: MainAgent, instruction: str = "") -> AsyncGenerator
     """
     session = agent.session
     if cut_turn(session) is None:
-        raise UsageError(f"nothing to go on with: the last turn of session {session.journal.id} came to its end")
+        name = session.journal.id
+        why = f"the last turn of session {name} came to its end" if last_said(session) else f"nothing is said in {name}"
+        raise UsageError(f"nothing to go on with: {why}")
     async with aclosing(agent.checkpoints.around(rest_of_turn(agent, instruction))) as events:
         async for event in events:
             yield event

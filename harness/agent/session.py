@@ -27,7 +27,7 @@ from harness.conversation.canonical import Json
 from harness.conversation.history import Entry, History, kind_of
 from harness.conversation.journal import FORMAT, Journal
 from harness.conversation.lines import Reader, Record
-from harness.conversation.repair import mended
+from harness.conversation.repair import in_doubt, mended
 from harness.conversation.request import FrozenPrefix, Line
 from harness.conversation.stored import write_message
 from harness.errors import JournalError, storage_error
@@ -102,7 +102,7 @@ class Session:
             session = cls(journal, seam)
             session._take(journal.load())
             session._check(folder.name)
-            session._mend()
+            session._mend(torn=session.journal.torn > 0)
             for child in sorted(children(folder) - set(session.relatives)):
                 # its journal is to name whose bills its requests rest on
                 session.record("forked", {"child": child})
@@ -123,8 +123,10 @@ class Session:
             except JournalError as error:
                 self.journal.lose(record.seq - 1, str(error))
 
-    def _mend(self) -> None:
+    def _mend(self, *, torn: bool) -> None:
         """Go on without the messages that are lost. Once for the same damage; as an epoch, for the prefix moves."""
+        for call in in_doubt(self.history, self.journal.damage, torn=torn):
+            self.record("intent", {"call_id": call.id, "tool": call.name})
         reason = "rewind: lost behind record " + ", ".join(str(damage.after) for damage in self.journal.damage)
         if not self.journal.damage or reason in self.epochs:
             return
@@ -190,7 +192,7 @@ class Session:
         self._check(source.name)
         lost = [damage.after for damage in reader.damage if until is None or damage.after < until]
         self.record("epoch", {"reason": "fork", "parent": source.name} | ({"lost": lost} if lost else {}))
-        self._mend()
+        self._mend(torn=reader.end < reader.size)
 
     def inherit(self, caller: Session) -> None:
         """Share another session's ledger, and send tools and system blocks as it does."""

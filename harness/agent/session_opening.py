@@ -16,6 +16,7 @@ from harness import __version__
 from harness.agent import subagent_sessions
 from harness.agent.model_channels import ModelChannels
 from harness.agent.session import Session
+from harness.audit.shared_ledger import forget_child
 from harness.config import Config
 from harness.conversation.canonical import Json, digest
 from harness.conversation.request import FrozenPrefix
@@ -98,6 +99,7 @@ class SessionOpening:
             session.close()
             if options.fork:
                 session.journal.remove()
+                forget_child(folder, session.journal.id)
             raise
         return session, model
 

@@ -20,6 +20,7 @@ from harness.agent.auto_compaction import Compaction
 from harness.agent.cache_warming import FirstCall, Key, Warming
 from harness.agent.compaction import Compactor
 from harness.agent.compaction_rules import CompactionConfig
+from harness.agent.cut_turn import last_said
 from harness.agent.delegation import LAST_WORDS, Delegation, briefing, of_skill, report, taken_over
 from harness.agent.effort_change import settled
 from harness.agent.fallback import Fallback
@@ -298,10 +299,10 @@ class _Work:
         return end
 
     def _begun(self, agent: Agent, words: str) -> AsyncGenerator[Event]:
-        history = agent.session.history
-        calls = history.open_calls()
+        calls = agent.session.history.open_calls()
         fork = self._delegation.context == "fork"
-        briefed = all(call.id != self._call_id for call in calls) if fork else bool(history.entries)
+        # facts may have been told before the kill, and the task not
+        briefed = all(call.id != self._call_id for call in calls) if fork else last_said(agent.session) is not None
         if self._went_on and briefed:
             return rest_of_turn(agent)
         if not fork:

@@ -68,6 +68,11 @@ def tell_parent(parent: Path, child: str) -> None:
     (parent / _FORKS / child).touch(mode=0o600)
 
 
+def forget_child(parent: Path, child: str) -> None:
+    """Take the word back: there is no such fork after all."""
+    (parent / _FORKS / child).unlink(missing_ok=True)
+
+
 def children(folder: Path) -> set[str]:
     """The ids of the forks that left word in a session's folder."""
     return {path.name for path in (folder / _FORKS).glob("*")}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.conversation.blocks import Message, Text, ToolCall, ToolResult
-from harness.conversation.history import Entry
+from harness.conversation.history import Entry, History
+from harness.conversation.lines import Damage
 
 LOST_MESSAGE = "[A message of this session can no longer be read and is missing here.]"
 LOST_RESULT = "The result of this call can no longer be read; the call was run. Look before you run it again."
@@ -45,6 +46,19 @@ def mended(entries: Sequence[Entry], lost: Sequence[int]) -> list[Part]:
         parts += [_lost_results(calls)] if calls else []
         parts.append(Message("program", (Text(LOST_MESSAGE),)))
     return parts
+
+
+def in_doubt(history: History, damage: Sequence[Damage], *, torn: bool) -> Sequence[ToolCall]:
+    """The open calls that count as not run, while records behind them are lost: one of those may say that it began.
+
+    Args:
+        torn: the end of the journal is no whole record.
+    """
+    answers = (entry.seq for entry in reversed(history.entries) if entry.message.tag == "answer")
+    said = history.origin(next(answers, -1))
+    if not torn and all(lost.after < said for lost in damage):
+        return ()
+    return [call for call, fate in history.fates() if fate == "not run"]
 
 
 def _results(entry: Entry, calls: Sequence[ToolCall]) -> list[Part]:

@@ -53,12 +53,13 @@ class SubAgents:
         where, why = f"sub-agent {name}", "its own journal says something else"
         for one in ("call_id", "skill", "context"):
             yield from value(f"{where}: {one}", data[one], own.born[one], why)
-        if own.models and data["model"] not in own.models:
+        told, before = read_totals(data), own.states[own.at]
+        unasked = not own.at and not told.requests  # one that was cut off before its first request had no model yet
+        if own.models and data["model"] not in own.models and not (unasked and data["model"] == ""):
             yield Divergence(f"{where}: model", f"{data['model']!r} is none of {sorted(own.models)}", why)
         first = data["first"]
         if first["read"] not in own.reads or first["expected"] not in own.expected:
             yield Divergence(f"{where}: first read", f"{first} is that of none of its requests", why)
-        told, before = read_totals(data), own.states[own.at]
         for at in range(own.at, len(own.states)):
             if _same(own.states[at].since(before), told):
                 own.at = at

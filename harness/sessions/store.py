@@ -192,10 +192,10 @@ def _last_used(folder: Path) -> tuple[float, str]:
 
 
 def _root_of(folder: Path) -> str | None:
-    """The workspace of a session; None where it cannot be read or ended (a kill) before it began."""
+    """The workspace of a session; None where it cannot be read or ended (a kill) before anything was said in it."""
     try:
-        first = list(islice(read_records(folder / "journal.jsonl"), 3))
+        first = list(islice(read_records(folder / "journal.jsonl"), 4))
     except OSError:
         return None
-    begun = [record.kind for record in first] == ["session", "prefix", "epoch"]
+    begun = [record.kind for record in first[:-1]] == ["session", "prefix", "epoch"]
     return str(first[0].data.get("root")) if begun else None

@@ -12,6 +12,7 @@ import pytest
 
 from harness.agent.cut_turn import cut_turn
 from harness.agent.resumption import resume_turn
+from harness.conversation.history import INTERRUPTED, MAY_HAVE_RUN
 from harness.conversation.journal import Journal
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
@@ -296,15 +297,54 @@ def test_the_turns_of_its_own_sub_agents_are_not_its_own(speaker: Begin) -> None
     assert [record.data["end"] for record in person.records("subagent")][-1] == "done"
 
 
-@pytest.mark.parametrize(
-    "last",
-    [
-        pytest.param("subagent", marks=pytest.mark.branches(reason="it begins anew", times=1)),
-        pytest.param("born", marks=pytest.mark.branches(reason="it begins anew, twice in this test", times=2)),
-    ],
-)
-def test_killed_around_its_work(speaker: Begin, last: str) -> None:
-    """The journals as a kill leaves them: before its result was kept, or when it had only begun."""
+STEP = ("answer", "intent", "tool_done")
+"""What is recorded of a command: what the model said, that it begins, what it gave."""
+
+
+@pytest.mark.branches(reason="it begins anew, where its task was not sent", times=5)
+@pytest.mark.parametrize("front", [WRITER, "context: fork\n"], ids=["fresh", "fork"])
+def test_killed_behind_any_of_its_records(speaker: Begin, front: str) -> None:
+    """Its journal as any kill leaves it, its caller's as one does before anything was told of it."""
+    steps = [
+        [tool("shell", command="echo ran >> log")],
+        [tool("glob", pattern="*"), tool("read", path="log")],
+        "Found.",
+    ]
+    person = speaker(Brain([[call("look", "one")], "Later."], {"one": steps}), minimum=1)
+    skill(person.project, "look", front)
+    person.come_back(permission_mode="yolo")
+    person.say("Go.")
+    person.leave()
+    (child,) = children(person)
+    cut_journal(person.folder, "intent")
+    callers, lines = (
+        (folder / "journal.jsonl").read_bytes().splitlines(keepends=True) for folder in (person.folder, child)
+    )
+    (born,) = (number for number, line in enumerate(lines, 1) if b'"kind":"born","prev"' in line)
+    for kept in range(born, len(lines) + 1):
+        (person.folder / "journal.jsonl").write_bytes(b"".join(callers))
+        (child / "journal.jsonl").write_bytes(b"".join(lines[:kept]))
+        has = {kind for kind in STEP if any(f'"{kind}"'.encode() in line for line in lines[born:kept])}
+        (person.project / "log").write_text("ran\n" if "intent" in has else "")
+
+        person.come_back(permission_mode="yolo")
+        go_on(person, back=False)
+
+        assert results(person) == ["Found."], kept
+        told = str(records(child, "message")[-4].data["blocks"])
+        assert told.count("[exit 0]") == (has in ({*()}, {*STEP})), (kept, told)
+        assert told.count(INTERRUPTED) == (has == {"answer"}), (kept, told)
+        assert told.count(MAY_HAVE_RUN) == (has == {"answer", "intent"}), (kept, told)
+        assert (person.project / "log").read_text() == ("" if has == {"answer"} else "ran\n"), kept
+        assert [record.data["end"] for record in person.records("subagent")][-1] == "done"
+        person.leave()
+        for folder in (person.folder, child):
+            report = verify(folder, Catalog.load(None))
+            assert report.equal, (kept, folder, report.found)
+
+
+@pytest.mark.branches(reason="it begins anew", times=1)
+def test_killed_before_its_result_was_kept(speaker: Begin) -> None:
     person = speaker(
         Brain([[call("look", "one")], "Later."], {"one": [[tool("glob", pattern="*")], "Found."]}), minimum=1
     )
@@ -313,13 +353,12 @@ def test_killed_around_its_work(speaker: Begin, last: str) -> None:
     person.leave()
     (child,) = children(person)
     asked = len(person.mainline)
-    cut_journal(person.folder, "subagent" if last == "subagent" else "intent")
-    cut_journal(child, last)
+    cut_journal(person.folder, "subagent")
 
     go_on(person, back=True)
 
     assert results(person) == ["Found."]
-    # the last answer of the caller again, and where it had only begun, the sub-agent's two
-    assert len(person.mainline) == asked + (1 if last == "subagent" else 3)
+    # the last answer of the caller again, and nothing of the sub-agent
+    assert len(person.mainline) == asked + 1
     assert [record.data["end"] for record in person.records("subagent")][-1] == "done"
     assert len(records(child, "born")) == 1

@@ -54,3 +54,14 @@ def test_it_is_no_session_and_the_next_one_removes_it(way: tuple[str, ...], lab:
 
     assert not left.exists()
     assert len(lab.sessions()) == 2
+
+
+def test_one_that_cannot_go_on_leaves_no_word_of_it(lab: Lab, vendor: Start) -> None:
+    vendor(Script("one", "two"))
+    assert lab.run("-p", "go").code == 0
+    (session,) = lab.sessions()
+
+    assert lab.run("-c", "--fork", "-p", "more", env={"ANTHROPIC_API_KEY": None}).code == 2
+
+    assert lab.sessions() == [session]
+    assert [*(session / "forks").iterdir()] == []

@@ -167,13 +167,15 @@ def valid(folder: Path) -> list[str]:
     return [record.kind for record in records]
 
 
-def test_a_session_that_never_began_is_passed_over(lab: Lab, vendor: Start) -> None:
+@pytest.mark.parametrize("records", [1, 3])
+def test_a_session_in_which_nothing_was_said_is_passed_over(records: int, lab: Lab, vendor: Start) -> None:
     vendor(Script("one", "two"))
     assert lab.run("-p", "hello").code == 0
     (whole,) = lab.sessions()
     stub = whole.with_name("29990101-000000-00000000")
     stub.mkdir()
-    (stub / "journal.jsonl").write_bytes((whole / "journal.jsonl").read_bytes().split(b"\n")[0] + b"\n")
+    lines = (whole / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (stub / "journal.jsonl").write_bytes(b"".join(lines[:records]))
 
     ran = lab.run("-c", "-p", "and now?")
 

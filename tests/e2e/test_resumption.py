@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,56 @@ def test_stopped_with_calls_in_every_state(lab: Lab, vendor: Start, forked: Fork
     assert "may have run" in result_text(shell)
     assert "not run" in result_text(write)
     assert not (lab.project / "b").exists()
+
+
+def flipped(line: bytes) -> bytes:
+    return line[:40] + bytes([line[40] ^ 1]) + line[41:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda intent, *_: intent[:-40],
+        lambda intent, *_: b"\0" * len(intent),
+        lambda intent, *_: flipped(intent),
+        lambda intent, shell, read: flipped(intent) + flipped(shell) + read,
+    ],
+    ids=["cut", "zeros", "one bit", "in the middle"],
+)
+def test_what_may_have_begun_is_told_although_its_record_is_lost(
+    damage: Callable[..., bytes], lab: Lab, vendor: Start
+) -> None:
+    """Of a disk that lost what it had said was safe."""
+    sim = vendor(Script(step(1), [*step(2), call("glob", pattern="*"), call("read", path="log")], step(3), "done"))
+    assert lab.run("-p", "go", "--max-turns", "2", *YOLO).code == 3
+    (session,) = lab.sessions()
+    lines = (session / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    _, intent = (number for number, line in enumerate(lines) if b'"kind":"intent","prev"' in line)
+    (session / "journal.jsonl").write_bytes(b"".join(lines[:intent]) + damage(*lines[intent : intent + 3]))
+    (lab.project / "log").write_text("1\n2\n")
+
+    ran = lab.run("-c", "-p", *YOLO)
+
+    assert (ran.code, ran.out) == (0, "done\n"), ran.err
+    assert log(lab) == [1, 2, 3]
+    told = [result_text(result) for result in results(sim.requests[-2].json)]
+    assert "may have run" in told[0]
+    assert len(told) == 3
+    replayed = lab.run("replay", session.name)
+    assert "DIVERGES" not in replayed.out, replayed.out
+
+
+def test_nothing_was_said(lab: Lab, vendor: Start) -> None:
+    vendor(Script("hello", "and on"))
+    assert lab.run("-p", "hi").code == 0
+    (session,) = lab.sessions()
+    lines = (session / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (session / "journal.jsonl").write_bytes(b"".join(lines[:4]))  # killed before the words were on the disk
+
+    ran = lab.run("-c", "-p")
+
+    assert (ran.code, ran.lines) == (2, [f"harness: nothing to go on with: nothing is said in {session.name}"])
+    assert lab.run("-c", "-p", "hi again").code == 0
 
 
 def test_an_answer_that_was_cut_goes_on(lab: Lab, vendor: Start, forked: Forks) -> None:
