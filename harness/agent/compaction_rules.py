@@ -68,7 +68,7 @@ def window_limit(window: int, share: float, max_output: int) -> int:
 
 def compaction_price(price: Price, prompt: int) -> float:
     """USD of compacting a prompt that is cached: read it once, write a summary, write what follows the system."""
-    return (prompt * price.read + SUMMARY * price.output + AFTER * price.write_5m) / 1e6
+    return (prompt * price.read + SUMMARY * price.output + AFTER * price.write_short) / 1e6
 
 
 def cost_due(price: Price | None, prompts: int, last: int) -> bool:
@@ -89,7 +89,7 @@ def idle_pays(price: Price | None, prompt: int, returns: float, ttl: Ttl) -> boo
         return False
     cold, warm = prompt * price.write(ttl) / 1e6, compaction_price(price, prompt)
     # who comes back after a compaction pays for a small cold start, which `warm` holds already
-    return returns * cold > warm - (1 - returns) * AFTER * price.write_5m / 1e6
+    return returns * cold > warm - (1 - returns) * AFTER * price.write_short / 1e6
 
 
 def idle_delay(ttl: Ttl, since: float, margin: float) -> float | None:

@@ -29,8 +29,8 @@ def prompt_cost(model: Model, usage: Usage) -> float | None:
     total = (
         usage.uncached * price.input
         + usage.read * price.read
-        + usage.written_5m * price.write_5m
-        + usage.written_1h * price.write_1h
+        + usage.written_short * price.write_short
+        + usage.written_long * price.write_long
     )
     return total / _MILLION
 
@@ -46,7 +46,7 @@ def price_of_miss(model: Model, lost: int, usage: Usage) -> float | None:
         return None
     written = min(lost, usage.written)
     plain = min(lost - written, usage.uncached)
-    writes = usage.written_5m * price.write_5m + usage.written_1h * price.write_1h
+    writes = usage.written_short * price.write_short + usage.written_long * price.write_long
     billed = (written * writes / usage.written if written else 0.0) + plain * price.input
     return (billed - (written + plain) * price.read) / _MILLION
 

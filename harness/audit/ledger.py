@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
 from harness.conversation.request import CacheRules, LedgerEntry, Refresh, Ttl
+from harness.conversation.stored import read_usage
 
 MOST_LINES = 64
 """Other lines on which one position is looked for, the newest: more than a session has, and a journal may name any."""
@@ -181,7 +182,7 @@ def apply_bill(ledger: Ledger, request: Mapping[str, Json], bill: Mapping[str, J
         return
     positions = [Position(marker["digest"], marker["ttl"]) for marker in request["markers"]]
     started, line = bill.get("started", request["started"]), request["line"]
-    usage = Usage(**bill["usage"]) if "usage" in bill else None
+    usage = read_usage(bill["usage"]) if "usage" in bill else None
     if ends := request.get("ends"):
         tokens = _rules(request).readable(usage.prompt) if usage and usage.prompt else None
         ledger.passed(line, [Position(end["digest"], end["ttl"]) for end in ends], tokens, started)

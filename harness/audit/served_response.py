@@ -12,7 +12,7 @@ from typing import Any
 from harness.audit.report import clock, money, tokens
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import Json
-from harness.conversation.stored import read_usage
+from harness.conversation.stored import read_usage, write_usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ServedResponse:
 
     def to_json(self) -> dict[str, Any]:
         """The form that is journaled."""
-        return asdict(self)
+        return asdict(self) | {"usage": write_usage(self.usage)}
 
     @property
     def origin(self) -> str:

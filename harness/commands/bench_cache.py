@@ -71,7 +71,7 @@ def _row(name: str, books: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ideal = sum(book["perfect_read"] for book in books)
     ours = [Usage(b["usage"]["input_tokens"], b["usage"]["cache_read_input_tokens"],
                   b["usage"]["cache_creation_input_tokens"]) for b in books]  # fmt: skip
-    best = [Usage(read=b["perfect_read"], written_5m=b["prompt_tokens"] - b["perfect_read"]) for b in books]
+    best = [Usage(read=b["perfect_read"], written_short=b["prompt_tokens"] - b["perfect_read"]) for b in books]
     return {
         "requests": len(books),
         "prompt": sum(book["prompt_tokens"] for book in books),

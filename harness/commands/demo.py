@@ -134,7 +134,7 @@ def _total(responses: Sequence[ResponseDone]) -> Usage:
 def _perfect(books: Sequence[Mapping[str, Any]]) -> list[Usage]:
     """What the simulator's own books say that a perfect cache reads and writes."""
     return [
-        Usage(read=book["perfect_read"], written_5m=book["prompt_tokens"] - book["perfect_read"])
+        Usage(read=book["perfect_read"], written_short=book["prompt_tokens"] - book["perfect_read"])
         for book in books
         if book["kind"] == "mainline"
     ]

@@ -145,8 +145,8 @@ class Probe:
         requests = [
             {
                 "read": done.usage.read,
-                "written_short": done.usage.written_5m,
-                "written_long": done.usage.written_1h,
+                "written_short": done.usage.written_short,
+                "written_long": done.usage.written_long,
                 "uncached": done.usage.uncached,
                 "output": done.usage.output,
                 "usd": done.cost,
@@ -183,7 +183,7 @@ def _estimate(channel: Channel, prompt: int, requests: int, *, hits: bool) -> fl
     """USD of all requests. hits: the later ones read, and answers are a few words."""
     output = 20 if hits else channel.max_tokens
     long = channel.ttl == "1h"
-    written = Usage(written_1h=prompt, output=output) if long else Usage(written_5m=prompt, output=output)
+    written = Usage(written_long=prompt, output=output) if long else Usage(written_short=prompt, output=output)
     later = Usage(read=prompt, output=output) if hits else written
     costs = [cost(channel.model, usage) for usage in (written, *[later] * (requests - 1))]
     return _sum(costs)
@@ -194,7 +194,9 @@ def _sum(costs: Sequence[float | None]) -> float | None:
 
 
 def _bill(usage: Usage) -> str:
-    written = tokens(usage.written) + (f" ({tokens(usage.written_1h)} of it long-lived)" if usage.written_1h else "")
+    written = tokens(usage.written) + (
+        f" ({tokens(usage.written_long)} of it long-lived)" if usage.written_long else ""
+    )
     return (
         f"{tokens(usage.prompt)} tokens in: {tokens(usage.read)} read, {written} written, "
         f"{tokens(usage.uncached)} at full price; {tokens(usage.output)} out"

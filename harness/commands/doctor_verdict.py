@@ -105,7 +105,7 @@ def _ttl(asked: Asked, bills: Sequence[Usage]) -> Finding | None:
         return None
     short, long = names[0], names[-1]
     wanted = long if asked.ttl == "1h" else short
-    written_short, written_long = sum(bill.written_5m for bill in bills), sum(bill.written_1h for bill in bills)
+    written_short, written_long = sum(bill.written_short for bill in bills), sum(bill.written_long for bill in bills)
     if wanted == long and written_short:
         text = f"TTL was shortened to {short}: {tokens(written_short)} tokens were billed for {short}, asked was {long}"
         todo = f"a pause of more than {short} loses the cache here: set cache.ttl to what is given, or {OWN_CACHE}"

@@ -134,34 +134,34 @@ class Message:
 class Usage:
     """Tokens a vendor billed for one request, normalised: the five are disjoint.
 
-    The prompt is `uncached + read + written_5m + written_1h`; the last two are the vendor's shorter and its longer
-    lived writes (OpenAI: 30m and 12h), as `Price.write_5m` and `Price.write_1h` are. Anthropic's `input_tokens` is
-    already exclusive (platform.claude.com/docs/en/build-with-claude/prompt-caching); inclusive vendors are converted
-    by their wire.
+    The prompt is `uncached + read + written_short + written_long`; the last two are the vendor's shorter and its longer
+    lived writes (Anthropic: 5m and 1h, OpenAI: 30m and 12h), as `Price.write_short` and `Price.write_long` are.
+    Anthropic's `input_tokens` is already exclusive (platform.claude.com/docs/en/build-with-claude/prompt-caching);
+    inclusive vendors are converted by their wire.
     """
 
     uncached: int = 0
     read: int = 0
-    written_5m: int = 0
-    written_1h: int = 0
+    written_short: int = 0
+    written_long: int = 0
     output: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.uncached + other.uncached,
             self.read + other.read,
-            self.written_5m + other.written_5m,
-            self.written_1h + other.written_1h,
+            self.written_short + other.written_short,
+            self.written_long + other.written_long,
             self.output + other.output,
         )
 
     def __neg__(self) -> Usage:
-        return Usage(-self.uncached, -self.read, -self.written_5m, -self.written_1h, -self.output)
+        return Usage(-self.uncached, -self.read, -self.written_short, -self.written_long, -self.output)
 
     @property
     def written(self) -> int:
         """Tokens written to the cache, both TTLs."""
-        return self.written_5m + self.written_1h
+        return self.written_short + self.written_long
 
     @property
     def prompt(self) -> int:

@@ -99,13 +99,17 @@ def fetch_json(kept: Json, blobs: Blobs) -> dict[str, Json]:
     return value
 
 
+_USAGE = {"written_5m": "written_short", "written_1h": "written_long"}
+"""The journal has the names of Anthropic's TTLs, whichever the vendor's shorter and longer ones are."""
+
+
 def write_usage(usage: Usage) -> dict[str, int]:
     """The JSON of billed usage."""
     return {
         "uncached": usage.uncached,
         "read": usage.read,
-        "written_5m": usage.written_5m,
-        "written_1h": usage.written_1h,
+        "written_5m": usage.written_short,
+        "written_1h": usage.written_long,
         "output": usage.output,
     }
 
@@ -130,4 +134,4 @@ def read_sub_agent(data: Mapping[str, Json]) -> SubAgentDone:
 
 def read_usage(data: Mapping[str, int]) -> Usage:
     """Usage of its JSON."""
-    return Usage(**data)
+    return Usage(**{_USAGE.get(name, name): tokens for name, tokens in data.items()})

@@ -261,11 +261,11 @@ def usage(raw: Mapping[str, Json]) -> Usage:
     """Billed usage, normalised; the vendor's counts are already exclusive of one another."""
     split = raw.get("cache_creation") or {}
     written = raw.get("cache_creation_input_tokens") or 0
-    written_1h = split.get("ephemeral_1h_input_tokens") or 0
+    written_long = split.get("ephemeral_1h_input_tokens") or 0
     return Usage(
         uncached=raw.get("input_tokens") or 0,
         read=raw.get("cache_read_input_tokens") or 0,
-        written_5m=max(0, written - written_1h),
-        written_1h=written_1h,
+        written_short=max(0, written - written_long),
+        written_long=written_long,
         output=raw.get("output_tokens") or 0,
     )

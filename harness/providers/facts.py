@@ -38,12 +38,12 @@ class Price:
         return dict(self.writes).get(ttl or "", self.writes[0][1]) if self.writes else self.input
 
     @property
-    def write_5m(self) -> float:
+    def write_short(self) -> float:
         """The price of the vendor's short-lived writes (Anthropic 5m, OpenAI 30m)."""
         return self.write()
 
     @property
-    def write_1h(self) -> float:
+    def write_long(self) -> float:
         """The price of the vendor's long-lived writes (Anthropic 1h, OpenAI 12h)."""
         return self.writes[-1][1] if self.writes else self.input
 

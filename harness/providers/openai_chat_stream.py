@@ -218,7 +218,7 @@ def usage(raw: Mapping[str, Json], profile: Profile) -> tuple[Usage, bool]:
     found = Usage(
         uncached=max(0, total - (read or 0) - written),
         read=read or 0,
-        written_5m=written,
+        written_short=written,
         output=raw.get("completion_tokens") or 0,
     )
     return found, read is not None

@@ -258,8 +258,8 @@ def usage(raw: Mapping[str, Json]) -> Usage:
     return Usage(
         uncached=max(0, total - read - written),
         read=read,
-        written_5m=max(0, written - long),
-        written_1h=long,
+        written_short=max(0, written - long),
+        written_long=long,
         output=raw.get("output_tokens") or 0,
     )
 

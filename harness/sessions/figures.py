@@ -14,7 +14,7 @@ from harness.conversation.blobs import Blobs
 from harness.conversation.blocks import Usage
 from harness.conversation.lines import Damage, Record
 from harness.conversation.scan import Scan
-from harness.conversation.stored import fetch, read_usage
+from harness.conversation.stored import fetch, read_usage, write_usage
 from harness.errors import JournalError
 
 KINDS = frozenset({"session", "message", "epoch", "request", "response", "retry", "failed", "title", "subagent"})
@@ -44,6 +44,7 @@ class Figures:
     turns: int = 0
     requests: int = 0
     tokens: dict[str, int] = field(default_factory=dict)
+    """What it was billed, in the journal's form."""
     cost: float | None = 0.0
     damage: list[tuple[int, str]] = field(default_factory=list)
     damaged: int = 0
@@ -64,7 +65,7 @@ class Figures:
     @property
     def usage(self) -> Usage:
         """What it was billed."""
-        return Usage(**self.tokens)
+        return read_usage(self.tokens)
 
     def to_json(self) -> dict[str, Any]:
         """Its state."""
@@ -126,8 +127,7 @@ class Figures:
         cost = data.get("cost")
         self.cost = None if self.cost is None or cost is None else self.cost + cost
         if "usage" in data:
-            usage = asdict(read_usage(data["usage"]))
-            self.tokens = {name: self.tokens.get(name, 0) + count for name, count in usage.items()}
+            self.tokens = write_usage(self.usage + read_usage(data["usage"]))
 
     def _beginning(self, data: Mapping[str, Any], blobs: Blobs) -> str:
         try:

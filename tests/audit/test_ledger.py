@@ -18,7 +18,7 @@ STATIC, SESSION = Position("static", "5m"), Position("session", "5m")
 
 def bill(ledger: Ledger, at: float, read: int, written: int, *rolling: str, refresh: Refresh = "marked") -> None:
     positions = [STATIC, SESSION, *(Position(digest, "5m") for digest in rolling)]
-    ledger.billed("line", positions, Usage(read=read, written_5m=written), at, refresh)
+    ledger.billed("line", positions, Usage(read=read, written_short=written), at, refresh)
 
 
 def alive(ledger: Ledger, digest: str, now: float) -> LedgerEntry | None:
@@ -41,7 +41,7 @@ def test_a_side_request_keeps_entries_alive_and_tells_no_sizes() -> None:
     bill(ledger, 0, 0, 1000, "one")
     for at, read, written in ((100, 1000, 30), (200, 1030, 0)):
         for known in ("one", "unbilled"):
-            usage = Usage(read=read, written_5m=written)
+            usage = Usage(read=read, written_short=written)
             ledger.billed("line", [STATIC, SESSION, Position(known, "5m")], usage, at, "marked", side=True)
 
     assert ledger.known("line", "one") == LedgerEntry("one", 1000, 200, "5m")
@@ -68,7 +68,7 @@ def test_an_entry_lives_its_ttl_from_the_start_of_the_request_and_a_read_renews_
 
 def test_an_hour_is_an_hour() -> None:
     ledger = Ledger()
-    ledger.billed("line", [Position("one", "1h")], Usage(written_1h=10), 0, "marked")
+    ledger.billed("line", [Position("one", "1h")], Usage(written_long=10), 0, "marked")
 
     assert alive(ledger, "one", 3599) is not None
     assert alive(ledger, "one", 3600) is None
@@ -76,8 +76,10 @@ def test_an_hour_is_an_hour() -> None:
 
 def test_a_read_does_not_change_a_ttl() -> None:
     ledger = Ledger()
-    ledger.billed("line", [Position("one", "1h")], Usage(written_1h=10), 0, "marked")
-    ledger.billed("line", [Position("one", "5m"), Position("two", "5m")], Usage(read=10, written_5m=5), 100, "marked")
+    ledger.billed("line", [Position("one", "1h")], Usage(written_long=10), 0, "marked")
+    ledger.billed(
+        "line", [Position("one", "5m"), Position("two", "5m")], Usage(read=10, written_short=5), 100, "marked"
+    )
 
     entry = ledger.known("line", "one")
     assert entry is not None
@@ -165,7 +167,7 @@ def cached_on(lines: int) -> Ledger:
     """One position, on so many lines."""
     ledger = Ledger()
     for number in range(lines):
-        usage = Usage(written_5m=1000)
+        usage = Usage(written_short=1000)
         ledger.billed(f"line {number}", [STATIC, SESSION], usage, number, "marked")
     return ledger
 
@@ -205,7 +207,7 @@ def test_of_entries_on_other_lines_it_is_the_one_with_most_tokens_and_of_those_t
     for at, (name, digests, read, written, refresh) in enumerate(bills):
         lines += [name] if name not in lines else []
         positions = [Position(digest, "5m") for digest in digests]
-        ledger.billed(name, positions, Usage(read=read, written_5m=written), at * 100.0, refresh)
+        ledger.billed(name, positions, Usage(read=read, written_short=written), at * 100.0, refresh)
 
     look = ledger.alive_elsewhere(line, now)
     for digest in "wxyz":

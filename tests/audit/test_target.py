@@ -13,7 +13,7 @@ from harness.conversation.events import ResponseDone
 
 
 def done(number: int, verdict: str, read: int, lost: int = 0, cause: str = "why") -> ResponseDone:
-    usage = Usage(read=read, written_5m=100)
+    usage = Usage(read=read, written_short=100)
     return ResponseDone(number, "m", usage, 0.01, verdict, cause, "end_turn", lost, lost * 1e-5)
 
 

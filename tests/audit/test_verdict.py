@@ -64,18 +64,18 @@ def verdict(
 def test_hit() -> None:
     expectation = expected(request("a", "b"), sent("a"), lives=True)
 
-    assert verdict(expectation, read=5000, written_5m=10) == ("hit", 0)
+    assert verdict(expectation, read=5000, written_short=10) == ("hit", 0)
     assert verdict(expectation, read=6000) == ("hit", 0)
 
 
 def test_first() -> None:
-    assert verdict(expected(request("a"), None), written_5m=5000) == ("first", 0)
+    assert verdict(expected(request("a"), None), written_short=5000) == ("first", 0)
 
 
 def test_expired_names_the_ttl() -> None:
     expectation = expected(request("a", "b"), sent("a"), known=True)
 
-    assert verdict(expectation, written_5m=5000) == ("expired", 5000)
+    assert verdict(expectation, written_short=5000) == ("expired", 5000)
     assert "5m" in expectation.cause
 
 
@@ -96,7 +96,7 @@ def test_too_short() -> None:
 def test_declared_gives_the_reason_of_the_epoch() -> None:
     expectation = expected(request("b"), sent("a"), "compaction")
 
-    assert verdict(expectation, written_5m=5000) == ("declared", 0)
+    assert verdict(expectation, written_short=5000) == ("declared", 0)
     assert expectation.cause == "compaction"
 
 
@@ -104,22 +104,22 @@ def test_vendor_stripped_needs_thinking_and_a_model_that_strips_it() -> None:
     expectation = expected(request("a", "b"), sent("a"), lives=True)
     strips = CacheRules(strips_thinking=True)
 
-    assert verdict(expectation, strips, thinking=True, read=3000, written_5m=2000) == ("vendor stripped", 2000)
-    assert verdict(expectation, strips, thinking=False, read=3000, written_5m=2000) == ("evicted", 2000)
-    assert verdict(expectation, RULES, thinking=True, read=3000, written_5m=2000) == ("evicted", 2000)
+    assert verdict(expectation, strips, thinking=True, read=3000, written_short=2000) == ("vendor stripped", 2000)
+    assert verdict(expectation, strips, thinking=False, read=3000, written_short=2000) == ("evicted", 2000)
+    assert verdict(expectation, RULES, thinking=True, read=3000, written_short=2000) == ("evicted", 2000)
 
 
 def test_evicted() -> None:
-    assert verdict(expected(request("a", "b"), sent("a"), lives=True), written_5m=6000) == ("evicted", 5000)
+    assert verdict(expected(request("a", "b"), sent("a"), lives=True), written_short=6000) == ("evicted", 5000)
 
 
 def test_ours_whatever_is_read_and_its_price() -> None:
     expectation = expected(request("A", "b"), sent("a"), lives=True)
 
-    assert verdict(expectation, read=1000, written_5m=5000) == ("ours", 4000)
+    assert verdict(expectation, read=1000, written_short=5000) == ("ours", 4000)
     assert verdict(expectation, read=6000) == ("ours", 0)
     # 4,000 tokens written at 6.25 instead of read at 0.50
-    assert price_of_miss(find("claude-opus-4-8"), 4000, Usage(read=1000, written_5m=5000)) == pytest.approx(
+    assert price_of_miss(find("claude-opus-4-8"), 4000, Usage(read=1000, written_short=5000)) == pytest.approx(
         4000 * 5.75 / 1e6
     )
 

@@ -249,11 +249,11 @@ def test_a_server_of_which_nothing_is_known_is_not_called_bad() -> None:
 
 
 def test_entries_of_another_session_are_no_proof() -> None:
-    warm = Usage(read=1800, written_5m=900)
+    warm = Usage(read=1800, written_short=900)
 
     assert "written but never read" in verdict(SONNET, True, warm, warm)
-    assert "caching works" in verdict(SONNET, True, warm, Usage(read=2700, written_5m=30))
-    assert "only a part" in verdict(SONNET, True, warm, Usage(read=2000, written_5m=700))
+    assert "caching works" in verdict(SONNET, True, warm, Usage(read=2700, written_short=30))
+    assert "only a part" in verdict(SONNET, True, warm, Usage(read=2000, written_short=700))
 
 
 def test_too_short_a_prompt_proves_nothing() -> None:

@@ -125,7 +125,7 @@ def test_prices_are_the_published_ones(name: str) -> None:
     price = find(name).price
 
     assert price is not None
-    assert (price.input, price.write_5m, price.write_1h, price.read, price.output) == PUBLISHED[name]
+    assert (price.input, price.write_short, price.write_long, price.read, price.output) == PUBLISHED[name]
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if name.startswith("openai/")])
@@ -136,8 +136,8 @@ def test_above_272k_input_costs_twice_and_output_half_as_much_again(name: str) -
     assert price is not None
     assert long is not None
     assert model.long_above == 272_000
-    twice = (2 * price.input, 2 * price.read, 2 * price.write_5m, 2 * price.write_1h, 1.5 * price.output)
-    assert (long.input, long.read, long.write_5m, long.write_1h, long.output) == pytest.approx(twice)
+    twice = (2 * price.input, 2 * price.read, 2 * price.write_short, 2 * price.write_long, 1.5 * price.output)
+    assert (long.input, long.read, long.write_short, long.write_long, long.output) == pytest.approx(twice)
 
 
 WINDOWS: dict[str, tuple[int, int, int]] = {
@@ -196,7 +196,7 @@ def test_the_price_is_that_of_the_day(folder: Path) -> None:
     text = '[models."anthropic/claude-sonnet-5-5"]\nlater."2026-12-01" = { input = 3, write_5m = 4, output = 12 }\n'
     mine = own(folder, text).find("sonnet").on(after).price
     assert mine is not None
-    assert (mine.input, mine.read, mine.write_5m, mine.output) == (3, 3, 4, 12)
+    assert (mine.input, mine.read, mine.write_short, mine.output) == (3, 3, 4, 12)
 
 
 @pytest.mark.parametrize("at", [1e300, -1e300, float("nan")])

@@ -323,7 +323,7 @@ def test_writes_are_told_by_their_lifetime() -> None:
     }
     found = responses.usage(usage)
 
-    assert (found.uncached, found.read, found.written_5m, found.written_1h, found.output) == (10, 40, 20, 30, 7)
+    assert (found.uncached, found.read, found.written_short, found.written_long, found.output) == (10, 40, 20, 30, 7)
     assert found.prompt == 100
 
 

@@ -266,7 +266,7 @@ def test_usage_is_cumulative_whichever_event_has_it() -> None:
         end = parts[-1]
         assert isinstance(end, Finished)
         usage = end.usage
-        assert (usage.uncached, usage.read, usage.written_5m, usage.output) == (3, 90, 7, 2)
+        assert (usage.uncached, usage.read, usage.written_short, usage.output) == (3, 90, 7, 2)
 
 
 def test_what_was_an_estimate_at_the_beginning_is_not_billed() -> None:
@@ -279,7 +279,7 @@ def test_what_was_an_estimate_at_the_beginning_is_not_billed() -> None:
     end = fed(start, *EVENTS[1:4], EVENTS[4] | {"usage": last}, EVENTS[5])[-1]
 
     assert isinstance(end, Finished)
-    assert (end.usage.uncached, end.usage.read, end.usage.written_1h, end.usage.output) == (3, 90, 7, 2)
+    assert (end.usage.uncached, end.usage.read, end.usage.written_long, end.usage.output) == (3, 90, 7, 2)
 
 
 def test_what_an_answer_that_is_complete_left_open_is_not_lost() -> None:

@@ -187,7 +187,7 @@ def test_weakness_thirteen_a_skill_is_read_when_it_is_called_for(speaker: Begin)
 
 def test_weakness_sixteen_no_read_is_no_hit_and_rates_weigh_tokens(speaker: Begin) -> None:
     assert hit_rate(Usage(uncached=100)) == 0.0
-    assert hit_rate(Usage(read=900, written_5m=100)) == 0.9
+    assert hit_rate(Usage(read=900, written_short=100)) == 0.9
     person = speaker(Script("One."))
     person.say("One?")
 

@@ -65,7 +65,7 @@ def test_a_turn_shows_what_it_does_and_for_how_long() -> None:
 
 
 def test_cost_and_cache_in_words() -> None:
-    totals = Totals(2, Usage(uncached=10, read=900, written_5m=90, output=5), None)
+    totals = Totals(2, Usage(uncached=10, read=900, written_short=90, output=5), None)
 
     assert cost_lines(totals) == [
         "2 requests, unknown",
@@ -76,7 +76,7 @@ def test_cost_and_cache_in_words() -> None:
 
 
 def test_the_cache_in_short_is_what_the_command_tells() -> None:
-    usage = Usage(uncached=10, read=900, written_5m=90, output=5)
+    usage = Usage(uncached=10, read=900, written_short=90, output=5)
     first = Row(1, 0.0, "m", False, 1, usage, 0.5, "hit", "", "end_turn", perfect=900, bill=0.4, perfect_bill=0.4)
     late = replace(first, number=2, verdict="expired", cause="too late\x1b[2J", lost=40, lost_usd=0.25, side=True)
     book = Book((replace(first, uncached_bill=1.0), replace(late, uncached_bill=1.0)), ())
