@@ -28,6 +28,9 @@ _GUTTER_OR_CODE = frozenset(["line-numbers", "src-line-numbers"])
 _LINE = frozenset(["blob-code", "js-file-line", "hljs-ln-code", "react-file-line"])
 
 
+_AS_IT_STANDS = re.compile(r"white-space\s*+:\s*+pre", re.IGNORECASE)
+
+
 def numbers_lines(tag: Any) -> bool:
     """Whether a tag holds nothing but the numbers of lines of code."""
     classes = set(tag.get("class", ()))
@@ -50,6 +53,8 @@ def is_code(tag: Any) -> str:
     """What a tag that stands for code is called where it is read; "" where it is none, or called so already."""
     if tag.name == "tt":
         return "code"
+    if tag.name == "code" and _AS_IT_STANDS.search(str(tag.get("style", ""))):
+        return "pre" if "\n" in tag.get_text() or tag.find("br") is not None else ""
     # doxygen's, with a `div` for each line
     fragment = tag.name == "div" and "fragment" in tag.get("class", ())
     return "pre" if fragment and tag.find("div", class_="line", recursive=False) is not None else ""
@@ -71,6 +76,14 @@ def of_table(soup: Any, table: Any, rows: list[Any], cells: list[Any], blocks: l
         block = soup.new_tag("pre")
         block.string = re.sub(r"(?<=\() | (?=[),])", "", " ".join(table.get_text(" ").split()))
         return block
-    if len(rows) == 1 and blocks and numbers(table.get_text().replace(blocks[-1].get_text(), "", 1)):
-        return blocks[-1].extract()  # the numbers of lines, and beside them the lines
-    return None
+    if not blocks or not rows or not numbers(rows[-1].get_text().replace(blocks[-1].get_text(), "", 1)):
+        return None
+    # the numbers of lines, and beside them the lines; above them may stand the name of the file
+    name = cells[0] if len(rows) == 2 and cells[0].name == "th" and cells[0].parent is rows[0] else None
+    if len(rows) > (1 if name is None else 2):
+        return None
+    block = blocks[-1].extract()
+    if name is not None:
+        name.name = "p"
+        table.insert_before(name.extract())
+    return block

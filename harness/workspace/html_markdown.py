@@ -23,7 +23,7 @@ LINE = 1_500
 MARKUP = 1_000_000
 """Characters of a page, its scripts and styles left out, that are made into Markdown; of what follows only its text."""
 
-_VERBATIM = {"pre", "textarea", "div", "td"}
+_VERBATIM = {"pre", "code", "textarea", "div", "td"}
 """In what code is written: in any other element the parser makes one blank of several."""
 
 _SCRIPTS = "(The page has no text of its own: scripts make it, and they are not run.)"

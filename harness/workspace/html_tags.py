@@ -7,6 +7,7 @@ only the attributes that are looked at. No text is lost but that of scripts, sty
 from __future__ import annotations
 
 import re
+from html import escape
 
 TAGS = 40_000
 """Tags up to which a page is taken apart; what follows is only stripped of them."""
@@ -27,6 +28,10 @@ def _names(words: str) -> frozenset[str]:
 _SCRIPT = re.compile(
     r"<(script|style|noscript|template|svg)(?=[\s/>]).*?(?:</\1(?=[\s/>])[^<>]*>?|\Z)", re.DOTALL | re.IGNORECASE
 )
+_FORMULA = re.compile(
+    r"<script\s[^<>]*?type\s*=\s*[\"']?math/tex(;\s*mode=display)?[^<>]*>(.*)</script", re.DOTALL | re.IGNORECASE
+)
+_CDATA = re.compile(r"%?\s*(?:<!\[CDATA\[|\]\]>)")
 _ENDED = re.compile(r"<(?:script|style|noscript|template|svg|title|textarea)(?:\s[^<>]*)?/>", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<[!?][^<>]*>", re.DOTALL)
 # a character reference of more digits than a number may have
@@ -39,8 +44,8 @@ _ATTRIBUTE = re.compile(r"""([a-zA-Z][a-zA-Z-]{0,30}+)(?![^\s=>/])(?:\s*+=\s*+(?
 _UNQUOTED = re.compile(r"=\s*+[^\s\"'=<>`]++\Z")
 _RAW_END = re.compile(r"</(title|textarea)(?=[\s/>])[^<>]*>?", re.IGNORECASE)
 _KEPT = _names(
-    "alt aria-hidden class colspan content data-lang data-language encoding hidden href http-equiv id name property"
-    " role rowspan start style"
+    "alt alttext aria-hidden checked class colspan content data-lang data-language disabled display encoding hidden"
+    " href http-equiv id lang name property role rowspan start style type"
 )
 _LONGEST = 4_000
 
@@ -81,7 +86,16 @@ def bare(page: str, *, xml: bool) -> tuple[str, bool]:
     if xml:
         page = _ENDED.sub(" ", page)
     scripted = re.search(r"<script\b", page, re.IGNORECASE) is not None
-    return _ENDLESS.sub("\ufffd", _COMMENT.sub(" ", _SCRIPT.sub(" ", page))), scripted
+    return _ENDLESS.sub("\ufffd", _COMMENT.sub(" ", _SCRIPT.sub(_unscripted, page))), scripted
+
+
+def _unscripted(found: re.Match[str]) -> str:
+    """What stands in place of a script: the formula that it holds."""
+    tex = _FORMULA.match(found[0])
+    if tex is None:
+        return " "
+    mark = "$$" if tex[1] else "$"
+    return f"{mark}{escape(_CDATA.sub('', tex[2]).strip(), quote=False)}{mark}"
 
 
 class _Closing:

@@ -13,9 +13,9 @@ from textwrap import indent
 from typing import Any
 
 _LINES = frozenset(["div", "p", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6"])
-_LANGUAGE = re.compile(r"(?:language|lang|highlight-source|highlight)-([A-Za-z0-9+#_.-]{1,20})")
+_LANGUAGE = re.compile(r"(?:language|(?:[a-z]+-)*lang|highlight-source|highlight)-([A-Za-z0-9+#_.-]{1,20})")
 _NAMED_NEXT = frozenset({"brush:", "sourceCode", "hljs"})
-_NO_LANGUAGE = frozenset({"default", "none", "text", "plaintext", "plain", "txt", "notranslate"})
+_NO_LANGUAGE = frozenset({"default", "auto", "en", "none", "text", "plaintext", "plain", "txt", "notranslate"})
 
 
 def markdown(part: Any) -> str:
@@ -44,6 +44,9 @@ def _writer() -> Any:
 
         convert_th = convert_td
 
+        def convert_tr(self, el: Any, text: str, parent_tags: set[str]) -> str:
+            return _row(el, text)
+
         def convert_code(self, el: Any, text: str, parent_tags: set[str]) -> str:
             written = super().convert_code(el, text, parent_tags)  # type: ignore[misc] # not in its stub
             return _joined(el, written, "`")
@@ -67,6 +70,19 @@ def _code(block: Any) -> str:
         return ""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
     return f"\n\n{fence}{_language(block)}\n{code}\n{fence}\n\n"
+
+
+def _row(row: Any, text: str) -> str:
+    """A row, and with the first what makes it one of a table: a line under its head, or an empty head."""
+    cells = row.find_all(["td", "th"], recursive=False)
+    table = row.find_parent("table")
+    if table is None or table.find("tr") is not row:
+        return f"|{text}\n"
+    columns = sum(int(cell.get("colspan", "1")) for cell in cells)
+    line = "|" + " --- |" * columns + "\n"
+    if row.parent.name == "thead" or all(cell.name == "th" for cell in cells):
+        return f"|{text}\n{line}"
+    return "|" + "  |" * columns + f"\n{line}|{text}\n"
 
 
 def _item(item: Any, text: str) -> str:
@@ -115,7 +131,8 @@ def _language(block: Any) -> str:
         names = [str(name) for name in tag.get("class", ())]
         following = [after for name, after in pairwise(names) if name in _NAMED_NEXT]
         marked = (_LANGUAGE.fullmatch(name) for name in names)
-        found = [str(tag.get("data-language") or tag.get("data-lang") or ""), *(one[1] for one in marked if one)]
+        own = str(tag.get("lang", "")) if tag.name in ("pre", "code") else ""
+        found = [own, str(tag.get("data-language") or tag.get("data-lang") or ""), *(one[1] for one in marked if one)]
         for name in (*found, *following):
             if re.fullmatch(r"[A-Za-z0-9+#_.-]{1,20}", name) and name.lower() not in _NO_LANGUAGE:
                 return name

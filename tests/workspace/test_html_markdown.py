@@ -34,6 +34,10 @@ GIST = "".join(
     for line in ("<span>def</span> f():", "    return 1", "", "x")
 )
 
+FILE_LINES = """<div class="language-py highlight"><table class="highlighttable"><tr><th colspan="2" class="filename"><span
+class="filename">bubble.py</span></th></tr><tr><td class="linenos"><div class="linenodiv"><pre>1\n2</pre></div></td><td class="code">
+<div><pre><span></span><code>def a():\n    pass\n</code></pre></div></td></tr></table></div>"""
+
 DOXYGEN_LINES = (
     '<div class="fragment"><div class="line"><a id="l1"></a><span class="lineno">    1</span>&#160;<span class="keyword">'
     'if</span> (a)</div>\n<div class="line"><span class="lineno">    2</span>  <a href="b.html">b</a>();</div>\n'
@@ -76,6 +80,12 @@ RUSTDOC_LINKS = (
             fenced("void f (int a, T 2 b) const"),
         ),
         (f"<table class=highlight>{GIST}</table>", fenced("def f():\n    return 1\n\nx")),
+        (FILE_LINES, "bubble.py\n\n" + fenced("def a():\n    pass", "py")),
+        ("<div class='mw-highlight mw-highlight-lang-python'><pre>x</pre></div>", fenced("x", "python")),
+        ("<pre lang=sh><code>x</code></pre>", fenced("x", "sh")),
+        ("<pre lang=en><code class=lang-auto>x</code></pre>", fenced("x")),
+        ("<code style='white-space: pre'>a  {<br>  <b>b</b>  <i>c</i>\n}</code>", fenced("a  {\n  b  c\n}")),
+        ("<p>in <code style='white-space:pre'>a line</code>", "in `a line`"),
         ("<ul><li>do:<pre>a\n\n  b</pre></ul>", "- do:\n\n  ```\n  a\n\n    b\n  ```"),
     ],
 )  # fmt: skip
@@ -99,6 +109,16 @@ def test_code_stands_as_it_is_with_its_language(page: str, said: str) -> None:
             "<tr><td><table><tr><td>menu</td></tr></table></td><td><h1>Title</h1><p>Words<table><tr><th>x<th>y<tr><td>1<td>2"
             "</table></td></tr>",
             "menu\n\n# Title\n\nWords\n\n| x | y |\n| --- | --- |\n| 1 | 2 |",
+        ),
+        # what has a head is no layout, whatever its cells are marked up with
+        (
+            "<thead><tr><th>method<th>path<th>notes<tbody><tr><td><h4>get</h4><td><pre><code>/users/{id}</code></pre>"
+            "<td><blockquote>a</blockquote><ul><li>b",
+            "| method | path | notes |\n| --- | --- | --- |\n| get | `/users/{id}` | a - b |",
+        ),
+        (
+            "<tr><th>k<th>v<tr><td><h3>a</h3><td><pre>one\ntwo</pre>",
+            "k v\n\n### a\n\n" + fenced("one\ntwo"),
         ),
         ("<tr><td><p>one</p><pre>a\n  b</pre></td></tr>", "one\n\n" + fenced("a\n  b")),
         # nothing but words in its cells: a line each, as it is seen
@@ -142,6 +162,26 @@ def test_javadocs_summaries_are_tables() -> None:
         ("<p>if a < b and c <d then", "if a < b and c <d then"),
         ("<p>2<sup>32</sup> H<sub>2</sub>O a<sup><a href=#n>[1]</a></sup>", "2^32 H2O a[1]"),
         ("<math><semantics><mi>x</mi><annotation encoding='application/x-tex'>x^2</annotation></semantics></math>", "$x^2$"),
+        # formulas: as TeX where the page has it, else as they are said
+        ("<math alttext='{\\displaystyle a_b}'><mi>z</mi></math> <math display=block><annotation encoding='application/x-tex'>c", "$a_b$ $$c$$"),
+        ("<math><msup><mi>x</mi><mn>2</mn></msup><mo>+</mo><mfrac><mrow><mi>a</mi><mo>-</mo><mn>1</mn></mrow><msqrt><mi>y</mi></msqrt></mfrac></math>", "$x^2+(a-1)/sqrt(y)$"),
+        ("<math><msubsup><mi>a</mi><mi>i</mi><mn>10</mn></msubsup><mroot><mi>x</mi><mn>3</mn></mroot><mover><mi>v</mi><mo>\u2192</mo></mover></math>", "$a_i^10root(x, 3)v^\u2192$"),
+        ("<math><mtable><mtr><mtd>1</mtd><mtd>2</mtd></mtr><mtr><mtd>3</mtd><mtd>4</mtd></mtr></mtable></math>", "$[1, 2; 3, 4]$"),
+        ("<p>is <span style='display:none'><math alttext=menu></math></span><img class=mwe-math-fallback-image aria-hidden=true alt='{\\displaystyle n^2}'>.", "is $n^2$."),
+        ("<p>so <script type='math/tex'>a < b</script><script type=\"math/tex; mode=display\">\\int x</script><script>menu</script>", "so $a < b$$$\\int x$$"),
+        # tasks, done and open; a switch of the page is neither
+        ("<ul><li><input type=checkbox disabled checked> a<li><label><input type=checkbox disabled></label> b<li><input type=checkbox disabled>c<li><input type=checkbox> d", "- [x] a\n- [ ] b\n- [ ] c\n- d"),
+        # what is chosen from, with what it chooses
+        ("<ul role=tablist><li role=tab>npm</li><li role=tab>Yarn</li></ul><div><div role=tabpanel>npm i</div><div role=tabpanel hidden>yarn add</div></div>", "npm\n\nnpm i\n\nYarn\n\nyarn add"),
+        ("<div><input type=radio><input type=radio><div class=tabs><label>C</label><label>C++</label></div><div><div><pre>a</pre></div><div><pre>b</pre></div></div></div>", "C\n\n" + fenced("a") + "\n\nC++\n\n" + fenced("b")),
+        ("<div><label>one</label><label>two</label></div><p>x", "one two\n\nx"),
+        ("<details><summary>More</summary>of it</details>", "More\n\nof it"),
+        # the page's own contents are no content, beside it or in it; a list of other kind is
+        ("<main><h1>T</h1><aside class=document-toc><h2>menu</h2><ul><li><a href=#a>menu a</a></ul></aside><ul class=table-of-contents><li><a href=#b>menu b</a></ul><p>The words of the page.", "# T\n\nThe words"),
+        ("<div role=main>x<aside class=quote><div>bob:</div><blockquote>earlier</blockquote></aside><aside><a href=/y>linked</a></aside>", "> earlier\n\n[linked]"),
+        ("<main><ul><li><a href=#a>func A(x int)</a></ul>", "- func A(x int)"),
+        ("<main><header><h1>T</h1><ul><li><a href=/af>menu</a></ul></header><p>The words.", "# T\n\nThe words."),
+        ("<p>a<video src=v>menu</video> b", "a b"),
         ("<h2>A<a class=headerlink href=#a title=Permalink>\u00b6</a></h2><h3>B <a href=#b>#</a></h3>", "## A\n\n### B"),
         ("<ol start=3><li>c<li>d<ul><li>e</ul></ol>", "3. c\n4. d\n   - e"),
         # notes in the article are read, what stands beside it is not
@@ -189,6 +229,20 @@ def test_pages_as_they_are_written(page: str, said: str) -> None:
     assert said in text(page).replace("*", "")
     assert "menu" not in text(page)
     assert "advert" not in text(page)
+
+
+def test_stars_of_a_declaration_are_no_emphasis() -> None:
+    page = "<dl><dt class='sig sig-object'>f(<em class=sig-param>a=1</em>, <em class=sig-param>*</em>, <em class=sig-param>b</em>)<dd>It"
+    assert text(page) == "f(a=1, *, b)\n:   It"
+
+
+def test_a_table_has_one_head_however_many_groups_of_rows_it_has() -> None:
+    groups = "<tbody><tr><td>a<td>1<tbody><tr><td>b<td>2<tfoot><tr><td>sum<td>3</table>"
+    rows = "| a | 1 |\n| b | 2 |\n| sum | 3 |"
+    line = "| --- | --- |"
+    assert text(f"<table><thead><tr><th>k<th>v{groups}") == f"| k | v |\n{line}\n{rows}"
+    assert text(f"<table><tbody><tr><th>k<th>v{groups}") == f"| k | v |\n{line}\n{rows}"
+    assert text(f"<table>{groups}") == f"|  |  |\n{line}\n{rows}"
 
 
 def test_what_lies_beyond_the_limits_is_not_lost() -> None:
@@ -242,6 +296,10 @@ def test_text_is_folded_and_otherwise_as_it_is() -> None:
         "<a " + "=" * 900_000 + "/>",
         "<a " + "=x/" * 9_000 + "y>" * 9_000,
         "<math>" + "<annotation encoding=tex>x</annotation>" * 9_000,
+        "<math>" * 95 + "<msup><mi>x</mi><mn>2</mn></msup>" * 9_000,
+        "<script type=math/tex>" * 40_000,
+        "<div role=tablist><b role=tab>" * 48 + "<b role=tab>x</b><i role=tabpanel>x</i>" * 9_000,
+        "<header>" + "<ul>" * 95 + "<li><a href=/x>y</a> " * 13_000,
     ],
     ids=lambda page: page[:20],
 )
