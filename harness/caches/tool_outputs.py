@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -169,6 +170,8 @@ class ToolOutputs:
         except WebFailed as failure:
             stands_in = failure.temporary and not self._policy.fresh and age <= self._policy.stale
             if not isinstance(found, CachedOutput) or not stands_in:
+                if not failure.temporary:
+                    await asyncio.to_thread(self._forget, lookup)
                 raise
             note = f"from the cache: {spoken(age)} old, because it cannot be had anew: {failure}"
             return self._served(lookup, found, age, "stale", note)
@@ -179,6 +182,8 @@ class ToolOutputs:
             session, call = CALLER.get()
             entry = CachedOutput(lookup.key, lookup.tool, lookup.shown[:300], asked, session, call, loaded.value)
             unkept = await asyncio.to_thread(self._keep, entry)
+        if unkept:
+            await asyncio.to_thread(self._forget, lookup)
         return Served(loaded.value, facts=self._facts(lookup, "unkept" if unkept else "stored", cause, unkept))
 
     def drop(self, paths: Iterable[Path]) -> None:
@@ -190,11 +195,16 @@ class ToolOutputs:
             return
         written = (Path(os.path.realpath(path)) for path in paths)
         covered = {name_of(place) for path in written for place in (path, *path.parents)}
-        try:
-            for place in covered:
-                self._store().clear(_prefix(place))
-        except StorageFull:
-            return
+        for place in covered:
+            self._clear(_prefix(place))
+
+    def _forget(self, lookup: Lookup) -> None:
+        """What was kept of it earlier is not the last answer any more, and nothing is kept in its place."""
+        self._clear(lookup.key)
+
+    def _clear(self, prefix: str) -> None:
+        with suppress(StorageFull):  # of files it is never served; of a page it goes on telling its age
+            self._store().clear(prefix)
 
     def _find(self, lookup: Lookup, lives: float) -> CachedOutput | str:
         """The entry, or why there is none."""

@@ -211,6 +211,28 @@ def test_nothing_stands_in_beyond_its_time_or_where_the_person_wants_all_anew(
         ask(cache(tmp_path, clock, tiers=tiers, fresh=True), source)
 
 
+def test_what_a_newer_answer_contradicts_is_not_served_again(tmp_path: Path, clock: Clock, source: Source) -> None:
+    """As a page that is gone, or has moved away, by the time when it is asked for anew."""
+    outputs = cache(tmp_path, clock)
+    ask(outputs, source)
+    source.failure = WebFailed("HTTP status 404")
+    with pytest.raises(WebFailed):
+        ask(outputs, source, fresh=True)
+    source.failure = None
+    assert facts(ask(outputs, source))["cause"] == "nothing is cached of it"
+
+    source.unkept = "it leads to another host"
+    ask(outputs, source, fresh=True)
+    source.unkept = ""
+    assert facts(ask(outputs, source))["cause"] == "nothing is cached of it"
+
+    # what passes contradicts nothing
+    source.failure = WebFailed("no way", temporary=True)
+    with pytest.raises(WebFailed):
+        ask(cache(tmp_path, clock, fresh=True), source)
+    assert facts(ask(outputs, source))["how"] == "hit"
+
+
 def test_what_is_not_to_be_kept_is_not(tmp_path: Path, clock: Clock, source: Source) -> None:
     source.unkept = "it has no results"
     for number in (1, 2):
