@@ -31,6 +31,7 @@ from harness.ui.history import InputHistory
 from harness.ui.keys import bindings
 from harness.ui.questions import Questions
 from harness.ui.render import EventLines
+from harness.ui.screen import Screen
 from harness.ui.scrollback import Scrollback
 from harness.ui.status import Status
 from harness.ui.turns import Turns
@@ -110,6 +111,7 @@ class Terminal:
             changed=self._redraw,
             failed=self._fail,
         )
+        self._screen = Screen.of_stdout()
         self._session: PromptSession[None] = PromptSession(
             self._message,
             multiline=True,
@@ -124,9 +126,10 @@ class Terminal:
             enable_suspend=True,
             erase_when_done=True,
             style=_STYLE,
+            output=self._screen,
         )
-        # one that answers late, over a slow line, would be warned outside of raw mode, where Enter is Ctrl-J
-        self._app.renderer.cpr_not_supported_callback = None
+        # the library's warning would leave raw mode, where Enter is Ctrl-J
+        self._app.renderer.cpr_not_supported_callback = self._mute
         self._app.key_processor.before_key_press += lambda _: self._questions.typed()
         self._line.on_text_changed += lambda _: self._edited()
         self._events.say(opening, "dim")
@@ -204,6 +207,11 @@ class Terminal:
         """A bug ends the screen, too: the terminal is restored before it is told."""
         self._code = 1
         self._app.exit(exception=bug)
+
+    def _mute(self) -> None:
+        """The terminal does not say where its cursor is, or is late: nothing waits for it any more."""
+        self._screen.mute = True
+        self._app.invalidate()
 
     def _redraw(self) -> None:
         self._app.invalidate()

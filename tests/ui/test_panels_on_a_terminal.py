@@ -320,16 +320,25 @@ def test_what_is_stopped_in_the_moment_it_begins_ends(orders: Sit, order: str) -
     it.until("heard 'hello'")
 
 
-def test_a_terminal_that_does_not_say_where_its_cursor_is_is_left_alone(orders: Sit, tmp_path: Path) -> None:
+def test_a_terminal_that_does_not_say_where_its_cursor_is_has_a_toolbar_too(orders: Sit, tmp_path: Path) -> None:
     it = orders(answers=False)
     it.type("wait\r")
     it.until("piece 0")
-    it.listen(2.5)  # longer than the library waits for it
+    it.until(lambda it: it.shown("answering\nanthropic/test · ask"))
 
     it.type("hello\r")
     it.until("hello  (queued)")
     enough(tmp_path)
     it.until("heard 'hello'")
+    for number in range(12):
+        it.type(f"word {number}\r")
+        it.until(f"heard 'word {number}'")
+    it.until(lambda it: it.shown("heard 'word 11'\n\n>\nanthropic/test · ask"))
+    rows = [line for line in it.glass.text.splitlines() if line.startswith(("> word", "anthropic/test"))]
+    assert [line.partition(" · ")[0] for line in rows] == [
+        *(f"> word {number}" for number in range(12)),
+        "anthropic/test",
+    ]
     assert "WARNING" not in it.glass.text
 
 
