@@ -22,6 +22,7 @@ from harness.providers.retry import RetryPolicy
 from harness.simulator import Received, Simulator, said
 from tests.property.world import SharedClock, side_request
 from tests.vendors import reach
+from tests.waiting import PATIENCE
 
 
 class Script:
@@ -101,15 +102,21 @@ class Speaker:
         """What `/effort` does, and says."""
         return self._runner.run(self.app.change_effort(level))
 
-    def stop_after(self, seconds: float, words: str) -> None:
-        """A turn that the person stops; it must not have ended by then."""
+    def stop_when(self, happened: Callable[[Sequence[Event]], object], words: str) -> None:
+        """A turn that the person stops once its events show that something has happened, and before it has ended."""
+        seen: list[Event] = []
+
+        def note(event: Event) -> bool:
+            seen.append(event)
+            return False
 
         async def stopped() -> None:
-            task = asyncio.ensure_future(self._say(words, None, ()))
-            await asyncio.sleep(seconds)
-            assert not task.done()
+            task = asyncio.ensure_future(self._say(words, note, ()))
+            while not happened(seen):
+                assert not task.done()
+                await asyncio.sleep(0.01)
             task.cancel()
-            await asyncio.wait([task], timeout=5)
+            await asyncio.wait([task], timeout=PATIENCE)
             assert task.cancelled()
 
         self._runner.run(stopped())

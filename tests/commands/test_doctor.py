@@ -400,7 +400,7 @@ def test_a_full_state_folder(tmp_path: Path) -> None:
     assert (finding.status, finding.todo) == ("bad", "free space, or set XDG_STATE_HOME to another disk")
 
 
-HOLD = "import fcntl, sys, time; fcntl.flock(int(sys.argv[1]), 2); print('held', flush=True); time.sleep(60)"
+HOLD = "import fcntl, sys, time; fcntl.flock(int(sys.argv[1]), 2); print('held', flush=True); time.sleep(3600)"
 
 
 def test_sessions_and_who_holds_them(tmp_path: Path) -> None:

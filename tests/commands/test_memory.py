@@ -12,6 +12,7 @@ import pytest
 
 from harness.cli import run
 from harness.knowledge.memory import MAX_FILE_BYTES
+from tests.waiting import PATIENCE
 
 Told = Callable[..., tuple[int, str, str]]
 
@@ -128,5 +129,5 @@ def test_two_at_once_lose_nothing(folder: Path) -> None:
         for word in words
     ]
 
-    assert [process.wait(60) for process in running] == [0] * 6
+    assert [process.wait(PATIENCE) for process in running] == [0] * 6
     assert sorted((folder / "numbers.md").read_text().split("\n")[2:-1]) == sorted(f"- the number {w}" for w in words)

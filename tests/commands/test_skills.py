@@ -15,6 +15,7 @@ import pytest
 
 from harness.knowledge import skill_pins
 from tests.e2e.lab import ROOT, Lab, Ran
+from tests.waiting import PATIENCE
 
 COLLECTION = ROOT / "tests" / "fixtures" / "skills"
 
@@ -189,7 +190,7 @@ def test_a_person_is_asked(lab: Lab, config: Path, answer: str, code: int) -> No
     environment = lab.environment() | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=lab.project, env=environment, stdin=theirs, stdout=subprocess.PIPE)
     os.write(ours, f"{answer}\n".encode())
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=PATIENCE)
     os.close(ours)
     os.close(theirs)
 

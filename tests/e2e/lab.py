@@ -126,8 +126,10 @@ class Lab:
         assert TRACEBACK not in ran.err, ran.err
         return ran
 
-    def command(self, *arguments: str, offset: float = 0) -> list[str]:
-        """The words that start a run as its own process."""
+    def command(self, *arguments: str, offset: float = 0, struck: Sequence[str] = ()) -> list[str]:
+        """The words that start a run as its own process. struck: see `tests.e2e.struck`."""
+        if struck:
+            return [sys.executable, str(ROOT / "tests" / "e2e" / "struck.py"), *struck, *arguments]
         if offset:
             return [sys.executable, str(ROOT / "tests" / "e2e" / "entry.py"), str(offset), *arguments]
         return [sys.executable, "-m", "harness", *arguments]
@@ -141,10 +143,11 @@ class Lab:
         stdin: Any = subprocess.DEVNULL,
         stdout: Any = subprocess.PIPE,
         stderr: Any = subprocess.PIPE,
+        struck: Sequence[str] = (),
     ) -> subprocess.Popen[str]:
         """Start a run as its own process."""
         return subprocess.Popen(
-            self.command(*arguments, offset=offset),
+            self.command(*arguments, offset=offset, struck=struck),
             cwd=cwd or self.project,
             env=self.environment(env) | {"PYTHONPATH": str(self.code)},
             stdin=stdin,
@@ -242,7 +245,7 @@ class Fork:
         code = self.forks.wait(self.pid, seconds)
         if code is None:
             self.signal(signal.SIGKILL)
-            self.forks.wait(self.pid, 10)
+            self.forks.wait(self.pid, PATIENCE)
         assert code is not None, f"still running after {seconds} s"
         ran = Ran(code, self.stdout.read_text(), self.stderr.read_text())
         assert TRACEBACK not in ran.err, ran.err

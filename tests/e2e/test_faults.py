@@ -18,6 +18,7 @@ import pytest
 from harness.simulator import Answer, Fault, Simulator
 from tests.e2e.conftest import Start
 from tests.e2e.lab import Lab, Ran, Script, call, result_text, results, texts
+from tests.waiting import wait_for
 
 
 def network(fault: Fault) -> str:
@@ -131,14 +132,13 @@ def test_retries_can_be_off(lab: Lab, vendor: Start) -> None:
 
 
 def test_pooled_connection_that_the_vendor_closed(lab: Lab, vendor: Start) -> None:
-    sim = vendor(Script([call("shell", command="sleep 0.6")]))
+    sim = vendor(Script([call("shell", command="touch up; until [ -e cut ]; do sleep 0.02; done")]))
     cuts: list[int] = []
 
     def cut() -> None:
-        while not sim.requests:
-            time.sleep(0.01)
-        time.sleep(0.2)
+        wait_for((lab.project / "up").exists)
         cuts.append(sim.hang_up())
+        (lab.project / "cut").touch()
 
     cutting = threading.Thread(target=cut)
     cutting.start()

@@ -14,7 +14,7 @@ from harness.simulator import Answer, Simulator
 from tests.e2e.conftest import Start
 from tests.e2e.lab import Forks, Lab, Script, call, result_text, results
 from tests.e2e.test_undo_after_kill import undone
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 STEPS = 10
 KILLED = 7
@@ -38,7 +38,7 @@ def killed(lab: Lab, forked: Forks, ready: Path, number: int = signal.SIGKILL) -
     running = forked.start(lab, "-p", "ten steps", *YOLO)
     wait_for(ready.exists)
     running.signal(number)
-    forked.wait(running.pid, 10)
+    assert forked.wait(running.pid, PATIENCE) is not None
 
 
 def test_killed_in_the_command_of_step_seven(lab: Lab, vendor: Start, forked: Forks) -> None:

@@ -21,6 +21,7 @@ from harness.conversation.canonical import digest
 from harness.conversation.lines import Record, read_records
 from tests.program import ROOT
 from tests.replay.tampering import tampered, written
+from tests.waiting import PATIENCE
 
 RECORDED = ROOT / "tests" / "recorded" / "small"
 EVIL = "\x1b[2J\x1b]0;own\x07\u202e\r\n\u2028EVIL"
@@ -50,7 +51,7 @@ def replayed(*words: str | Path, cwd: Path) -> Replayed:
     command = [sys.executable, "-m", "harness", "replay", *map(str, words)]
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": str(ROOT)}
     ran = subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, timeout=30, check=False, preexec_fn=limit
+        command, cwd=cwd, env=environment, capture_output=True, timeout=PATIENCE, check=False, preexec_fn=limit
     )
     out, err = ran.stdout.decode(), ran.stderr.decode()
     assert ran.returncode in (0, 1, 2), err

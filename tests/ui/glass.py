@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _SEQUENCE = re.compile(
     r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b\].*?(?:\x07|\x1b\\)|\x1b[P^_X].*?\x1b\\|\x1b[^\[\]P]", re.DOTALL
 )
-_OURS = set("hlmnJK")
+_END = b"\0"
+"""No program writes it; on the glass it takes no room."""
 
 
 class Glass:
@@ -82,6 +83,8 @@ class Glass:
                 self._column = 0
             case "\b":
                 self._column = max(0, self._column - 1)
+            case "\0":
+                pass
             case "\x07":
                 self.unknown.append(character)
             case _:
@@ -226,7 +229,9 @@ class Sitting:
         while self.process.poll() is None:
             assert time.monotonic() - begun < PATIENCE, f"still running:\n{self.glass.text}"
             self._read(0.05)
-        self.listen(0.1)
+        # a mark behind all that it wrote, which may still be on its way through the terminal
+        os.write(self._slave, _END)
+        self.until(lambda it: it.raw.endswith(_END))
         assert termios.tcgetattr(self._slave) == self.modes
         assert self.process.returncode is not None
         return self.process.returncode

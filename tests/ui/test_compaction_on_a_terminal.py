@@ -13,6 +13,7 @@ from harness.simulator import Clock, Simulator, said
 from tests.delegating import skill
 from tests.ui.conftest import Sit
 from tests.ui.glass import Sitting
+from tests.waiting import PATIENCE
 
 Start = Callable[..., Simulator]
 
@@ -89,7 +90,7 @@ def test_a_turn_whose_terminal_was_closed_is_compacted_and_goes_on(simulator: St
     it.type("go\r")
     it.until(lambda _: (tmp_path / "project" / "ready").exists())
     it.hang_up()
-    it.process.wait(60)
+    it.process.wait(PATIENCE)
     cut = "the last turn was cut off at step 1: invoke_skill may have run; go on with it: /continue"
     again = sit(vendor, "-c", "--permission-mode", "yolo", columns=120)
     again.until(cut)
@@ -127,7 +128,7 @@ def test_a_silent_person_finds_the_conversation_compacted(
     it = sit(simulator(Talker(), clock=Clock()), columns=120)
     (tmp_path / "project" / "long.txt").write_text(f"{'line ' * 16}\n" * 600)
     it.type("read it\r")
-    it.until("compacted (idle: before the cache expires)", 20)
+    it.until("compacted (idle: before the cache expires)")
     it.until(lambda it: it.shown("read "))
     say(it, "back again")
     it.type("/quit\r")

@@ -45,7 +45,7 @@ def _place(request: dict[str, Any], words: str) -> int:
 
 def work(it: Sitting, calls: int) -> None:
     it.type(f"work {calls}\r")
-    it.until(f"after {calls} calls", 30)
+    it.until(f"after {calls} calls")
 
 
 def memory_of(home: Path) -> Path:
