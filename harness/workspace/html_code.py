@@ -6,6 +6,7 @@ Invariant: every character of code stays; the numbers beside its lines are no co
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 _GUTTER = frozenset(
@@ -25,7 +26,14 @@ _GUTTER = frozenset(
 _GUTTER_OR_CODE = frozenset(["line-numbers", "src-line-numbers"])
 """With some the numbers, with others the code that has them."""
 
-_LINE = frozenset(["blob-code", "js-file-line", "hljs-ln-code", "react-file-line"])
+_NUMBER = re.compile(r"(?:^|[-_]|code|file)(?:ln|lines?[-_]?(?:nos?|nr|nums?|numbers?))(?:$|[-_])", re.IGNORECASE)
+"""What generators call the number of a line; where it holds one."""
+
+_LINE = frozenset(["blob-code", "js-file-line", "hljs-ln-code", "react-file-line", "lines-code"])
+
+_LANGUAGE = re.compile(r"(?:language|(?:[a-z]+-)*lang|highlight-source|highlight)-([A-Za-z0-9+#_.-]{1,20})")
+_NAMED_NEXT = frozenset({"brush:", "sourceCode", "hljs"})
+_NO_LANGUAGE = frozenset({"default", "auto", "en", "none", "text", "plaintext", "plain", "txt", "notranslate"})
 
 
 _AS_IT_STANDS = re.compile(r"white-space\s*+:\s*+pre", re.IGNORECASE)
@@ -37,6 +45,8 @@ def numbers_lines(tag: Any) -> bool:
     if classes & _GUTTER:
         # a column of a layout may be called so, too
         return not classes & _LINE and re.search(r"[^\W\d_]{3}", tag.get_text()) is None
+    if any(map(_NUMBER.search, classes)) and (tag.name not in ("pre", "code") or not classes & _GUTTER_OR_CODE):
+        return re.fullmatch(r"[\d\s]+", tag.get_text()) is not None
     if tag.name == "pre" and classes & _GUTTER_OR_CODE:
         return numbers(tag.get_text())
     own = str(tag.get("id", ""))
@@ -87,3 +97,32 @@ def of_table(soup: Any, table: Any, rows: list[Any], cells: list[Any], blocks: l
         name.name = "p"
         table.insert_before(name.extract())
     return block
+
+
+def unlabelled(soup: Any) -> None:
+    """Take away what stands right before code only to name its language."""
+    for block in soup.find_all("pre"):
+        label = block.find_previous_sibling()
+        # a heading or a paragraph of that name is one of the page
+        if (
+            label is not None
+            and label.name in ("div", "span")
+            and (named := language(block))
+            and label.get_text().strip().lower() == named.lower()
+        ):
+            label.clear()
+
+
+def language(block: Any) -> str:
+    """The language of a block of code, from what highlighters write at it, within it or around it."""
+    around = [block, *block.find_all("code", limit=1), *list(block.parents)[:3]]
+    for tag in around:
+        names = [str(name) for name in tag.get("class", ())]
+        following = [after for name, after in pairwise(names) if name in _NAMED_NEXT]
+        marked = (_LANGUAGE.fullmatch(name) for name in names)
+        own = str(tag.get("lang", "")) if tag.name in ("pre", "code") else ""
+        found = [own, str(tag.get("data-language") or tag.get("data-lang") or ""), *(one[1] for one in marked if one)]
+        for name in (*found, *following):
+            if re.fullmatch(r"[A-Za-z0-9+#_.-]{1,20}", name) and name.lower() not in _NO_LANGUAGE:
+                return name
+    return ""

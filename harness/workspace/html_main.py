@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from harness.workspace import html_math
-from harness.workspace.html_code import is_code, numbers_lines
+from harness.workspace.html_code import is_code, numbers_lines, unlabelled
 from harness.workspace.html_tables import tables
 from harness.workspace.html_tabs import named_panels
 
@@ -68,6 +68,7 @@ _MAIN_IDS = ("main-content", "main", "apicontent", "doc-content", "page-content"
 """The nearer ones first: with some, "content" holds the menus too."""
 
 _BLANKS = re.compile(r"[ \t]{50,}")
+_HEADED = ("h1", "h2", "h3", "h4", "h5", "h6")
 _HEADINGS = re.compile(r"h[0-9]+")
 
 
@@ -111,7 +112,7 @@ def clean(soup: Any, base: str) -> None:
             tag.name = "span"  # of a declaration; its stars are no emphasis
         elif "classifier" in tag.get("class", ()):
             tag.insert(0, " : ")  # what a style sheet puts between a parameter and its type
-        elif _HEADINGS.fullmatch(tag.name) and tag.name not in ("h1", "h2", "h3", "h4", "h5", "h6"):
+        elif _HEADINGS.fullmatch(tag.name) and tag.name not in _HEADED:
             tag.name = "p"
     for text in soup.find_all(string=_BLANKS):
         if text.find_parent("pre") is None:
@@ -120,6 +121,7 @@ def clean(soup: Any, base: str) -> None:
         for menu in menus:
             _empty(menu)
     named_panels(soup)
+    unlabelled(soup)
     tables(soup)
 
 
@@ -207,7 +209,9 @@ def _length(part: Any) -> int:
 
 def _link(tag: Any, base: str) -> None:
     text, to = tag.get_text().strip(), str(tag.get("href", "")).strip()
-    if to.startswith("#") and len(text) <= 1 and not text.isalnum():
+    before = tag.find_previous_sibling() if to.startswith("#") else None
+    beside = before is not None and before.name in _HEADED and before.get("id") == to[1:]
+    if to.startswith("#") and (beside or (len(text) <= 1 and not text.isalnum())):
         _empty(tag)  # the mark that leads to its own heading
         return
     try:

@@ -18,6 +18,9 @@ _PARTS = ["caption", "thead", "tbody", "tfoot", "tr", "td", "th"]
 _WITHIN_LAYOUT = ["table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "article", "section", "main"]
 _BLOCKS = [*_WITHIN_LAYOUT, "div", "p", "ul", "ol", "dl", "li", "dd", "dt", "hr", "br", "img"]
 
+_SAID = {"table": "table", "rowgroup": "tbody", "row": "tr", "columnheader": "th", "rowheader": "th", "cell": "td"}
+_ROLES = list(_SAID)
+
 _GRID_COLUMNS = {"two-column-summary": 2, "three-column-summary": 3, "four-column-summary": 4}
 
 
@@ -37,9 +40,18 @@ def _grids(soup: Any) -> None:
                 grid.append(row)
 
 
+def _said(soup: Any) -> None:
+    """What says by its roles that it is a table is one."""
+    for tag in soup.find_all(["div", "span"], role=_ROLES):
+        name = _SAID[tag["role"]]
+        if name == "table" or tag.find_parent(role="table") is not None:
+            tag.name = name
+
+
 def tables(soup: Any) -> None:
     """Tables of code become code, those of layout paragraphs; in the others every column keeps its place."""
     _grids(soup)
+    _said(soup)
     parts: dict[int, list[Any]] = {id(table): [] for table in soup.find_all("table")}
     within: dict[int, list[Any]] = {id(table): [] for table in soup.find_all("table")}
     for tag in soup.find_all([*_PARTS, *_WITHIN_LAYOUT]):

@@ -53,8 +53,9 @@ def _by_labels(soup: Any) -> list[tuple[list[Any], list[Any]]]:
     rows = {id(label.parent): label.parent for label in soup.find_all("label")}.values()
     found = []
     for row in rows:
-        labels = row.find_all(name=True, recursive=False)
+        parts = row.find_all(name=True, recursive=False)
+        labels = [part for part in parts if part.name == "label"]
         after = row.find_next_sibling()
-        if len(labels) > 1 and all(label.name == "label" for label in labels):
+        if len(labels) > 1 and not any(part.get_text() for part in parts if part.name != "label"):
             found.append((labels, after.find_all(name=True, recursive=False) if after is not None else []))
     return found

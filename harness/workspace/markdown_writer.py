@@ -8,14 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from itertools import pairwise
 from textwrap import indent
 from typing import Any
 
+from harness.workspace.html_code import language
+
 _LINES = frozenset(["div", "p", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6"])
-_LANGUAGE = re.compile(r"(?:language|(?:[a-z]+-)*lang|highlight-source|highlight)-([A-Za-z0-9+#_.-]{1,20})")
-_NAMED_NEXT = frozenset({"brush:", "sourceCode", "hljs"})
-_NO_LANGUAGE = frozenset({"default", "auto", "en", "none", "text", "plaintext", "plain", "txt", "notranslate"})
 
 
 def markdown(part: Any) -> str:
@@ -69,7 +67,7 @@ def _code(block: Any) -> str:
     if not code:
         return ""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
-    return f"\n\n{fence}{_language(block)}\n{code}\n{fence}\n\n"
+    return f"\n\n{fence}{language(block)}\n{code}\n{fence}\n\n"
 
 
 def _row(row: Any, text: str) -> str:
@@ -122,18 +120,3 @@ def _verbatim(block: Any) -> Iterator[str]:
         elif part.name == "br" or (part.name in _LINES and not fresh and part.get_text()):
             fresh = True
             yield "\n"
-
-
-def _language(block: Any) -> str:
-    """The language of a block of code, from what highlighters write at it, within it or around it."""
-    around = [block, *block.find_all("code", limit=1), *list(block.parents)[:3]]
-    for tag in around:
-        names = [str(name) for name in tag.get("class", ())]
-        following = [after for name, after in pairwise(names) if name in _NAMED_NEXT]
-        marked = (_LANGUAGE.fullmatch(name) for name in names)
-        own = str(tag.get("lang", "")) if tag.name in ("pre", "code") else ""
-        found = [own, str(tag.get("data-language") or tag.get("data-lang") or ""), *(one[1] for one in marked if one)]
-        for name in (*found, *following):
-            if re.fullmatch(r"[A-Za-z0-9+#_.-]{1,20}", name) and name.lower() not in _NO_LANGUAGE:
-                return name
-    return ""

@@ -86,6 +86,19 @@ RUSTDOC_LINKS = (
         ("<pre lang=en><code class=lang-auto>x</code></pre>", fenced("x")),
         ("<code style='white-space: pre'>a  {<br>  <b>b</b>  <i>c</i>\n}</code>", fenced("a  {\n  b  c\n}")),
         ("<p>in <code style='white-space:pre'>a line</code>", "in `a line`"),
+        # the name of a language above its code is no text, any other line is
+        ("<div class=x><div class=example-header><span>js</span><button>Copy</button></div><pre class='brush: js'>x</pre></div>", fenced("x", "js")),
+        ("<div class='language-ts vp'><button></button><span class=lang>TS</span><pre><code><span class=line>x</span>\n</code></pre></div>", fenced("x", "ts")),
+        ("<h3>JS</h3><pre class=language-js>x</pre>", "### JS\n\n" + fenced("x", "js")),
+        ("<p>a.js</p><pre class=language-js>x</pre>", "a.js\n\n" + fenced("x", "js")),
+        ("<pre><span id=L1 class=ln>     1\u00a0\u00a0</span>a := 1\n<span class=ln>    12\u00a0\u00a0</span>b</pre>", fenced("a := 1\nb")),
+        ("<div class=line-numbers><a class='file-line-num' id=L1>1</a><a class='file-line-num' id=L2>2</a></div><pre><code>a\nb</code></pre>", fenced("a\nb")),
+        ("<pre><code><span class=codeLineNumber_x>7</span><span class=number>7</span>\n<span class=line>7</span></code></pre>", fenced("7\n7")),
+        (
+            "<table><tr><td class=lines-num><span data-line-number=1></span></td><td class='lines-code chroma'><code>a</code></td></tr>"
+            "<tr><td class=lines-num></td><td class='lines-code chroma'><code>  b</code></td></tr></table>",
+            fenced("a\n  b"),
+        ),
         ("<ul><li>do:<pre>a\n\n  b</pre></ul>", "- do:\n\n  ```\n  a\n\n    b\n  ```"),
     ],
 )  # fmt: skip
@@ -134,6 +147,13 @@ def test_tables_are_tables_and_layout_is_not(page: str, said: str) -> None:
     assert text(f"<table>{page}</table>").replace("|  |  |\n| --- | --- |\n", "").startswith(said)
 
 
+def test_what_says_that_it_is_a_table_is_one() -> None:
+    head = "<div role=rowgroup><div role=row><div role=columnheader>Name</div><span role=columnheader>Type</span></div></div>"
+    row = "<div role=row><div role=rowheader>id</div><div role=cell><p>string</p></div></div>"
+    page = f"<div role=table>{head}<div role=rowgroup>{row}{row}</div></div><div role=row><div role=cell>a</div></div>"
+    assert text(page) == "| Name | Type |\n| --- | --- |\n| id | string |\n| id | string |\n\na"
+
+
 def test_javadocs_summaries_are_tables() -> None:
     head = "".join(
         f"<div class='table-header col-{name}'>{name}</div>" for name in ("Modifier", "Method", "Description")
@@ -169,11 +189,13 @@ def test_javadocs_summaries_are_tables() -> None:
         ("<math><mtable><mtr><mtd>1</mtd><mtd>2</mtd></mtr><mtr><mtd>3</mtd><mtd>4</mtd></mtr></mtable></math>", "$[1, 2; 3, 4]$"),
         ("<p>is <span style='display:none'><math alttext=menu></math></span><img class=mwe-math-fallback-image aria-hidden=true alt='{\\displaystyle n^2}'>.", "is $n^2$."),
         ("<p>so <script type='math/tex'>a < b</script><script type=\"math/tex; mode=display\">\\int x</script><script>menu</script>", "so $a < b$$$\\int x$$"),
+        ("<div><h2 id=a>Sub</h2><a href=#a><span>menu</span></a></div>See <a href=#a>Sub</a>", "## Sub\n\nSee Sub"),
         # tasks, done and open; a switch of the page is neither
         ("<ul><li><input type=checkbox disabled checked> a<li><label><input type=checkbox disabled></label> b<li><input type=checkbox disabled>c<li><input type=checkbox> d", "- [x] a\n- [ ] b\n- [ ] c\n- d"),
         # what is chosen from, with what it chooses
         ("<ul role=tablist><li role=tab>npm</li><li role=tab>Yarn</li></ul><div><div role=tabpanel>npm i</div><div role=tabpanel hidden>yarn add</div></div>", "npm\n\nnpm i\n\nYarn\n\nyarn add"),
         ("<div><input type=radio><input type=radio><div class=tabs><label>C</label><label>C++</label></div><div><div><pre>a</pre></div><div><pre>b</pre></div></div></div>", "C\n\n" + fenced("a") + "\n\nC++\n\n" + fenced("b")),
+        ("<div class=tabs><input type=radio><label>npm</label><input type=radio><label>pnpm</label></div><div><div>npm add</div><div>pnpm add</div></div>", "npm\n\nnpm add\n\npnpm\n\npnpm add"),
         ("<div><label>one</label><label>two</label></div><p>x", "one two\n\nx"),
         ("<details><summary>More</summary>of it</details>", "More\n\nof it"),
         # the page's own contents are no content, beside it or in it; a list of other kind is
