@@ -15,7 +15,7 @@ from harness.conversation.lines import Record
 from harness.conversation.stored import read_usage
 
 How = Literal["hit", "stale", "stored", "unkept"]
-"""Served; served past its time, because a new one could not be had; asked for and kept; asked for and not kept."""
+"""Served; served because a new one could not be had; asked for and kept; asked for and not kept."""
 
 HOWS: tuple[How, ...] = ("hit", "stale", "stored", "unkept")
 
@@ -27,7 +27,7 @@ class CacheUse:
     at: seconds since the epoch. what: was asked, one line. session, call: who asked: id of the session; id of the call,
     or number of the request's record. age: seconds since it was kept, of what was served. origin_session, origin_call:
     whose it was. tokens, usd: what a served response was billed the first time; usd None: unknown, or nothing is billed
-    for the like. cause: why nothing was served. problem: why it is not kept.
+    for the like. cause: why nothing was served, or nothing new. problem: why it is not kept.
     """
 
     at: float

@@ -245,7 +245,8 @@ def _remove(files: Iterable[File]) -> int:
         except FileNotFoundError:
             continue  # another process did
         except OSError as error:
-            failed = failed or storage_error(error, file.path)
+            what = f"cannot remove {file.place}: {error.strerror}; remove it as who may write to its folder"
+            failed = failed or StorageFull(what)
     if failed is not None:
         raise failed
     return removed

@@ -174,7 +174,7 @@ class ToolOutputs:
                     await asyncio.to_thread(self._forget, lookup)
                 raise
             note = f"from the cache: {spoken(age)} old, because it cannot be had anew: {failure}"
-            return self._served(lookup, found, age, "stale", note)
+            return self._served(lookup, found, age, "stale", note, str(failure))
         unkept = loaded.unkept
         if not unkept and asked - lookup.changed < SETTLED:
             unkept = "it had changed a moment before"
@@ -233,9 +233,9 @@ class ToolOutputs:
         except StorageFull as error:
             return str(error)
 
-    def _served(self, lookup: Lookup, found: CachedOutput, age: float, how: str, note: str) -> Served:
+    def _served(self, lookup: Lookup, found: CachedOutput, age: float, how: str, note: str, cause: str = "") -> Served:
         origin = {"session": found.session, "call": found.call, "at": found.at}
-        return Served(found.value, note, self._facts(lookup, how, age=round(age, 3), origin=origin))
+        return Served(found.value, note, self._facts(lookup, how, cause, age=round(age, 3), origin=origin))
 
     def _facts(self, lookup: Lookup, how: str, cause: str = "", problem: str = "", **more: Json) -> dict[str, Json]:
         said = {

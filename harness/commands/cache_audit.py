@@ -104,7 +104,7 @@ def _lines(found: Sequence[CacheUse], unreadable: int, unread: Sequence[str]) ->
     for cache, about in totals(found).items():
         served, asked = about["hit"] + about["stale"], about["stored"] + about["unkept"]
         parts = [f"{served} served", f"{asked} asked for"]
-        parts += [f"{about['stale']} past their time"] if about["stale"] else []
+        parts += [f"{about['stale']} where no new one could be had"] if about["stale"] else []
         parts += [f"{about['unkept']} not kept"] if about["unkept"] else []
         if about["tokens"]:
             parts.append(f"{tokens(about['tokens'])} tokens and {money(about['usd'])} the first time")

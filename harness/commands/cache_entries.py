@@ -45,7 +45,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     name = arguments[0]
     what = {
         "list": "List",
-        "prune": "Remove what is past its time, and what is beyond the bounds, of",
+        "prune": "Remove what was not used for longer than it may be served, and what is beyond the bounds, of",
         "clear": "Empty",
     }
     parser = Parser(

@@ -244,7 +244,7 @@ def test_what_cannot_be_removed_is_said_and_all_others_are(how: str, store: Stor
     file_of(store, "b").unlink()
     file_of(store, "b").mkdir()
     age(store, "b", 40 * DAY)
-    with pytest.raises(StorageFull, match=key("b")):
+    with pytest.raises(StorageFull, match=f"cannot remove .*{key('b')}.json: "):
         store.clear() if how == "clear" else store.prune()
     assert names(store) == ["b"]
 

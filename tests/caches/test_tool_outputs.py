@@ -180,7 +180,7 @@ def test_the_last_good_answer_stands_in_and_says_so(tmp_path: Path, clock: Clock
 
     assert served.value == {"number": 1}
     assert served.note == "from the cache: 2 h old, because it cannot be had anew: a.test did not answer in time"
-    assert facts(served)["how"] == "stale"
+    assert (facts(served)["how"], facts(served)["cause"]) == ("stale", "a.test did not answer in time")
     # asked for anew, too: an old answer that says so is better than none
     assert facts(ask(outputs, source, fresh=True))["how"] == "stale"
     assert facts(served)["age"] == 7_200.0
