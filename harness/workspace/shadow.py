@@ -50,6 +50,8 @@ _SETTINGS = {
     "core.splitIndex": "false",
     "core.sparseCheckout": "false",
     "core.compression": "1",
+    "core.fsync": "loose-object,pack,reference",  # else a power loss takes what was saved before a command
+    "core.fsyncMethod": "batch",
     "core.logAllRefUpdates": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
@@ -61,8 +63,10 @@ _SETTINGS = {
 _ATTRIBUTES = "* -text -crlf -ident -filter -working-tree-encoding\n"
 """Wins over every .gitattributes of the workspace: contents go in and come out byte for byte."""
 
-_DAMAGED = re.compile(r"index file|bad index|bad signature|unknown index|object|unable to read|missing|corrupt")
-
+_DAMAGED = re.compile(
+    r"index file|bad index|bad signature|unknown index|object|unable to read|missing|corrupt|broken|\.lock'|"
+    r"not a git repository"
+)
 
 _FULL = re.compile(r"No space left|Out of diskspace|quota exceeded", re.IGNORECASE)
 
@@ -76,7 +80,7 @@ class GitFailed(SnapshotFailed):
 
     @property
     def damaged(self) -> bool:
-        """Whether the store's list of files may be what is broken."""
+        """Whether the store may be what is broken."""
         return bool(_DAMAGED.search(self.told))
 
     @property
@@ -214,9 +218,19 @@ class Git:
         except OSError as error:
             raise SnapshotFailed(f"cannot write {self._repository}: {files.reason(error)}") from None
 
-    def forget_files(self) -> None:
-        """Drop the list of known files: the next snapshot reads every file anew."""
+    async def mend(self) -> None:
+        """Drop the list of known files, so that the next snapshot reads every file anew, and what is empty."""
         (self._repository / "index").unlink(missing_ok=True)
+        (self._repository / "ready").unlink(missing_ok=True)
+        await asyncio.to_thread(self._drop_empty)
+        await self.prepare()
+
+    def _drop_empty(self) -> None:
+        """Remove the contents and names of which a power loss left nothing; git keeps what is there, and locks too."""
+        kept = ("HEAD", "config", "objects/??/*", "refs/snapshots/*")
+        for path in (path for pattern in kept for path in self._repository.glob(pattern)):
+            if path.stat().st_size == 0:
+                path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove half-written contents: where there is no room, they take what is left of it. Blocks."""

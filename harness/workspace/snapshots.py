@@ -22,7 +22,7 @@ from harness.workspace.listing import LeftOut, Listed, Selection
 from harness.workspace.restoring import Entry
 from harness.workspace.shadow import Git, GitFailed, Shadow, find_git
 
-_BULK = 500
+_BULK = 100
 """So many new files go into one pack; fewer into files of their own."""
 
 _TRIES = 3
@@ -100,14 +100,13 @@ class Snapshots:
             try:
                 return await self._try(git, day)
             except GitFailed as failure:
-                # A file that changed while it was read is read again; a list of files that a power loss cut is made
-                # anew.
+                # A file that changed while it was read is read again; what of the store a power loss cut is made anew.
                 if failure.full:
                     await asyncio.to_thread(git.sweep)
                 if attempt == _TRIES or failure.full:
                     raise
                 if failure.damaged and attempt > 1:
-                    git.forget_files()
+                    await git.mend()
         raise AssertionError("unreachable")
 
     async def _try(self, git: Git, day: str) -> Snapshot:

@@ -646,6 +646,28 @@ def test_what_a_kill_left_stops_nobody(space: Space) -> None:
     assert space.undo(before, space.take()).changed == (b"a",)
 
 
+@pytest.mark.parametrize("cut", ["objects/??/*", "refs/snapshots/*", "HEAD", "config", "*", "lock"])
+def test_what_a_power_loss_left_empty_stops_nobody(space: Space, cut: str) -> None:
+    """Every file of a store that was written shortly before may be there and hold nothing."""
+    space.write("a", "1")
+    before = space.take()
+    space.write("b", "1")
+    space.take()
+    (space.root / "b").unlink()
+    repository = space.store / "git"
+    for path in [*repository.glob("refs/snapshots/*" if cut == "lock" else cut)]:
+        if cut == "lock":
+            path.with_name(f"{path.name}.lock").touch()
+        elif path.is_file():
+            path.chmod(0o600)
+            path.write_bytes(b"")
+
+    space.snapshots = space.another()
+    assert space.take() == before
+    space.write("a", "2")
+    assert space.undo(before, space.take()).changed == (b"a",)
+
+
 def test_a_snapshot_that_is_gone_is_told_and_nothing_is_touched(space: Space) -> None:
     space.write("a", "1")
     after = space.take()
