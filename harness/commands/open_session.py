@@ -47,18 +47,20 @@ class OpenSession:
 
         fork: for a copy of that one, which stays as it is.
 
-        It keeps its own model and effort; what is left of --max-cost is left for it.
+        It keeps its own model and effort, a copy the model chosen here; what is left of --max-cost is left for it.
 
         Raises:
             HarnessError: it cannot be opened, or this one cannot be closed.
         """
+        # one that was chosen and not spoken to yet is not in the journal
+        chosen = self.app.model.id if fork and self.app.session.fallback is None else None
         options = replace(
             self.options,
             resume=session_id,
             continue_last=False,
             fork=fork,
             no_session=False,
-            model=None,
+            model=chosen,
             effort=None,
             max_cost=self._left_to_spend(),
         )

@@ -71,6 +71,22 @@ def test_going_on_with_another_session_and_back(simulator: Start, sit: Sit, isol
     assert it.glass.unknown == []
 
 
+def test_a_copy_goes_on_with_the_model_that_was_chosen(simulator: Start, sit: Sit) -> None:
+    vendor = simulator(Script("an answer", "another answer"))
+    it = sit(vendor)
+    one_turn(it, "words", "an answer")
+    it.type("/model opus\r")
+    it.until("going on with anthropic/claude-opus-5-5")
+
+    it.type("/fork\r")
+    it.until("stays as it was")
+    it.until("last said: words")
+    one_turn(it, "more words", "another answer")
+    leave(it)
+
+    assert [asked.json["model"] for asked in vendor.requests] == ["claude-sonnet-5-5", "claude-opus-5-5"]
+
+
 def test_a_session_in_use_leaves_this_one_as_it_was(simulator: Start, sit: Sit, isolation: Path) -> None:
     vendor = simulator(Script("an answer", "another answer"))
     other = sit(vendor)
