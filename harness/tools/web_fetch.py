@@ -117,7 +117,10 @@ async def _load(web: Web, target: Target) -> Loaded:
         wait = f"; it asks to wait {answer.wait} s" if answer.wait else ""
         raise WebFailed(f"{answer.target.url} answered with HTTP status {answer.status}{wait}", temporary=again)
     page = await asyncio.to_thread(_page, answer)
-    return Loaded(page, unkept="" if answer.status == 200 else f"it has the HTTP status {answer.status}")
+    if answer.status != 200:
+        return Loaded(page, unkept=f"it has the HTTP status {answer.status}")
+    # no text is as often a hiccup as the truth
+    return Loaded(page, unkept="" if page["text"].strip() else "it has no text")
 
 
 def _page(answer: Answer) -> dict[str, Json]:
@@ -159,9 +162,8 @@ def _laid_out(text: str, media: str) -> str:
 def _outcome(page: Mapping[str, Json], note: str, facts: Mapping[str, Json], spill: Spill) -> Outcome:
     if "moved" in page:
         moved = one_line(page["moved"], 1000)
-        return ok(
-            f"{one_line(page['url'], 1000)} leads to another host; fetch that if you want it: {moved}", shown="moved"
-        )
+        said = f"{one_line(page['url'], 1000)} leads to another host; fetch that if you want it: {moved}"
+        return ok(said, shown="moved", **facts)
     text, full = head(page["text"], BYTES, spill)
     about = [
         one_line(page["url"], 1000),

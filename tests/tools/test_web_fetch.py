@@ -24,7 +24,7 @@ from harness.tools.base import Outcome, Tool
 from harness.tools.output import Spill
 from harness.workspace.web import Limits, Web
 from tests.tools.conftest import just_now
-from tests.tools.loopback import Loopback, answer, moved, names, web
+from tests.tools.loopback import Loopback, Say, answer, moved, names, web
 
 Call = Callable[..., Outcome]
 
@@ -544,6 +544,26 @@ def test_a_page_is_served_from_the_cache_as_it_was_made(site: Loopback, call: Ca
     assert len(site.asked) == 2
     assert call(fetching, url=site.url("/page"), fresh=True).facts["cache"]["cause"] == "a fresh answer was asked for"
     assert len(site.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (moved("https://elsewhere.test/"), "it leads to another host"),
+        (answer(b""), "it has no text"),
+        (answer(b"<script>show()</script>"), "it has no text"),
+        (answer(b" \n", "text/plain"), "it has no text"),
+    ],
+    ids=["moved", "nothing", "script", "blanks"],
+)
+def test_what_is_no_page_is_not_kept_and_told(said: Say, why: str, site: Loopback, call: Call, tmp_path: Path) -> None:
+    site.says["/"] = said
+    store = Store(tmp_path / "cache", Seam(), BOUNDS)
+    fetching = web_fetch.make(web(), Spill(tmp_path / "outputs"), ToolOutputs(Policy(), lambda: store, Seam()))
+    found = [call(fetching, url=site.url("/")).facts["cache"] for _ in range(2)]
+
+    assert [(one["how"], one["problem"]) for one in found] == [("unkept", why)] * 2
+    assert store.files() == []
 
 
 def test_a_gzip_body_of_several_members_is_read_to_its_end(site: Loopback, fetch: Call) -> None:
