@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -46,13 +46,19 @@ def ask(lab: Lab, forked: Forks) -> Iterator[Ask]:
         yield start
 
 
+@pytest.fixture
+def owner(lab: Lab) -> Iterator[Journal]:
+    """The session, in use by this process."""
+    with closing(Journal.open(lab.sessions()[0], Seam())) as journal:
+        yield journal
+
+
 def kinds(session: Path) -> list[str]:
     return [record.kind for record in read_records(session / "journal.jsonl")]
 
 
-def test_a_copy_of_a_session_in_use(lab: Lab, ask: Ask) -> None:
+def test_a_copy_of_a_session_in_use(lab: Lab, owner: Journal, ask: Ask) -> None:
     (original,) = lab.sessions()
-    owner = Journal.open(original, Seam())
     records = [*owner.load()]
 
     it = ask("Go on in a [c]opy, or leave (Enter)?")
@@ -72,9 +78,9 @@ def test_a_copy_of_a_session_in_use(lab: Lab, ask: Ask) -> None:
     assert kinds(copy).count("response") == 2
 
 
+@pytest.mark.usefixtures("owner")
 def test_leaving_takes_nothing(lab: Lab, ask: Ask) -> None:
     (original,) = lab.sessions()
-    owner = Journal.open(original, Seam())
 
     it = ask("or leave (Enter)?")
     it.type("\r")
@@ -82,17 +88,14 @@ def test_leaving_takes_nothing(lab: Lab, ask: Ask) -> None:
 
     assert it.end() == 1
     assert lab.sessions() == [original]
-    owner.close()
 
 
-def test_ctrl_c_leaves(lab: Lab, ask: Ask) -> None:
-    owner = Journal.open(lab.sessions()[0], Seam())
-
+@pytest.mark.usefixtures("owner")
+def test_ctrl_c_leaves(ask: Ask) -> None:
     it = ask("or leave (Enter)?")
     it.type("\x03")
 
     assert it.end() == 130
-    owner.close()
 
 
 @pytest.mark.parametrize(("answer", "copies", "told"), [("t", 0, "requests so far: 1"), ("c", 1, "requests so far: 1")])
