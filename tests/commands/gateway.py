@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.waiting import PATIENCE
+
 Spoil = Callable[[dict[str, Any], dict[str, str], int], None]
 """Changes body and headers of the n-th request, from 0."""
 
@@ -76,7 +78,7 @@ def gateway(vendor: str, spoil: Spoil) -> Iterator[str]:
                 headers.pop(name, None)
             request = urllib.request.Request(vendor + self.path, json.dumps(body).encode(), headers)
             try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
+                with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                     self._say(answer.status, answer.headers["content-type"], answer.read())
             except urllib.error.HTTPError as error:
                 with error:

@@ -17,9 +17,9 @@ import pytest
 from tests.delegating import FRESH, Brain, skill
 from tests.delegating import call as delegated
 from tests.e2e.conftest import Start
-from tests.e2e.lab import ROOT, Lab, Script, call
-from tests.ui.full_disk import fill, limit_files, small_disk
-from tests.waiting import PATIENCE, wait_for
+from tests.e2e.lab import ROOT, Forks, Lab, Script, call
+from tests.ui.full_disk import fill, small_disk
+from tests.waiting import wait_for
 
 LONG = "".join(f"line {number}\n" for number in range(9000))
 BEGIN = [call("read", path="big.txt"), call("shell", command="seq 30000")]
@@ -156,15 +156,13 @@ def test_nothing_stays_after_a_full_disk(lab: Lab, vendor: Start, name: str) -> 
         )
 
 
-def test_a_file_that_cannot_grow_leaves_nothing(lab: Lab, vendor: Start) -> None:
+def test_a_file_that_cannot_grow_leaves_nothing(lab: Lab, vendor: Start, forked: Forks) -> None:
     session = worked(lab, vendor)
     words = ["sessions", "export", session.name, "--output", "kept.tar.gz"]
-    with lab.spawn(*words) as running:
-        limit_files(running.pid, 4096)
-        _, err = running.communicate(timeout=PATIENCE)
+    ran = forked.start(lab, *words, file_limit=4096).end()
 
-    assert running.returncode == 2, err
-    assert "File too large" in err
+    assert ran.code == 2, ran.err
+    assert "File too large" in ran.err
     assert not [path.name for path in lab.project.iterdir() if "kept" in path.name or path.name.endswith(".part")]
 
 

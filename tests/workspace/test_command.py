@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.workspace.command import words
+from tests.waiting import PATIENCE
 
 ADMITTED = [
     ("pytest", ("pytest",)),
@@ -73,7 +74,7 @@ def test_real_shells_run_exactly_the_words(tmp_path: Path, tail: str, shell: str
         "canary() { printf 'CANARY\\0'; }\nset -f\n"
     )
     done = subprocess.run(
-        [shell, "-c", script + "probe" + tail], cwd=tmp_path, capture_output=True, timeout=10, check=False,
+        [shell, "-c", script + "probe" + tail], cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False,
         env={"PATH": "/nonexistent", "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     assert done.stdout.decode().split("\0")[:-1] == [*(f"<{word}>" for word in found[1:]), "ran"]

@@ -271,7 +271,8 @@ def test_where_the_store_is_full_the_largest_new_files_are_left_out(space: Space
 def test_what_is_no_file_is_left_alone(space: Space) -> None:
     os.mkfifo(space.root / "fifo")
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(space.root / "socket"))
+        os.chdir(space.root)  # a whole path may be longer than an address
+        listener.bind("socket")
         space.write("a", "1")
         before = space.take()
         space.write("a", "2")
