@@ -58,6 +58,8 @@ def tables(soup: Any) -> None:
         above = tag.find_parent("table")
         if above is not None:
             (parts if tag.name in _PARTS else within)[id(above)].append(tag)
+        elif tag.name in _PARTS:
+            tag.name = "div"
     left = _REPEATED
     for table in soup.find_all("table"):
         own, blocks = parts[id(table)], within[id(table)]
@@ -72,6 +74,8 @@ def tables(soup: Any) -> None:
             for row in rows:
                 _line(row)
         else:
+            for cell in cells:
+                cell["colspan"] = str(_span(cell, "colspan"))
             for part in own:
                 if part.name == "tr" and not part.find(["td", "th"], recursive=False):
                     part.name = "span"
@@ -125,7 +129,6 @@ def _spans(soup: Any, rows: list[Any], left: int) -> int:
                 column, left = column + 1, left - 1
             if cell is not None:
                 down, across = _span(cell, "rowspan"), _span(cell, "colspan")
-                cell["colspan"] = str(across)
                 if down > 1:
                     text = " ".join(cell.get_text(" ").split())[:200]
                     reaching |= {column + place: (down - 1, cell.name, text) for place in range(across)}

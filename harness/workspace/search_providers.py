@@ -168,7 +168,7 @@ def _ddgs(query: str, limit: int) -> list[dict[str, str]]:
         raise WebFailed("the search provider ddgs needs the package ddgs: pip install 'harness[ddgs]'") from None
     try:
         return list(DDGS(timeout=10).text(query, max_results=limit))
-    except DDGSException as error:
-        if "No results" in str(error):
+    except Exception as error:  # also what the client within it raises, which is no exception of its own
+        if isinstance(error, DDGSException) and "No results" in str(error):
             return []
         raise WebFailed(f"ddgs: {str(error)[:200]}", temporary=True) from error

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -201,3 +204,44 @@ def test_ddgs_that_is_not_installed_is_one_clear_line(call: Call) -> None:
 
     assert outcome.is_error
     assert "pip install 'harness[ddgs]'" in text(outcome)
+
+
+ASKED = """
+import asyncio
+from harness.errors import WebFailed
+from harness.workspace.search_providers import Engine, search
+from harness.workspace.web import Web
+try:
+    print(asyncio.run(search(Web({}), Engine("ddgs"), "x", 5)))
+except WebFailed as problem:
+    print(problem)
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("raise OSError('no\\nproxy <system>')", "ddgs: no\nproxy <system>"),
+        ("raise DDGSException('rate limit')", "ddgs: rate limit"),
+        ("raise DDGSException('No results found.')", "[]"),
+        ("return None", "ddgs: 'NoneType' object is not iterable"),
+        ("return [None, {'href': 1}, {'href': 'http://localhost/'}]", "[]"),
+        (
+            "return ({'title': 'T', 'href': 'https://a.test', 'body': None} for _ in 'ab')",
+            "[Found(title='T', url='https://a.test/', snippet='')]",
+        ),
+    ],
+)
+def test_whatever_ddgs_does_is_told(tmp_path: Path, does: str, told: str) -> None:
+    # a package of that name, in a process of its own
+    package = tmp_path / "ddgs"
+    package.mkdir()
+    (package / "exceptions.py").write_text("class DDGSException(Exception):\n    pass\n")
+    method = f"    def text(self, query, max_results):\n        {does}\n"
+    head = "from ddgs.exceptions import DDGSException\nclass DDGS:\n    def __init__(self, timeout):\n        pass\n"
+    (package / "__init__.py").write_text(head + method)
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    words = [sys.executable, "-c", ASKED]
+    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": path}, check=True, capture_output=True, text=True)
+
+    assert done.stdout.strip() == told

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.workspace.html_markdown import LINE, folded, readable
 
@@ -140,6 +142,10 @@ def test_code_stands_as_it_is_with_its_language(page: str, said: str) -> None:
             "int f ()\n\na\n\nb\n\n## H",
         ),
         ("<tr><td>only</td></tr><tr><td>column</td></tr>", "only\n\ncolumn"),
+        # cells of no table, or of no row of it, are no cells
+        ("</table><div><td colspan=x>a</div><tr><th>b</tr>c", "a\n\nb\n\nc"),
+        ("<tr><td>a<td>b</tr><tr><section><td colspan=x>c</section></tr>", "a b\n\nc"),
+        ("<tr><th>a<th>b</tr><tr><section><td colspan=x>c</section><td>d</tr>", "| a | b |\n| --- | --- |\n"),
         ("<tr><td colspan=9999999999>a<td rowspan=\u00b2>b</table><ol start=\u2461><li>c</ol>", "| a | b |"),
     ],
 )
@@ -279,6 +285,21 @@ def test_what_lies_beyond_the_limits_is_not_lost() -> None:
     assert long.endswith("bold\nthe\n  end")
     assert "title" not in long
     assert text("x" * 1_500_000).replace("\n", "") == "x" * 1_500_000
+
+
+MARKUP = (
+    "<table> </table> <tr> <td> </td> <th> <td_colspan=x> <td_rowspan=-1> <thead> <tfoot> <caption> <pre> </pre> <code> <br> <li>"
+    " <ul> </ul> <ol_start=-5> <li_value=x> <dl> <dt> <dd> <h1> <h9> <div_class=fragment> <div_class=line> <table_class=memname>"
+    " <div_class='summary-table_two-column-summary'> <td_class=blob-code> <td_class=linenos> <div_role=table> <div_role=row>"
+    " <div_role=cell> <ul_role=tablist> <b_role=tab> <div_role=tabpanel> <label> <math> </math> <msup> <mfrac> <mtable> <mtr>"
+    " <annotation_encoding=tex> <script_type=math/tex> </script> <input_type=checkbox_disabled> <a_href=#> <a_href=//[x>"
+    " <img_alt=x_class=math> <aside> <header> <main> <article> <!-- --> <![CDATA[ &#xD800; &#0; ` ``` | x 1 \0"
+)
+
+
+@given(st.lists(st.sampled_from(MARKUP.split()).map(lambda piece: piece.replace("_", " ")), max_size=30).map("".join))
+def test_no_page_fails(page: str) -> None:
+    assert isinstance(text(page), str)
 
 
 def test_text_is_folded_and_otherwise_as_it_is() -> None:
