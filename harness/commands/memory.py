@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.commands.arguments import Parser, subcommand
 from harness.config import config_dir
-from harness.errors import UsageError
+from harness.errors import StorageFull, UsageError, storage_error
 from harness.knowledge import memory, memory_check
 from harness.knowledge import memory_lines as lines
 from harness.knowledge.files import visible
@@ -151,13 +151,15 @@ def _writing(
 
     Raises:
         UsageError: the folder is not usable, or what would be written is refused.
+        StorageFull: it cannot be written.
     """
     place: memory.Place = "project" if flags.project else "person"
     folder = memory.folder_of(place, root, own)
     if (problem := memory.read_place(place, root, own).problem) != "":
         raise UsageError(f"{folder} is not read: {problem}")
     if make:
-        folder.mkdir(parents=True, exist_ok=True)
+        with _told(folder, place):
+            folder.mkdir(parents=True, exist_ok=True)
     elif not folder.is_dir():
         raise UsageError(f"no topic `{flags.name}`: nothing is kept in {folder}")
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -168,13 +170,25 @@ def _writing(
         named = Path(os.path.realpath(folder)) / f"{name}.md"
         if refused := memory_check.refusal(root, own, named, data):
             raise UsageError(f"{name}: {refused}")
-        files.replace(path, data)
+        with _told(path, place):
+            files.replace(path, data)
 
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield memory.read_place(place, root, own), write
     finally:
         os.close(lock)
+
+
+@contextmanager
+def _told(path: Path, place: memory.Place) -> Iterator[None]:
+    """What keeps a file from being written, with what to do."""
+    try:
+        yield
+    except OSError as error:
+        if place == "person":
+            raise storage_error(error, path, "XDG_CONFIG_HOME") from error
+        raise StorageFull(f"cannot write {path}: {error.strerror}") from error
 
 
 def _text(topic: memory.Topic) -> str:

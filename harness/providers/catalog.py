@@ -162,11 +162,12 @@ class Catalog:
         )
 
     def _nearest(self, name: str) -> str:
-        """The row of the same provider and server with the most similar name; "" where none is similar."""
+        """What of the same provider and server has the most similar name or alias; "" where none is similar."""
         place, _, last = name.rpartition("/")
-        there = [one.rpartition("/")[2] for one in self._tables.names("models") if one.rpartition("/")[0] == place]
-        close = get_close_matches(last, there, n=1, cutoff=0.7)
-        return f"{place}/{close[0]}" if close else ""
+        there = {one.rpartition("/")[2]: one for one in self._tables.names("models") if one.rpartition("/")[0] == place}
+        aliases = {short: short for short, row in self._tables.aliases().items() if row.rpartition("/")[0] == place}
+        close = get_close_matches(last, found := aliases | there, n=1, cutoff=0.7)
+        return found[close[0]] if close else ""
 
     def _caching(self, row: Row) -> Caching:
         found = self._tables.row("caching", row["caching"]) | row.get("cache", {})

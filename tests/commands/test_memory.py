@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -131,3 +132,17 @@ def test_two_at_once_lose_nothing(folder: Path) -> None:
 
     assert [process.wait(PATIENCE) for process in running] == [0] * 6
     assert sorted((folder / "numbers.md").read_text().split("\n")[2:-1]) == sorted(f"- the number {w}" for w in words)
+
+
+def test_a_disk_without_room(told: Told, folder: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
+    try:
+        failed = told("add", "editor", "Use tabs, not spaces")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    path = os.path.realpath(folder / "editor.md")
+    why = f"cannot write {path}: File too large; set XDG_CONFIG_HOME to a folder that can be written"
+    assert failed == (1, "", f"harness: {why}\n")
+    assert told("show", "editor")[0] == 2

@@ -659,6 +659,7 @@ def test_models_are_values() -> None:
     ("named", "near"),
     [
         ("claude-sonet-5-5", "anthropic/claude-sonnet-5-5"),
+        ("sonet", "sonnet"),
         ("openai/gpt-6.1-sool", "openai/gpt-6.1-sol"),
         ("openai-chat/deepseek/deepseek-v4-por", "openai-chat/deepseek/deepseek-v4-pro"),
         ("anthropic/nothing-like-it", ""),
