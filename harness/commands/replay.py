@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from harness.audit.report import counted
@@ -28,6 +29,9 @@ from harness.ui.plain import one_line
 
 FORMAT = 1
 """Version of the JSON form."""
+
+_LONGEST = 2_000
+"""Characters of a text in it: a session file is somebody's, and may have any text anywhere."""
 
 _NOT_TOLD = "the others are of an older journal, or rest on journals that are not there"
 _NOT_MADE_AGAIN = "the others are another version's, by its rules"
@@ -131,7 +135,7 @@ def as_json(report: Report) -> Mapping[str, Json]:
     return {
         "format": FORMAT,
         "session": report.session,
-        "version": report.version,
+        "version": report.version[:_LONGEST],
         "equal": report.equal,
         "requests": report.requests,
         "side_requests": report.side,
@@ -144,15 +148,16 @@ def as_json(report: Report) -> Mapping[str, Json]:
         "blocks": report.blocks,
         "checked_by_digest": report.checked,
         "not_proved": report.unproved,
-        "damage": [*report.damage, *([f"{report.more:,} more places"] if report.more else [])],
+        "damage": [
+            *(place[:_LONGEST] for place in report.damage),
+            *([f"{report.more:,} more places"] if report.more else []),
+        ],
         "divergence": None
         if found is None
         else {
             "request": found.request,
             "record": found.record,
-            "where": found.divergence.where,
-            "diff": found.divergence.diff,
-            "cause": found.divergence.cause,
+            **{name: str(text)[:_LONGEST] for name, text in asdict(found.divergence).items()},
         },
     }
 

@@ -36,6 +36,7 @@ from harness.conversation.lines import Reader, Record
 from harness.conversation.stored import read_usage
 from harness.errors import ReplayFailed, UsageError
 from harness.options import Options
+from harness.replay.verify import journal_of
 from harness.seam import Seam
 from harness.sessions.store import Store
 from harness.ui.plain import PlainProgress, one_line
@@ -78,7 +79,7 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
     Raises:
         ReplayFailed, UsageError: there is no such request, or the files of that time are not to be had.
     """
-    reader = Reader(source / "journal.jsonl")
+    reader = Reader(journal_of(source))
     records = list(reader)
     if reader.damage:
         raise ReplayFailed(

@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
 from pathlib import Path
 
 from harness.conversation.canonical import digest
+from harness.conversation.regular import open_regular
 from harness.errors import JournalError, storage_error
 
 BLOB_FROM = 32 * 1024
@@ -104,7 +104,7 @@ class Blobs:
             except FileExistsError:
                 continue
             except OSError:
-                self.put(path.read_bytes())  # a file system without hard links
+                self.put(_read(path))  # a file system without hard links
             else:
                 self._unsynced[mine] = None
 
@@ -120,12 +120,8 @@ def sync_path(path: Path) -> None:
 
 def _read(path: Path) -> bytes:
     """The content of a file, and of nothing that only looks like one: a session may come from anybody."""
-    # a FIFO would be waited for
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no file")
-        if status.st_size > LARGEST:
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         return file.read(LARGEST + 1)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.conversation.canonical import Json, digest
+from harness.conversation.regular import open_regular
 
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of the longest line that is written or read; what is longer is no record."""
@@ -137,7 +138,7 @@ class Reader:
 
     def _lines(self) -> Iterator[bytes]:
         """The lines, each with its newline; of one that is too long only the last piece, without a newline."""
-        with self._path.open("rb") as file:
+        with open_regular(self._path) as file:
             while line := file.readline(MAX_LINE):
                 self.size += len(line)
                 if self._limit is not None and self.size > self._limit:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.conversation.lines import MAX_LINE, Damage, Record, line_digest, parse_line
+from harness.conversation.regular import open_regular
 
 # keys are sorted, so what a line is about stands at its end, behind data of any size
 _END = re.compile(rb'"kind":"([^"\\]+)","prev":"([0-9a-f]*)","seq":(\d+),"crc":"([0-9a-f]{8})"\}\Z')
@@ -57,7 +58,7 @@ class Scan:
             OSError: the file cannot be read.
         """
         place = self.place
-        with self._path.open("rb") as file:
+        with open_regular(self._path) as file:
             if file.seek(0, 2) < place.offset:
                 return False
             file.seek(place.last)
@@ -71,7 +72,7 @@ class Scan:
             OSError: the file cannot be read.
         """
         broken: list[Damage] = []
-        with self._path.open("rb") as file:
+        with open_regular(self._path) as file:
             file.seek(self.place.offset)
             end, lines = self.place.offset, self.place.lines
             for line, length in _lines(file):

@@ -40,10 +40,7 @@ def verify(folder: Path, catalog: Catalog, *, rerender: bool = False) -> Report:
     Raises:
         ReplayFailed: there is no journal, or nothing in it is a session.
     """
-    path = folder / "journal.jsonl"
-    # os.path: a name that is too long, or holds a NUL, is no file and no failure
-    if not os.path.isfile(path):  # noqa: PTH113 - see above
-        raise ReplayFailed(f"{str(folder)[:300]} holds no journal.jsonl: name a session's folder, or its id")
+    path = journal_of(folder)
     reader = Reader(path)
     verifier = Verification(folder, catalog, rerender=rerender)
     told, last = 0, -1
@@ -67,6 +64,19 @@ def verify(folder: Path, catalog: Catalog, *, rerender: bool = False) -> Report:
     if report.found is None and reader.end < reader.size:
         report.lose(f"the last {reader.size - reader.end:,} bytes are no whole record")
     return report
+
+
+def journal_of(folder: Path) -> Path:
+    """The journal of the session in a folder.
+
+    Raises:
+        ReplayFailed: there is none.
+    """
+    path = folder / "journal.jsonl"
+    # os.path: a name that is too long, or holds a NUL, is no file and no failure
+    if not os.path.isfile(path):  # noqa: PTH113 - see above
+        raise ReplayFailed(f"{str(folder)[:300]} holds no journal.jsonl: name a session's folder, or its id")
+    return path
 
 
 def _readable(session: Record) -> bool:

@@ -106,13 +106,14 @@ def test_a_journal_that_is_no_file(what: str, tmp_path: Path) -> None:
     journal = tmp_path / "session" / "journal.jsonl"
     IN_ITS_PLACE[what](journal)
 
-    ran = replayed(tmp_path / "session", cwd=tmp_path)
+    answers = [replayed(tmp_path / "session", *way, cwd=tmp_path) for way in ([], ["--execute"], ["--from", "1"])]
     # the watch over every test reads the journals that it leaves
     journal.rename(tmp_path / "other") if what != "nothing" else None
 
-    assert ran.code == 1
-    assert ran.out == ""
-    assert "holds no journal.jsonl" in ran.err
+    for ran in answers:
+        assert ran.code == 1
+        assert ran.out == ""
+        assert "holds no journal.jsonl" in ran.err
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "../../../../etc/passwd", "FIFO", "a\0b", "\ud800", "", "x" * 5000, 5])
@@ -289,19 +290,55 @@ def test_a_text_is_not_multiplied(change: Any, tmp_path: Path) -> None:
     assert "no number" in ran.out
 
 
-@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b", "..", "", "/", "\ud800"])
-def test_a_sub_agent_is_named_by_a_folder_beside_its_caller(name: str, tmp_path: Path) -> None:
-    shutil.copytree(RECORDED, tmp_path / "session")
+def of_sub_agent(name: str) -> dict[str, Any]:
+    """What is told of one that did nothing."""
     zero = {"uncached": 0, "read": 0, "written_5m": 0, "written_1h": 0, "output": 0}
     told = {"child": name, "call_id": "x", "skill": "x", "context": "fresh", "model": "x", "end": "done", "cost": 0.0}
     told |= {"first": {"read": None, "expected": None}, "requests": 0, "usage": zero}
+    return told
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b", "..", "", "/", "\ud800"])
+def test_a_sub_agent_is_named_by_a_folder_beside_its_caller(name: str, tmp_path: Path) -> None:
+    shutil.copytree(RECORDED, tmp_path / "session")
     records = list(read_records(RECORDED / "journal.jsonl"))
-    written(tmp_path / "session", [*records, Record(records[-1].seq + 1, "subagent", 1.0, told)])
+    written(tmp_path / "session", [*records, Record(records[-1].seq + 1, "subagent", 1.0, of_sub_agent(name))])
 
     ran = replayed(tmp_path / "session", cwd=tmp_path)
 
     assert ran.code == 0
     assert "the figures of 0 of 1" in ran.out
+
+
+@pytest.mark.parametrize("what", sorted({*IN_ITS_PLACE} - {"terabytes"}))
+def test_a_sub_agents_journal_that_is_no_file(what: str, tmp_path: Path) -> None:
+    shutil.copytree(RECORDED, tmp_path / "session")
+    (tmp_path / "session" / "agents" / "child").mkdir(parents=True)
+    journal = tmp_path / "session" / "agents" / "child" / "journal.jsonl"
+    IN_ITS_PLACE[what](journal)
+    records = list(read_records(RECORDED / "journal.jsonl"))
+    written(tmp_path / "session", [*records, Record(records[-1].seq + 1, "subagent", 1.0, of_sub_agent("child"))])
+
+    ran = replayed(tmp_path / "session", cwd=tmp_path)
+    # as above
+    journal.rename(tmp_path / "other") if what != "nothing" else None
+
+    assert ran.code == 0
+    assert "the figures of 0 of 1" in ran.out
+
+
+def test_what_is_told_of_a_divergence_is_bounded(tmp_path: Path) -> None:
+    def change(record: Record, data: dict[str, Any]) -> None:
+        if record.kind == "prefix":
+            data["digests"][0] = "x" * 1_000_000
+
+    session = tampered(RECORDED, tmp_path / "session", change)
+
+    for flags in ([], ["--json"]):
+        ran = replayed(session, *flags, cwd=tmp_path)
+        assert ran.code == 1
+        assert "its digest is" in ran.out
+        assert len(ran.out) < 5_000
 
 
 MANY = 10_000
