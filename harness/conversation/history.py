@@ -22,7 +22,8 @@ from harness.errors import JournalError
 
 INTERRUPTED = "Interrupted: this call was not run."
 MAY_HAVE_RUN = (
-    "Interrupted: this call may have run, in part or in full; its result is lost. Look before you run it again."
+    "Interrupted: this call may have run, in part or in full, or may be running still; its result is lost. Look before "
+    "you run it again."
 )
 ELSEWHERE = "(This call belongs to the one who called you; its result is there, not here.)"
 """The result, for a sub-agent that goes on with its caller's conversation, of each call but the one that began it."""

@@ -13,12 +13,15 @@ from harness.agent import rewind
 from harness.agent.cut_turn import cut_turn
 from harness.agent.resumption import resume_turn
 from harness.conversation.events import RequestSent, ResponseDone, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from harness.conversation.history import INTERRUPTED, MAY_HAVE_RUN
+from harness.conversation.lines import read_records
 from harness.errors import CompactionFailed, UsageError
 from harness.providers.catalog import Catalog
 from harness.replay.verify import verify
 from harness.simulator import Answer, said
 from tests.agent.test_compaction import SUMMARY, compact, moves, run, working
 from tests.agent.test_rewind import LOOK, MODELS
+from tests.e2e.lab import call
 from tests.speaker import Script, Speaker
 
 Begin = Callable[..., Speaker]
@@ -96,6 +99,65 @@ def test_results_that_are_there_are_used(speaker: Begin) -> None:
     assert len(done) == 2
     assert [block.is_error for block in results].count(False) == 2  # type: ignore[union-attr]
     nothing_was_lost(person)
+
+
+STEPS = (
+    [call("read", path="a"), call("grep", pattern="alpha")],
+    [call("read", path="a"), call("shell", command="echo 1 >> log"), call("glob", pattern="*")],
+    [call("write", path="b", content="b"), call("shell", command="echo 2 >> log")],
+    "Done.",
+)
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        pytest.param(False, id="behind", marks=pytest.mark.branches(reason="each kill has its own rest", times=13)),
+        pytest.param(True, id="within", marks=pytest.mark.branches(reason="each kill has its own rest", times=10)),
+    ],
+)
+def test_killed_behind_or_within_any_record(speaker: Begin, torn: bool) -> None:
+    """The journal as any kill leaves it: each call is told what is known of it, and each command runs at most once."""
+    person = speaker(Script(*STEPS), minimum=1)
+    (person.project / "a").write_text("alpha\n")
+    person.come_back(permission_mode="yolo")
+    person.say("Go.")
+    person.leave()
+    journal, log = person.folder / "journal.jsonl", person.project / "log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    (words,) = (record.seq for record in person.records("message") if record.data["tag"] == "person")
+    for kept in range(words + 1, len(lines)):
+        journal.write_bytes(b"".join(lines[:kept]) + (lines[kept][:-9] if torn else b""))
+        records = [*read_records(journal)]
+        begun = [r.data["call_id"] for r in records if r.kind == "intent"]
+        done = [r.data["result"]["call_id"] for r in records if r.kind == "tool_done"]
+        said = [r for r in records if r.kind == "message" and r.data["tag"] == "answer"]
+        calls = [block for record in said for block in record.data["blocks"] if block["is"] == "call"]
+        effects = {block["id"]: "echo" in block["arguments"] for block in calls}
+        log.write_text("".join(f"{n}\n" for n, _ in enumerate((one for one in begun if effects[one]), 1)))
+        (person.project / "b").unlink(missing_ok=True)
+        before = log.read_text()
+
+        person.come_back(permission_mode="yolo")
+        if cut(person):
+            assert go_on(person).text == "Done.", kept
+
+        told: dict[str, str] = {}
+        for record in person.records("message"):
+            for block in record.data["blocks"]:
+                told |= {block["call_id"]: str(block["content"])} if block["is"] == "result" else {}
+        for one in effects:
+            if one in done:
+                assert "Interrupted" not in told[one], (kept, told[one])
+            elif one in begun or torn:
+                assert MAY_HAVE_RUN in told[one], (kept, told[one])
+            else:
+                assert INTERRUPTED in told[one], (kept, told[one])
+        assert log.read_text().startswith(before)
+        assert sorted({*log.read_text().split()}) == sorted(log.read_text().split()), (kept, log.read_text())
+        person.leave()
+        report = verify(person.folder, Catalog.load(None))
+        assert report.equal, (kept, report.found)
 
 
 def test_words_behind_a_cut_turn_need_no_going_on(speaker: Begin) -> None:
