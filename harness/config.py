@@ -333,4 +333,8 @@ def _xdg(environment: Mapping[str, str], variable: str, fallback: str) -> Path:
         return given / "harness"
     if not environment.get("HOME"):
         raise ConfigError(f"neither {variable} nor HOME is set; set HOME")
-    return Path(environment["HOME"]) / fallback / "harness"
+    if not (home := Path(environment["HOME"])).is_absolute():
+        raise ConfigError(
+            f"HOME is {home}, which is another folder wherever you are; set it to a path that begins with /"
+        )
+    return home / fallback / "harness"

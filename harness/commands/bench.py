@@ -25,7 +25,7 @@ from harness.commands import (
     bench_startup,
     bench_subagents,
 )
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, number
 from harness.seam import Seam
 from harness.ui.tables import print_table
 
@@ -55,12 +55,14 @@ PARTS: Mapping[str, tuple[str, Measure]] = {
 }
 """Title, and what measures it in an empty folder: a row for each thing, so many runs of each."""
 
+_COUNT = number(int, lambda count: count >= 1, "a whole number, 1 or more")
+
 
 def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the parts asked for; all by default."""
     parser = Parser(prog="harness bench", description="Measure this program on this machine.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
-    parser.add_argument("--runs", type=int, default=7, help="runs of each measurement; the median is printed")
+    parser.add_argument("--runs", type=_COUNT, default=7, help="runs of each measurement; the median is printed")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     flags = parser.parse_args(arguments)
     if unknown := set(flags.parts) - PARTS.keys():
