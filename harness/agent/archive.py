@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.conversation.blocks import Block, Image, Message, Setting, Text, Thinking, ToolCall, ToolResult
 from harness.conversation.canonical import encode
+from harness.conversation.private_files import write_whole
 from harness.errors import storage_error
 from harness.tools.output import one_line, plain
 
@@ -53,13 +54,7 @@ def write_archive(folder: Path, messages: Sequence[Message]) -> Archive:
         earlier = sorted(path for path in place.iterdir() if path.suffix == ".md")
         number = int(earlier[-1].stem) + 1 if earlier else 1
         path = place / f"{number:04}.md"
-        partial = path.with_suffix(".part")
-        try:
-            partial.write_text("\n".join(lines) + "\n", "utf-8")
-            partial.chmod(0o600)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, ("\n".join(lines) + "\n").encode("utf-8"))
     except OSError as error:
         raise storage_error(error, place) from error
     return Archive(path, tuple(sections), tuple(earlier))

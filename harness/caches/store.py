@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.conversation.private_files import write_whole
 from harness.errors import StorageFull, storage_error
 from harness.seam import Seam
 
@@ -117,21 +118,13 @@ class Store:
         if len(raw) > self._bounds.entry:
             return f"it is larger than {self._bounds.entry:,} bytes"
         path = self._path(key)
-        temporary = path.with_name(f".{self._seam.new_id()}.part")
         folder_mode, file_mode = self._modes
         try:
             # `parents` makes those above with the rights of the umask
             self.folder.mkdir(mode=folder_mode, parents=True, exist_ok=True)
             path.parent.mkdir(mode=folder_mode, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with open(temporary, "wb", opener=lambda name, _: os.open(name, flags, file_mode)) as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            write_whole(path, raw, file_mode)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
             # the folder, not the file: its name would push the reason out of every table
             return str(storage_error(error, self.folder, self._named_by))
         self._bound(len(raw))

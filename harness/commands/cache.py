@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from harness.commands.arguments import Parser
 from harness.config import config_dir, state_dir
 from harness.conversation.blocks import Usage
 from harness.conversation.lines import Reader
+from harness.conversation.private_files import write_whole
 from harness.errors import NoSuchSession, StorageFull, UsageError
 from harness.knowledge.project import find_root
 from harness.providers.catalog import Catalog
@@ -87,15 +87,11 @@ def _folder(session: str | None, seam: Seam) -> Path:
 
 def _write(path: Path, text: str) -> None:
     """Write the page whole, for its owner alone: it tells what a session was about."""
-    temporary = path.with_name(f".{path.name}.part")
     if path.is_dir():
         raise UsageError(f"--html {path}: it is a folder; name a file")
     try:
-        with open(temporary, "w", encoding="utf-8", opener=lambda name, how: os.open(name, how, 0o600)) as file:
-            file.write(text)
-        temporary.replace(path)
+        write_whole(path, text.encode("utf-8"))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageFull(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from harness.conversation.canonical import digest
+from harness.conversation.private_files import sync_path, write_whole
 from harness.conversation.regular import open_regular
 from harness.errors import JournalError, storage_error
 
@@ -45,14 +46,10 @@ class Blobs:
         # by size too: a power loss can leave a renamed file empty
         if path.exists() and path.stat().st_size == len(raw):
             return name
-        temporary = path.with_name(f".{name}.part")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(temporary, "wb", opener=private) as file:
-                file.write(raw)
-            temporary.replace(path)
+            write_whole(path, raw, synced=False)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise storage_error(error, path) from error
         self._unsynced[path] = None
         return name
@@ -109,23 +106,9 @@ class Blobs:
                 self._unsynced[mine] = None
 
 
-def sync_path(path: Path) -> None:
-    """A file or folder is on the disk when this returns. Blocks."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _read(path: Path) -> bytes:
     """The content of a file, and of nothing that only looks like one: a session may come from anybody."""
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         return file.read(LARGEST + 1)
-
-
-def private(path: str, flags: int) -> int:
-    """An opener whose new files only their owner can read."""
-    return os.open(path, flags, 0o600)

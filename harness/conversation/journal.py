@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness.conversation.blobs import Blobs, sync_path
+from harness.conversation.blobs import Blobs
 from harness.conversation.canonical import Json
 from harness.conversation.lines import (
     MAX_LINE,
@@ -29,6 +29,7 @@ from harness.conversation.lines import (
     read_records,
 )
 from harness.conversation.lock import Lock
+from harness.conversation.private_files import sync_path
 from harness.errors import JournalError, storage_error
 from harness.seam import Seam
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.audit.cache_uses import CacheUse, How
-from harness.documents.folders import locked, replace
+from harness.conversation.private_files import write_whole
+from harness.documents.folders import locked
 from harness.documents.outline import Section
 from harness.workspace import files
 
@@ -97,8 +98,8 @@ def put(cache: Path, entry: Entry, text: bytes) -> None:
     Raises:
         OSError: no room, no right; nothing half-written stays under the key.
     """
-    replace(text_path(cache, entry.key), text)
-    replace(cache / f"{entry.key}.json", json.dumps(asdict(entry), ensure_ascii=True).encode() + b"\n")
+    write_whole(text_path(cache, entry.key), text)
+    write_whole(cache / f"{entry.key}.json", json.dumps(asdict(entry), ensure_ascii=True).encode() + b"\n")
 
 
 def entries(cache: Path) -> list[Entry]:
@@ -174,7 +175,7 @@ def log(cache: Path, event: Mapping[str, Any]) -> None:
         finally:
             os.close(handle)
         if size > _LOG_BYTES:
-            replace(path, path.read_bytes()[-_LOG_BYTES // 2 :].partition(b"\n")[2])
+            write_whole(path, path.read_bytes()[-_LOG_BYTES // 2 :].partition(b"\n")[2])
 
 
 def uses(cache: Path) -> Iterator[CacheUse]:

@@ -64,21 +64,3 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Gives a private file a new content, whole or not at all; two processes at once do not disturb each other.
-
-    Raises:
-        OSError: no right, no room; the old content is still there.
-    """
-    fd, temporary = files.unnamed(path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

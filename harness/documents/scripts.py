@@ -12,7 +12,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.documents.folders import Folders, locked, replace, unwritable
+from harness.conversation.private_files import write_whole
+from harness.documents.folders import Folders, locked, unwritable
 from harness.errors import DocumentError, UsageError
 from harness.knowledge.skills import bundled_dir
 from harness.workspace import files
@@ -96,7 +97,7 @@ def reset(name: str, folders: Folders, shipped: Path) -> Path | None:
                 if not os.path.lexists(path := copy.path.with_name(f"{name}.kept-{number}"))
             )
             copy.path.rename(beside)
-            replace(copy.path, source)
+            write_whole(copy.path, source)
             origins = _origins(folders)
             origins[name] = hashlib.sha256(source).hexdigest()
             _keep(folders, origins)
@@ -111,7 +112,7 @@ def _copy(path: Path, shipped: bytes, origins: dict[str, str]) -> Script:
     source = _read(path)
     digest = hashlib.sha256(source).hexdigest() if source is not None else ""
     if source is None or (digest == origins.get(path.name) and digest != fresh):
-        replace(path, shipped)
+        write_whole(path, shipped)
         source, digest = shipped, fresh
     if digest == fresh:
         origins[path.name] = fresh
@@ -149,4 +150,4 @@ def _origins(folders: Folders) -> dict[str, str]:
 
 def _keep(folders: Folders, origins: dict[str, str]) -> None:
     if origins != _origins(folders):
-        replace(folders.data / _ORIGINS, json.dumps(origins, indent=1, sort_keys=True).encode() + b"\n")
+        write_whole(folders.data / _ORIGINS, json.dumps(origins, indent=1, sort_keys=True).encode() + b"\n")

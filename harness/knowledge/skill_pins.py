@@ -8,13 +8,12 @@ repository and the person answer for them.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.conversation.private_files import write_whole
 from harness.errors import SkillError
 from harness.knowledge.files import Content, Refusal, read
 from harness.knowledge.skill_tree import marks, scan
@@ -69,16 +68,7 @@ def write(config_dir: Path, found: Mapping[str, Pin]) -> None:
     text = json.dumps({"format": 1, "skills": skills}, indent=1, ensure_ascii=True) + "\n"
     try:
         config_dir.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{LOCK}-", dir=config_dir)
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(handle)
-            Path(temporary).replace(config_dir / LOCK)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(config_dir / LOCK, text.encode("ascii"))
     except OSError as error:
         raise SkillError(f"cannot write {config_dir / LOCK}: {error.strerror}") from error
 

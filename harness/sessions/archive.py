@@ -12,7 +12,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from harness.conversation.blobs import private
+from harness.conversation.private_files import private
 from harness.errors import JournalError
 
 ENDING = ".tar.gz"

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.conversation.births import BIRTH, unborn
-from harness.conversation.blobs import private, sync_path
 from harness.conversation.canonical import Json, digest
 from harness.conversation.lines import Reader
+from harness.conversation.private_files import private, sync_path
 from harness.errors import JournalError, UsageError
 from harness.sessions import archive
 from harness.workspace import files

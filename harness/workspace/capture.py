@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.conversation.private_files import unnamed
 from harness.workspace import files
 
 HEAD = 16 * 1024
@@ -73,7 +74,7 @@ class Capture:
     def _start(self) -> None:
         try:
             files.private_folder(self._folder)
-            self._fd, self._part = files.unnamed(self._folder)
+            self._fd, self._part = unnamed(self._folder)
         except OSError as error:
             self._problem = f"the whole output could not be kept: {files.reason(error)}"
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.conversation.private_files import write_whole
+
 KEPT = 2 * 1024 * 1024
 """Bytes up to which a content is kept beside the journal."""
 
@@ -262,27 +264,8 @@ def store(folder: Path, data: bytes) -> Path:
     private_folder(folder)
     path = folder / f"{hashlib.sha256(data).hexdigest()[:16]}.txt"
     if not path.exists():
-        fd, temporary = unnamed(folder)
-        try:
-            try:
-                _write(fd, data)
-            finally:
-                os.close(fd)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_whole(path, data, synced=False)
     return path
-
-
-def unnamed(folder: Path) -> tuple[int, Path]:
-    """A new private file (0600) in `folder` that has no name of its own yet: descriptor and path."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    for number in range(10_000):
-        path = folder / f".{number}.part"
-        with contextlib.suppress(FileExistsError):
-            return os.open(path, flags, 0o600), path
-    raise FileExistsError(errno.EEXIST, "too many left-over .part files", str(folder))
 
 
 def reason(error: OSError) -> str:
