@@ -33,7 +33,7 @@ ENDED = 2
 """The exit code where a turn that was to go on had ended."""
 
 BEGUN = ["session", "prefix", "epoch"]
-"""The records without which a session never began: `-c` passes over it."""
+"""The records that a session is made with: while it has no other, nothing was said in it, and `-c` passes over it."""
 
 
 @dataclass(frozen=True)
@@ -326,7 +326,7 @@ class _Session:
     def _journal(self) -> Path | None:
         """The journal of the session that began, if one did."""
         paths = [path / "journal.jsonl" for path in self._lab.sessions()]
-        begun = [path for path in paths if path.exists() and path.read_bytes().count(b"\n") >= len(BEGUN)]
+        begun = [path for path in paths if path.exists() and path.read_bytes().count(b"\n") > len(BEGUN)]
         return begun[-1] if begun else None
 
     def _hear(self, ran: Ran) -> None:
