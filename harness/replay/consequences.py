@@ -23,8 +23,11 @@ def of_request(data: Mapping[str, Json], recorded: Recorded) -> Iterator[Diverge
     facts = recorded.facts(data["model"])
     if whole and not (facts and "price" in facts):
         yield Divergence("model: facts", f"the journal has none of {data['model']!r}, or no price", _WHY)
-    if whole and recorded.undigested and not recorded.last_request:
-        yield Divergence("tools or system blocks", "they have no digests", "the build that wrote the journal gave some")
+    if whole and not recorded.last_request:
+        yield from value("epoch: reason of the first", recorded.epochs[:1], ["start"], _WHY)
+        if recorded.undigested:
+            why = "the build that wrote the journal gave some"
+            yield Divergence("tools or system blocks", "they have no digests", why)
     if facts is not None:
         rules, asked = facts["rules"], recorded.asked(data["model"])
         made["refresh"] = rules["refresh"]

@@ -74,6 +74,16 @@ class Session:
         return replace(record, data=data)
 
 
+def situations(session: Session) -> Iterator[Field]:
+    """The last place of each field in each kind of message, partial or whole, with or without blocks left unsent."""
+    found: dict[tuple[Any, ...], Field] = {}
+    for one in session.fields():
+        data = session.records[one.record].data
+        block = data.get("blocks", [{}])[one.path[1]].get("is") if one.path[0] == "blocks" and len(one.path) > 1 else ""
+        found[(one.name, block, data.get("tag"), data.get("stop"), "partial" in data, "unsent" in data)] = one
+    yield from found.values()
+
+
 def another(holder: Any, key: Any) -> None:
     """Another value of its kind; what holds fields stays."""
     match holder[key]:

@@ -8,8 +8,8 @@ from itertools import chain
 import pytest
 
 from harness.providers.catalog import Catalog
-from tests.replay import eventful, troubled
-from tests.replay.fields import Session, another, found_together, gone, unfound
+from tests.replay import eventful, interrupted, troubled
+from tests.replay.fields import Session, another, found_together, gone, situations, unfound
 from tests.replay.places import in_the_others_place, twice, unfound_places, without
 
 NOT_PROVED = {
@@ -108,6 +108,13 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Session]
         yield sorted(found, key=lambda session: len(session.records))
 
 
+@pytest.fixture(scope="module")
+def odd_calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """One with ids that are taken or empty, answers that the output limit cut, calls that a kill cut."""
+    with interrupted.recorded(tmp_path_factory.mktemp("interrupted")) as folder:
+        yield Session(folder, Catalog.load())
+
+
 def named(table: dict[str, tuple[str, ...]]) -> set[str]:
     """What of a table is not found, the names of pairs in order."""
     return {" ".join(sorted(name.split())) for name in chain.from_iterable(table.values())}
@@ -127,12 +134,46 @@ def test_every_other_field_that_is_gone_is_found(sessions: list[Session]) -> Non
     assert {name for name in there if not any(one.startswith(f"{name}.") for one in UNPROVED)} == set()
 
 
+NOTHING_TO_SAY: dict[str, tuple[str, ...]] = {
+    "of an output that was not cut, how much longer it might have been": ("tool_done.limit",),
+    "none, which is said as well by nothing": ("message.context.rules",),
+    "files that were seen": ("tool_done.facts.seen",),
+}
+"""Fields that decide something elsewhere, and nothing where a call was not what it seemed."""
+
+
+def test_where_a_call_is_not_what_it_seems_every_field_is_found(odd_calls: Session) -> None:
+    session = odd_calls
+    kinds = ("message", "unsent", "intent", "tool_done")
+    known = UNPROVED | named(NOTHING_TO_SAY)
+    places = [one for one in situations(session) if one.name.partition(".")[0] in kinds and one.name not in known]
+
+    left = [
+        (one, change.__name__)
+        for one in places
+        for change in (another, gone)
+        if not (change is another and one.holds) and not (change is gone and one.name in OPTIONAL)
+        if not session.finds((one.record, session.changed(session.records[one.record], one.path, change)))
+    ]
+
+    stops = {one.data["stop"] for one in session.records if one.kind == "response"}
+    assert stops >= {"max_tokens", "pause_turn", "end_turn", "tool_use"}
+    assert len(places) > 60
+    assert left == []
+
+
 def test_what_is_named_here_decides_nothing(sessions: list[Session]) -> None:
     names = {one.name for session in sessions for one in session.fields()}
 
     assert names >= UNPROVED | OPTIONAL
     for session in sessions:
         assert not found_together(session, UNPROVED)
+
+
+def test_where_a_call_is_not_what_it_seems_every_place_is_proved(odd_calls: Session) -> None:
+    assert unfound_places([odd_calls], without) <= named(GONE)
+    assert unfound_places([odd_calls], twice) <= named(TWICE)
+    assert unfound_places([odd_calls], in_the_others_place) <= named(EITHER_WAY)
 
 
 def test_a_record_that_is_gone_is_found(sessions: list[Session]) -> None:
