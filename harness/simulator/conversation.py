@@ -25,11 +25,10 @@ class Said:
     """One message, or one run of the model's items."""
 
     speaker: Speaker
-    """"tool" for a message that is only a tool's output; results inside a user message are among its results."""
+    """"tool" for a message that is only a tool's output."""
     texts: tuple[str, ...]
-    results: tuple[str, ...]
     every: tuple[str, ...]
-    """Texts and results in the order sent."""
+    """Texts and results of tools in the order sent."""
 
 
 def said(request: Mapping[str, Any]) -> list[Said]:
@@ -74,8 +73,7 @@ def _message(role: str, content: object) -> Said:
     speaker = _SPEAKERS.get(role, "user")
     parts = list(_parts(content, result=speaker == "tool"))
     texts = tuple(text for kind, text in parts if kind == "text")
-    results = tuple(text for kind, text in parts if kind == "result")
-    return Said(speaker, texts, results, tuple(text for _, text in parts))
+    return Said(speaker, texts, tuple(text for _, text in parts))
 
 
 def _parts(content: object, *, result: bool) -> Iterator[tuple[str, str]]:
@@ -103,16 +101,16 @@ def _items(given: object) -> Iterator[Said]:
             case "function_call_output":
                 yield _message("tool", item.get("output"))
             case "reasoning" | "function_call":
-                yield Said("assistant", (), (), ())
+                yield Said("assistant", (), ())
             case _:
-                yield Said("system", (), (), ())
+                yield Said("system", (), ())
 
 
 def _joined(items: Iterator[Said]) -> Iterator[Said]:
     run: Said | None = None
     for item in items:
         if run is not None and item.speaker == run.speaker == "assistant":
-            run = Said("assistant", run.texts + item.texts, (), run.every + item.every)
+            run = Said("assistant", run.texts + item.texts, run.every + item.every)
             continue
         if run is not None:
             yield run
