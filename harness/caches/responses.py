@@ -26,6 +26,8 @@ LONGEST_TEXT = 64 * 1024
 """Characters from which a message is not kept to show later how another differs from it."""
 COMPARED = 500
 """Entries, the last used first, among which the nearest to a miss is sought."""
+COMPARED_BYTES = 16 * 1024 * 1024
+"""How much of them is read for that: a turn waits until it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,13 @@ class Responses:
 
     def nearest(self, parts: Components) -> str:
         """How a request differs from the cached one that is most like it, one line. Blocks, the longer the more are."""
-        texts, best, best_session = dict(parts.texts), None, ""
+        texts, best, best_session, read = dict(parts.texts), None, "", 0
         for file in self.store.files()[:COMPARED]:
             name = (file.key, int(file.used))
             if name not in self._known:
+                if read >= COMPARED_BYTES:
+                    break
+                read += file.size
                 try:
                     entry = _read(file.key, self.store.get(file.key))
                 except (Damaged, OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from harness.caches.entry import opened, sealed
 from harness.caches.response_key import FORMAT, Components
-from harness.caches.responses import BOUNDS, CachedResponse, Responses, about
+from harness.caches.responses import BOUNDS, COMPARED_BYTES, CachedResponse, Responses, about
 from harness.caches.store import File, Store
 from harness.conversation.blocks import Usage
 from harness.conversation.canonical import digest, encode
@@ -80,6 +81,15 @@ def test_a_miss_says_so_of_the_nearest(kept: Responses) -> None:
     found = kept.nearest(parts("a", "y"))
     assert found == f"message 2 (person): …y… was …x… (nearest: {entry('a', 'x').key[:12]}, of session S)"
     assert kept.nearest(parts("a", "b", "c")).startswith("model: m, was other (nearest: ")
+
+
+def test_the_nearest_is_sought_in_so_many_bytes_and_further_with_each_miss(kept: Responses) -> None:
+    for age, one in enumerate([entry("b"), entry("c", says=b"x" * COMPARED_BYTES), entry("a", "x")]):
+        kept.keep(one)
+        os.utime(file_of(kept, one), (10_000.0 - age, 10_000.0 - age))
+
+    assert "was …x…" not in kept.nearest(parts("a", "y"))
+    assert "was …x…" in kept.nearest(parts("a", "y"))  # those that were read before count no more
 
 
 class Unlisted(Store):
