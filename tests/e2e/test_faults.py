@@ -225,8 +225,8 @@ def test_persisting_break_is_for_later(lab: Lab, vendor: Start) -> None:
 
 def test_pings_keep_a_slow_answer_alive(lab: Lab, vendor: Start) -> None:
     sim = vendor(Script(LONG))
-    lab.config("[network]\nidle_timeout = 2\n")
-    sim.fault(Fault("pings", after=3, every=0.05, seconds=2.5))
+    lab.config("[network]\nidle_timeout = 5\n")
+    sim.fault(Fault("pings", after=3, every=0.05, seconds=6))
 
     assert lab.run("-p", "hello").out.strip() == LONG.strip()
     assert len(sim.requests) == 1
