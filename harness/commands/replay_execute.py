@@ -7,6 +7,7 @@ given here no shell command does.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -45,7 +46,7 @@ def execute(session: Path, seam: Seam, mode: Mode, allow: Sequence[str]) -> list
     records = list(read_records(session / "journal.jsonl"))
     if not records or records[0].kind != "session":
         raise ReplayFailed(f"{session} has no whole beginning of a session, so nothing can be run again")
-    root = Path(str(records[0].data.get("root")))
+    root = workspace_of(records[0].data)
     environment = seam.environment()
     store = open_store(root, seam.home(), state_dir(environment), environment.get("PATH", ""))
     if store.snapshots is None:
@@ -66,6 +67,23 @@ def execute(session: Path, seam: Seam, mode: Mode, allow: Sequence[str]) -> list
             return [ran async for ran in copy.run(calls)]
 
         return asyncio.run(run())
+
+
+def workspace_of(about: Mapping[str, Json]) -> Path:
+    """The workspace that a session says it worked in.
+
+    Raises:
+        ReplayFailed: what it says is no folder's name, or it worked outside of it.
+    """
+    root, cwd = (str(about.get(name)) for name in ("root", "cwd"))
+    try:
+        # a NUL, or a surrogate that is no byte: the session is somebody's file
+        inside = Path(root).is_absolute() and Path(os.path.realpath(cwd)).is_relative_to(os.path.realpath(root))
+    except ValueError:
+        inside = False
+    if not inside:
+        raise ReplayFailed("the session names no folder that it can have worked in; prove it: harness replay")
+    return Path(root)
 
 
 def files_now(root: Path, snapshots: Snapshots, seam: Seam) -> str:

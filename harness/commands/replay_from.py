@@ -24,7 +24,7 @@ from harness.agent.session import Session
 from harness.app import App
 from harness.audit.report import counted, counts
 from harness.audit.totals import Totals
-from harness.commands.replay_execute import files_now, scratch_for
+from harness.commands.replay_execute import files_now, scratch_for, workspace_of
 from harness.config import state_dir
 from harness.config_values import Mode
 from harness.conversation.blobs import Blobs
@@ -93,7 +93,7 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
             f"a record of it makes no sense ({type(error).__name__}); prove it: harness replay"
         ) from error
     about = records[0].data
-    root, environment = Path(about["root"]), seam.environment()
+    root, environment = workspace_of(about), seam.environment()
     store = open_store(root, seam.home(), state_dir(environment), environment.get("PATH", ""))
     if store.snapshots is None:
         raise ReplayFailed(f"there is no snapshot of the files as they were then: {store.off}")

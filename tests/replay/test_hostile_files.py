@@ -341,6 +341,28 @@ def test_what_is_told_of_a_divergence_is_bounded(tmp_path: Path) -> None:
         assert len(ran.out) < 5_000
 
 
+@pytest.mark.parametrize(
+    ("root", "cwd"),
+    [
+        *((one, one) for one in ("/a\0b", "/\ud800", None, 5, "", "relative", {"a": [1]})),
+        ("/work/project", "/"),
+        ("/work/project", "/work/project/../../etc"),
+    ],
+)
+def test_a_workspace_that_nobody_can_have_worked_in(root: object, cwd: object, tmp_path: Path) -> None:
+    def change(record: Record, data: dict[str, Any]) -> None:
+        if record.kind == "session":
+            data["root"], data["cwd"] = root, cwd
+
+    session = tampered(RECORDED, tmp_path / "session", change)
+
+    for way in (["--execute"], ["--from", "2"]):
+        ran = replayed(session, *way, cwd=tmp_path)
+        assert ran.code == 1
+        assert ran.out == ""
+        assert "names no folder that it can have worked in" in ran.err
+
+
 MANY = 10_000
 
 
