@@ -142,6 +142,62 @@ def test_an_answer_that_meets_the_schema(answer: str, lab: Lab, vendor: Start, s
     assert '"required":["n"]' in texts(sim.requests[0].json)
 
 
+def test_what_is_printed_is_the_json_alone(lab: Lab, vendor: Start, schema: str) -> None:
+    vendor(Script('```json\n{"n": 7}\n```'))
+
+    assert lab.run("-p", "count", "--json-schema", schema).out == '{"n": 7}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"$ref": "http://127.0.0.1:1/x.json"}', "refers to `http://127.0.0.1:1/x.json`, which is not in it"),
+        ('{"properties": {"n": {"$ref": "file:///etc/passwd"}}}', "refers to `file:///etc/passwd`"),
+        ('{"allOf": [{"$ref": "#/$defs/none"}]}', "refers to `#/$defs/none`"),
+        ('{"$ref": "#"}', "without end"),
+        ('{"not": ' * 900 + "{}" + "}" * 900, "without end"),
+        ('{"$schema": 5}', "not a JSON Schema"),
+        ('{"type": "object', "not JSON"),
+        ('{"type": "thing"}', "not a JSON Schema"),
+        ("true", "must be a JSON object"),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_refused_before_anything_is_sent(
+    lab: Lab, vendor: Start, schema: str, text: str, why: str
+) -> None:
+    sim = vendor(Script("no"))
+    Path(schema).write_text(text)
+
+    ran = lab.run("-p", "count", "--json-schema", schema)
+
+    assert (ran.code, sim.requests) == (2, [])
+    assert len(ran.lines) == 1
+    assert why in ran.lines[0]
+
+
+def test_a_schema_is_read_by_its_own_draft_and_may_refer_to_its_parts(lab: Lab, vendor: Start, schema: str) -> None:
+    # a list of schemas under `items` is another thing since 2020-12
+    draft = "http://json-schema.org/draft-07/schema#"
+    parts = {"$schema": draft, "items": [{"$ref": "#/definitions/n"}], "definitions": {"n": {"type": "integer"}}}
+    Path(schema).write_text(json.dumps(parts))
+    vendor(Script('["7"]', "[7]"))
+
+    ran = lab.run("-p", "count", "--json-schema", schema)
+
+    assert (ran.code, ran.out) == (0, "[7]\n")
+    assert ran.err.count("does not meet the schema") == 1
+
+
+def test_an_answer_that_is_nested_too_deeply_does_not_meet_the_schema(lab: Lab, vendor: Start, schema: str) -> None:
+    Path(schema).write_text('{"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#/properties/b"}}}')
+    vendor(Script('{"a":' * 700 + "{}" + "}" * 700, '{"b": 1}', '{"a": {}}'))
+
+    ran = lab.run("-p", "count", "--json-schema", schema)
+
+    assert (ran.code, ran.out) == (0, '{"a": {}}\n')
+    assert ran.err.count("nested too deeply") == 2
+
+
 def test_an_answer_that_is_repaired(lab: Lab, vendor: Start, schema: str) -> None:
     sim = vendor(Script("Seven.", '{"n": "7"}', '{"n": 7}', "more"))
 
@@ -201,6 +257,12 @@ def test_max_cost(lab: Lab, vendor: Start) -> None:
     # what earlier runs cost is not counted again
     sim.brain = lambda _: "done"
     assert lab.run("-c", "-p", "go on", "--max-cost", "0.006").code == 0
+
+
+def test_max_cost_is_told_as_it_was_typed(lab: Lab, vendor: Start) -> None:
+    vendor(lambda request: [call("grep", pattern=f"x{len(request['messages'])}")])
+
+    assert "--max-cost 0.00001 reached" in lab.run("-p", "hello", "--max-cost", "0.00001").err
 
 
 def test_max_cost_without_a_price_leaves_nothing(lab: Lab, vendor: Start) -> None:
