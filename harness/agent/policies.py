@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.agent.session import Session
+from harness.audit.report import as_typed
 from harness.conversation.blocks import ToolCall
 from harness.conversation.canonical import encode
 
@@ -50,7 +51,7 @@ class MaxCost:
         if cost is None:
             return "--max-cost cannot be checked: the price of this model is unknown"
         spent = cost - self.already
-        return f"--max-cost {self.limit:g} reached: ${spent:.4f} spent" if spent >= self.limit else ""
+        return f"--max-cost {as_typed(self.limit)} reached: ${spent:.4f} spent" if spent >= self.limit else ""
 
 
 @dataclass(frozen=True, slots=True)

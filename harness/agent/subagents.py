@@ -32,7 +32,7 @@ from harness.agent.resumption import rest_of_turn
 from harness.agent.session import Session
 from harness.agent.subagent_progress import Progressing
 from harness.agent.tool_runner import Permit, ToolRunner
-from harness.audit.report import counted
+from harness.audit.report import as_typed, counted
 from harness.audit.shared_ledger import AGENTS
 from harness.audit.totals import Totals, read_totals, write_totals
 from harness.conversation.blocks import Message, Text
@@ -145,7 +145,7 @@ class SubAgents:
         if self._already is None or any(part is None for part in parts):
             return "--max-cost cannot be checked: a price is unknown"
         spent = sum(part or 0.0 for part in parts) - self._already
-        return f"--max-cost {limit:g} is reached, ${spent:.4f} spent" if spent >= limit else ""
+        return f"--max-cost {as_typed(limit)} is reached, ${spent:.4f} spent" if spent >= limit else ""
 
     def _all_spent(self) -> list[Totals]:
         """Of the session, and of those at work, which it has not counted in yet."""

@@ -6,6 +6,7 @@ Invariant: hit rates are weighted by tokens and count what was read, never reque
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 from harness.audit.totals import Totals
@@ -28,6 +29,11 @@ def percent(share: float | None) -> str:
 def money(usd: float | None) -> str:
     """Like "$0.0123", or "unknown"."""
     return "unknown" if usd is None else f"${usd:.4f}"
+
+
+def as_typed(number: float) -> str:
+    """Like "0.00001", "2500000": as a person writes a number, without an exponent and without a rounding."""
+    return f"{Decimal(repr(number)):f}".removesuffix(".0")
 
 
 def counted(count: int, noun: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from harness.agent.cut_turn import cut_turn
 from harness.agent.resumption import resume_turn
 from harness.app import App
+from harness.audit.report import as_typed
 from harness.audit.totals import Totals
 from harness.commands.memory_proposal import MemoryProposal
 from harness.conversation.events import Event
@@ -74,7 +75,7 @@ class OpenSession:
             return None
         spent, before = self.app.session.totals.cost, self._cost_before
         if spent is None or before is None or (left := self.options.max_cost - spent + before) <= 0:
-            raise LimitReached(f"nothing of --max-cost {self.options.max_cost:g} is left for another session")
+            raise LimitReached(f"nothing of --max-cost {as_typed(self.options.max_cost)} is left for another session")
         return left
 
     @property
