@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from harness.workspace.web import refusal
+
 Kind = Literal["answers", "page", "redirect", "proxy", "tls", "dns", "refused", "timeout", "address", "failed"]
 
 PATIENCE = 5.0
@@ -75,8 +77,7 @@ def _failure(error: BaseException) -> Reached:
             case ConnectionRefusedError():
                 return Reached("refused", "the connection was refused")
             case httpx2.ProxyError():
-                # only the status: the text may quote the request
-                return Reached("proxy", f"it refused: {str(cause)[:60]}")
+                return Reached("proxy", f"it refused: {refusal(cause)}")
             case httpx2.TimeoutException():
                 return Reached("timeout", "no answer in time")
             case ImportError():

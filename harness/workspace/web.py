@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
@@ -313,6 +314,14 @@ def _bypassed(target: Target, listed: str) -> bool:
     return False
 
 
+def refusal(error: httpx2.ProxyError) -> str:
+    """Why a proxy made no connection; of what it says itself only the status: its words may quote the password."""
+    status = re.match(r"[0-9]{3}\b", str(error))
+    if status is None:
+        return str(error)[:60]  # of the protocol of SOCKS, in words of this side
+    return " ".join([status[0], *(known.phrase for known in HTTPStatus if known == int(status[0]))])
+
+
 def _failed(target: Target, error: BaseException, *, proxied: bool) -> WebFailed:
     """One line on what happened, from the outside in."""
     cause: BaseException | None = error
@@ -326,7 +335,7 @@ def _failed(target: Target, error: BaseException, *, proxied: bool) -> WebFailed
             case ConnectionRefusedError():
                 return WebFailed(f"{there} refused the connection", temporary=True)
             case httpx2.ProxyError():
-                return WebFailed(f"the proxy refused: {str(cause)[:60]}", temporary=True)
+                return WebFailed(f"the proxy refused: {refusal(cause)}", temporary=True)
             case httpx2.RemoteProtocolError():
                 return WebFailed(f"{there} broke off, or did not answer in HTTP", temporary=True)
             case httpx2.TimeoutException():

@@ -55,6 +55,7 @@ class _Quiet(ThreadingHTTPServer):
 @contextlib.contextmanager
 def server(
     status: int = 200, kind: str = "application/json", body: bytes = b"{}", context: ssl.SSLContext | None = None,
+    reason: str | None = None,
     **headers: str,
 ) -> Iterator[_Quiet]:  # fmt: skip
     """Answers every GET alike, and keeps what was asked."""
@@ -62,7 +63,7 @@ def server(
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             made.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            self.send_response(status)
+            self.send_response(status, reason)
             self.send_header("content-type", kind)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -322,6 +323,16 @@ def test_a_proxy_that_wants_a_password(lab: Lab, monkeypatch: pytest.MonkeyPatch
             assert ran.code == 1
             assert f"{url}: the proxy: it " in lines(ran)["anthropic endpoint"]
             assert "407" in lines(ran)["anthropic endpoint"]
+
+
+def test_a_proxy_that_quotes_its_password_is_not_quoted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(403, reason="me:hunter213 may not") as proxy:
+        monkeypatch.setenv("https_proxy", address(proxy).replace("://", "://me:hunter213@"))
+        lab.url = "https://vendor.invalid"
+        ran = doctor(lab)
+
+    assert "the proxy: it refused: 403 Forbidden" in lines(ran)["anthropic endpoint"]
+    assert "hunter213" not in ran.out
 
 
 def test_proxies_of_which_nothing_can_be_made(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

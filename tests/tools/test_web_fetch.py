@@ -505,6 +505,17 @@ def test_a_proxy_that_cannot_be_used_is_said_without_its_password(fetch: Call, p
     assert "secret" not in text(outcome)
 
 
+def test_a_proxy_that_quotes_its_password_is_not_quoted(site: Loopback, fetch: Call) -> None:
+    site.says["site.test:443"] = lambda send: send(b"HTTP/1.1 418 Basic YTpodW50ZXIyMTM= is a:hunter213\r\n\r\n")
+    proxy = f"http://a:hunter213@127.0.0.1:{site.port}"
+    client = Web({"https_proxy": proxy}, web().resolve, frozenset({"127.0.0.1"}))
+
+    assert "the proxy refused: 418 I'm a Teapot" in (told := text(fetch("https://site.test/", client)))
+    assert "YTpodW50ZXIyMTM=" in site.asked[0]
+    assert "hunter" not in told
+    assert "YTpo" not in told
+
+
 def test_no_proxy_names_ipv6_too(fetch: Call) -> None:
     for listed, proxied in (("::1", False), ("a, [::1]", False), ("::2", True)):
         client = Web({"http_proxy": "http://127.0.0.1:1", "no_proxy": listed}, opened=frozenset({"::1"}))
