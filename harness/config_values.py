@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -106,8 +107,9 @@ def seconds(value: object) -> float:
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _OF_HOSTS = ("web_fetch", "web_search")
 _OF_FILES = ("read", "grep")
-_PLACE = re.compile(r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?!(?:80|443)\Z)[1-9][0-9]{0,4})?")
-"""In the one spelling in which a host is compared: another would never be met."""
+_PLACE = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?!(?:80|443)\Z)([1-9][0-9]{0,4}))?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""A last label that makes of a name an IP address, in whatever spelling."""
 
 
 def duration(value: object) -> float:
@@ -137,14 +139,28 @@ def lifetimes(value: object) -> Mapping[str, float]:
             raise ValueError(f'a table of {tools} (what only looks), or with a host as "web_fetch:docs.python.org"')
         if narrow and tool == "web_search" and place not in SEARCH_PROVIDERS:
             raise ValueError(f"a table whose `{name}` is of one of {', '.join(SEARCH_PROVIDERS)}")
-        if narrow and tool == "web_fetch" and not _PLACE.fullmatch(place):
-            shown = "lower case, punycode, no *, a port where it is not 80 or 443"
+        if narrow and tool == "web_fetch" and not _met(place):
+            shown = "lower case, punycode, no *, IP addresses in their usual form, a port where it is not 80 or 443"
             raise ValueError(f"a table whose `{name}` is of one host, as web_fetch shows it: {shown}")
         try:
             lifetime(time)
         except ValueError as wrong:
             raise ValueError(f"a table whose `{name}` is {wrong}") from None
     return MappingProxyType({name: lifetime(time) for name, time in value.items()})
+
+
+def _met(place: str) -> bool:
+    """Whether it is in the one spelling in which a host is compared: another would never be met."""
+    match = _PLACE.fullmatch(place)
+    if match is None or int(match[2] or 1) > 65_535:
+        return False
+    host = match[1]
+    try:
+        if host.startswith("["):
+            return f"[{IPv6Address(host[1:-1]).compressed}]" == host
+        return not _NUMBER.fullmatch(host.rpartition(".")[2]) or str(IPv4Address(host)) == host
+    except ValueError:
+        return False
 
 
 def variable(value: object) -> str:

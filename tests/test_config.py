@@ -369,6 +369,7 @@ def test_web_and_caches(places: Places) -> None:
         '[web]\nsearch = "brave"\nsearch_key_file = "key"\n[caches]\ntool_outputs = "session"\nstale_if_error = "off"\n'
         '[caches.tools]\n"web_fetch:docs.python.org" = "1d"\nweb_fetch = "30m"\nweb_search = "off"\ngrep = "1h"\n'
         '"web_fetch:[2001:db8::1]:8443" = "2d"\n"web_fetch:a.test:4430" = "5s"\n"web_search:brave" = "1m"\n'
+        '"web_fetch:8.8.8.8:65535" = "6s"\n'
     )
     config = places.load()
 
@@ -385,6 +386,7 @@ def test_web_and_caches(places: Places) -> None:
         "grep": 3_600.0,
         "web_fetch:[2001:db8::1]:8443": 2 * 86_400.0,
         "web_fetch:a.test:4430": 5.0,
+        "web_fetch:8.8.8.8:65535": 6.0,
         "web_search:brave": 60.0,
     }
 
@@ -399,6 +401,12 @@ def test_web_and_caches(places: Places) -> None:
         ('[caches.tools]\n"web_fetch:b\u00fccher.example" = "1h"', "punycode"),
         ('[caches.tools]\n"web_fetch:https://a.test" = "1h"', "one host, as web_fetch shows it"),
         ('[caches.tools]\n"web_fetch:a.test:443" = "1h"', "a port where it is not 80 or 443"),
+        ('[caches.tools]\n"web_fetch:[0:0::1]" = "1h"', "IP addresses in their usual form"),
+        ('[caches.tools]\n"web_fetch:[1:::2]" = "1h"', "IP addresses in their usual form"),
+        ('[caches.tools]\n"web_fetch:1.2.3" = "1h"', "IP addresses in their usual form"),
+        ('[caches.tools]\n"web_fetch:a.0x7f" = "1h"', "IP addresses in their usual form"),
+        ('[caches.tools]\n"web_fetch:1.2.3.04" = "1h"', "IP addresses in their usual form"),
+        ('[caches.tools]\n"web_fetch:a.test:99999" = "1h"', "one host, as web_fetch shows it"),
         ('[caches.tools]\n"web_fetch:" = "1h"', "one host, as web_fetch shows it"),
         ('[caches.tools]\n"web_search:google" = "1h"', "one of searxng, brave, tavily, ddgs"),
         # kept, and never served: `responses = "off"` is meant
