@@ -16,7 +16,7 @@ from harness.conversation.blocks import Text
 from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, Wrote, any_content, error, nobody
-from harness.tools.output import one_line, plain, signed
+from harness.tools.output import one_line, plain, replaced
 from harness.workspace import files, replacing, text
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import Subject, path_subject
@@ -72,8 +72,7 @@ def make(workspace: Workspace, seen: Seen, vet: Vet = any_content, wrote: Wrote 
         return outcome
 
     def subject(args: Mapping[str, Json]) -> Subject:
-        preview = signed("-", args["old"]) + "\n" + signed("+", args["new"])
-        return path_subject(workspace, "write", args["path"], preview)
+        return path_subject(workspace, "write", args["path"], replaced(args["old"], args["new"]))
 
     return Tool(SPEC, run, subject, "files")
 

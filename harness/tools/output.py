@@ -117,6 +117,18 @@ def signed(sign: str, text: str) -> str:
     return "\n".join(f"{sign} {part}" for part in text.split("\n"))
 
 
+def written(content: str) -> str:
+    """All lines of a new file, as in a diff; that the last one has no newline is rare, and told."""
+    return signed("+", content[:-1]) if content.endswith("\n") else signed("+", content) + "\n\\ no newline at the end"
+
+
+def replaced(old: str, new: str) -> str:
+    """A piece of a file and what takes its place, as in a diff. The newline that ends both is part of no line."""
+    if old.endswith("\n") and new.endswith("\n"):
+        old, new = old[:-1], new[:-1]
+    return signed("-", old) + "\n" + signed("+", new)
+
+
 def one_line(text: str, limit: int = 200) -> str:
     """`text` as part of one line for anybody: nothing in it is hidden, newlines too, cut at `limit` characters."""
     flat = exact(text).replace("\n", "\\n").replace("\t", "\\t")

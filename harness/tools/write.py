@@ -14,7 +14,7 @@ from harness.conversation.blocks import Text
 from harness.conversation.canonical import Json, clean, digest
 from harness.errors import UsageError
 from harness.tools.base import Outcome, Seen, Tool, ToolSpec, Vet, Wrote, any_content, error, nobody
-from harness.tools.output import one_line, signed
+from harness.tools.output import one_line, written
 from harness.workspace import files, text
 from harness.workspace.paths import Workspace
 from harness.workspace.permissions import path_subject
@@ -48,7 +48,7 @@ def make(workspace: Workspace, seen: Seen, vet: Vet = any_content, wrote: Wrote 
         return outcome
 
     return Tool(
-        SPEC, run, lambda args: path_subject(workspace, "write", args["path"], signed("+", args["content"])), "files"
+        SPEC, run, lambda args: path_subject(workspace, "write", args["path"], written(args["content"])), "files"
     )
 
 

@@ -70,6 +70,16 @@ def test_bytes_outside_the_match_stay(
     assert outcome.blobs == (expected,)
 
 
+def test_what_is_asked_shows_every_line_once(space: Workspace, known: Seen) -> None:
+    def shown(old: str, new: str) -> str:
+        return edit.make(space, known).subject({"path": "a", "old": old, "new": new}).preview
+
+    assert shown("a\n", "b\nc\n") == shown("a", "b\nc") == "- a\n+ b\n+ c"
+    # a newline that goes or comes is a change
+    assert shown("a\n", "a") == "- a\n- \n+ a"
+    assert shown("a", "a\n") == "- a\n+ a\n+ "
+
+
 def test_the_result_shows_the_place(change: Callable[..., Outcome]) -> None:
     outcome = change(b"".join(b"%d\n" % n for n in range(1, 20)), "10\n11\n", "ten\n10.5\n11\n")
     rows = ["7", "8", "9", "ten", "10.5", "11", "12", "13", "14", "15"]

@@ -30,6 +30,20 @@ def test_a_new_file_with_its_folders(space: Workspace, known: Seen, call: Call) 
     assert text(call(tool, path="a/b/c.txt", content="")) == "replaced a/b/c.txt: 0 lines"
 
 
+def test_what_is_asked_shows_every_line_once(space: Workspace, known: Seen) -> None:
+    tool = write.make(space, known)
+
+    shown = {
+        content: tool.subject({"path": "a", "content": content}).preview
+        for content in ("", "\n", "x", "x\n", "x\n\n", "x\n\\ no newline at the end\n")
+    }
+
+    assert shown["x\n"] == "+ x"
+    assert shown["x"] == "+ x\n\\ no newline at the end"
+    assert shown["x\n\n"] == "+ x\n+ "
+    assert len(set(shown.values())) == len(shown)
+
+
 def test_only_what_was_seen_is_overwritten(space: Workspace, known: Seen, call: Call) -> None:
     tool = write.make(space, known)
     (space.root / "a").write_text("old")
