@@ -215,7 +215,7 @@ def _take(path: Path, copy: Path) -> tuple[str, Kind]:
                     state.update(piece)
                     target.write(piece)
     except FileNotFoundError:
-        raise DocumentError("does not exist; find it with glob") from None
+        raise DocumentError("does not exist; look for it under another name or in another folder") from None
     except (OSError, ValueError) as problem:
         reason = files.reason(problem) if isinstance(problem, OSError) else str(problem)
         raise DocumentError(f"cannot be read: {reason}") from None

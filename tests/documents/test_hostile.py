@@ -93,7 +93,10 @@ def test_what_is_no_file_is_not_waited_for(person: Person, tmp_path: Path) -> No
     os.mkfifo(tmp_path / "pipe.pdf")
     assert "is a FIFO" in refused(person, tmp_path / "pipe.pdf")
     assert "is a directory" in refused(person, tmp_path)
-    assert "does not exist" in refused(person, tmp_path / "nothing.pdf")
+    # a person reads it as well as a model: it names no tool
+    assert refused(person, tmp_path / "nothing.pdf").endswith(
+        "does not exist; look for it under another name or in another folder"
+    )
 
 
 def test_an_archive_of_too_many_files_is_not_unpacked(person: Person, write: Write) -> None:
