@@ -37,6 +37,8 @@ _TOO_LONG = re.compile(
 _OVERFLOW = frozenset({"context_length_exceeded", "model_context_window_exceeded", "request_too_large"})
 _RATE = frozenset({"rate_limit_error", "rate_limit_exceeded", "429", "resource_exhausted"})
 _QUOTA = frozenset({"insufficient_quota", "billing_error", "402"})
+_SPENT = re.compile(r"credit balance is too low", re.IGNORECASE)
+"""Of Anthropic, with status 400 and the type of a wrong request, as its users quote it."""
 _AUTH = frozenset({"authentication_error", "invalid_api_key", "401"})
 _FORBIDDEN = frozenset({"permission_error", "403"})
 _BUSY = frozenset(
@@ -80,6 +82,8 @@ def refusal(refused: Refusal, now: float) -> errors.ProviderError:
             f"{refused.host} answered {status} with a page, not with an API error; check {refused.url}", **about
         )
     match status:
+        case 400 if _SPENT.search(said):
+            return errors.QuotaExhausted(f"400: billing: {said}", **about)
         case 401:
             return errors.AuthFailed(f"401: the API key was not accepted; check {refused.key} ({said})", **about)
         case 402:

@@ -236,6 +236,18 @@ def test_how_long_the_vendor_asks_to_wait(headers: dict[str, str], seconds: floa
     assert mapped.retry_after == seconds
 
 
+def test_spent_credits_are_no_wrong_request() -> None:
+    # as the API says it: github.com/anthropics/claude-code/issues/88711
+    said = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade."
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": said}}
+    answer = httpx2.Response(400, json=body, request=REQUEST)
+
+    mapped = map_error(anthropic.BadRequestError("no", response=answer, body=body), NOW)
+
+    assert type(mapped) is errors.QuotaExhausted
+    assert str(mapped) == f"400: billing: {said.removesuffix('.')}"
+
+
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
 def test_final_errors_are_not_tried_again(status: int) -> None:
     answer = response(status)
