@@ -6,7 +6,7 @@ Invariant: nothing below this file reaches for a part by itself; everything is g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from harness.agent import effort_change
@@ -108,6 +108,11 @@ class App:
         except BaseException:
             self._let_go()
             raise
+
+    @property
+    def unknown_models(self) -> Iterator[str]:
+        """What to know of the model in use and of its fallback, where the catalog does not have them."""
+        return self._channels.unknown(self.model)
 
     @property
     def _stand_in(self) -> str:

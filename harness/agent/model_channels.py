@@ -5,6 +5,7 @@ Invariant: no model has two connections, and all are closed together; every key 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.agent.compaction_rules import most_output
@@ -69,10 +70,14 @@ class ModelChannels:
         Raises:
             HarnessError: as `reach`; or --max-cost was given and a price is unknown.
         """
-        for one in (model, self.fallback):
+        for flag, one in (("--model", model), ("--fallback-model", self.fallback)):
             if self._options.max_cost is not None and one is not None and one.price is None:
-                raise UsageError(f"--max-cost cannot be kept: the price of {one.id} is unknown; choose another --model")
+                raise UsageError(f"--max-cost cannot be kept: the price of {one.id} is unknown; choose another {flag}")
         self.reach(model)
+
+    def unknown(self, model: Model) -> Iterator[str]:
+        """What a person is told of this model, and of the fallback, where the catalog does not have it."""
+        yield from (one.unknown for one in (model, self.fallback) if one is not None and not one.known)
 
     def to(self, model: Model, session: Session) -> Channel:
         """The channel to a model, with the settings that its line has in the session.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.audit.report import clock
+from harness.audit.report import clock, counted
 from harness.caches import responses, tool_outputs
 from harness.caches.run import store_in
 from harness.caches.scopes import CACHES, Cache, Scopes
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
         gone = [store.prune(unused) if name == "prune" else store.clear() for store in stores]
         removed, freed = sum(files for files, _ in gone), sum(size for _, size in gone)
         left = sum(len(store.files()) for store in stores)
-        sys.stdout.write(f"{cache}: {removed} files removed, {freed:,} bytes; {left} left\n")
+        sys.stdout.write(f"{cache}: {counted(removed, 'file')} removed, {freed:,} bytes; {left} left\n")
     return 0
 
 
@@ -103,7 +103,9 @@ def _list(found: Sequence[Found], *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(told, ensure_ascii=True) + "\n")
         return
     lines = [*aligned(COLUMNS, [_cells(*row) for row in rows], ("bytes",))] if rows else []
-    lines.append(f"{len(rows)} entries, {sum(file.size for _, _, file, _ in rows):,} bytes")
+    lines.append(
+        f"{len(rows):,} {'entry' if len(rows) == 1 else 'entries'}, {sum(file.size for _, _, file, _ in rows):,} bytes"
+    )
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 

@@ -152,8 +152,8 @@ class OneShot:
     async def _events(self, task: str) -> AsyncGenerator[Event]:
         for warning in (*self._app.session.journal.warnings(), *problems(self._app)):
             yield Notice(warning)
-        if not self._app.model.known:
-            yield Notice(self._app.model.unknown)
+        for told in self._app.unknown_models:
+            yield Notice(told)
         async for event in self._app.before_turn():
             yield event
         agent = self._app.agent

@@ -99,8 +99,8 @@ def gone_on(app: App) -> Iterator[str]:
         yield from cut_off(app)
     for warning in session.journal.warnings():
         yield f"! {warning}"
-    if not app.model.known:
-        yield f"! {app.model.unknown}"
+    for unknown in app.unknown_models:
+        yield f"! {unknown}"
 
 
 def cut_off(app: App) -> Iterator[str]:

@@ -45,7 +45,7 @@ def book_lines(book: Book) -> Iterator[str]:
     yield f"caching           {money(None if saved is None else abs(saved))} {words} than without it"
     if served := [row.served for row in book.rows if row.served is not None]:
         first = total(answer.cost for answer in served)
-        yield f"response cache    {len(served)} responses served, {money(first)} the first time"
+        yield f"response cache    {counted(len(served), 'response')} served, {money(first)} the first time"
     for lost in book.lost:
         yield f"lost              {money(lost.usd)} in {counted(lost.requests, 'request')}: {one_line(lost.cause)}"
 

@@ -265,6 +265,18 @@ def test_max_cost_is_told_as_it_was_typed(lab: Lab, vendor: Start) -> None:
     assert "--max-cost 0.00001 reached" in lab.run("-p", "hello", "--max-cost", "0.00001").err
 
 
+def test_a_fallback_that_is_not_in_the_model_list_is_said_before_it_is_needed(lab: Lab, vendor: Start) -> None:
+    sim = vendor(Script("well", "well"))
+
+    ran = lab.run("-p", "hello", "--fallback-model", "claude-sonet-5-5")
+
+    assert ran.code == 0
+    assert "! anthropic/claude-sonet-5-5 is not in the model list (did you mean" in ran.err
+    refused = lab.run("-p", "hello", "--fallback-model", "claude-sonet-5-5", "--max-cost", "1")
+    assert (refused.code, len(sim.requests)) == (2, 1)
+    assert "the price of anthropic/claude-sonet-5-5 is unknown; choose another --fallback-model" in refused.err
+
+
 def test_max_cost_without_a_price_leaves_nothing(lab: Lab, vendor: Start) -> None:
     vendor(Script())
     assert lab.run("-p", "hello").code == 0

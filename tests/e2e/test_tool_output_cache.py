@@ -231,7 +231,7 @@ def test_entries_of_a_session_are_listed_with_it(filed: Lab, vendor: Start) -> N
     assert (entry["scope"], entry["session"]) == ("session", session.name)
     assert len(list((session / "caches" / "tool_outputs").glob("??/*.json"))) == 1
     assert entries(filed, "--scope", "user") == []
-    assert "tool_outputs: 1 files removed" in filed.run("cache", "prune", "--older-than", "1d", offset=90_000).out
+    assert "tool_outputs: 1 file removed" in filed.run("cache", "prune", "--older-than", "1d", offset=90_000).out
 
 
 def test_files_are_never_in_a_folder_that_others_share(filed: Lab, vendor: Start) -> None:
