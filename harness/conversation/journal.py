@@ -60,7 +60,7 @@ class Journal:
         self._file = -1
         self._loaded = False
         self._half = False
-        self._torn_at = 0
+        self._aside = folder
         self._seqs = array("Q")
         self._places = array("Q")
 
@@ -140,6 +140,8 @@ class Journal:
     def load(self) -> Iterator[Record]:
         """All records, once, one at a time; after the last, a torn tail is moved to `torn-<offset>`.
 
+        Where one was torn off there before, it goes to `torn-<offset>.2`, and so on.
+
         Raises:
             JournalError: it cannot be read, or nothing in it is a record; it is left as it is then.
         """
@@ -162,13 +164,15 @@ class Journal:
         self.damage = tuple(sorted((*self.damage, *reader.damage), key=lambda damage: damage.after))
         self.torn = reader.size - reader.end
         self._previous, self._next = reader.previous, reader.next
-        self._end = self._synced = self._torn_at = reader.end
+        self._end = self._synced = reader.end
         self._loaded = True
 
     def _set_aside(self, end: int) -> None:
         """Move what is behind `end` to a file of its own, which is on the disk before the bytes go."""
-        aside = self.folder / f"torn-{end}"
-        target = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        number = 1
+        while (aside := self.folder / f"torn-{end}{f'.{number}' if number > 1 else ''}").exists():
+            number += 1
+        target = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             place = end
             while piece := os.pread(self._file, _PIECE, place):
@@ -181,6 +185,7 @@ class Journal:
         finally:
             os.close(target)
         sync_path(self.folder)
+        self._aside = aside
         os.ftruncate(self._file, end)
         os.fsync(self._file)
 
@@ -201,8 +206,7 @@ class Journal:
             found.append(f"{first.where} of the session is damaged{more}: {first.reason}; it is left out")
         if self.torn:
             found.append(
-                f"the last {self.torn:,} bytes of the session were no whole record; they are set aside in "
-                f"{self.folder / f'torn-{self._torn_at}'}"
+                f"the last {self.torn:,} bytes of the session were no whole record; they are set aside in {self._aside}"
             )
         return found
 

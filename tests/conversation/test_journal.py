@@ -92,6 +92,20 @@ def test_a_torn_tail_is_set_aside_and_never_appended_to(tmp_path: Path, tail: by
     assert numbers(reopen(tmp_path / "s")[0]) == [1, 2, 3]
 
 
+def test_what_is_torn_off_at_one_place_twice_is_kept_twice(tmp_path: Path) -> None:
+    path = make(tmp_path / "s", 1)
+    whole = path.read_bytes()
+    for tail in (b'{"at":1', b'{"at":2', b'{"at":3'):
+        path.write_bytes(whole + tail)
+        _, journal = reopen(tmp_path / "s")
+        aside = journal.warnings()[0].rpartition(" ")[2]
+        assert Path(aside).read_bytes() == tail
+
+    kept = {file.name: file.read_bytes()[-1:] for file in (tmp_path / "s").glob("torn-*")}
+    name = f"torn-{len(whole)}"
+    assert kept == {name: b"1", f"{name}.2": b"2", f"{name}.3": b"3"}
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(cut=st.integers(0, 300))
 def test_cut_anywhere_the_whole_lines_before_the_cut_are_kept(tmp_path_factory: Any, cut: int) -> None:
