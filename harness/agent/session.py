@@ -27,6 +27,7 @@ from harness.conversation.canonical import Json
 from harness.conversation.history import Entry, History, kind_of
 from harness.conversation.journal import FORMAT, Journal
 from harness.conversation.lines import Reader, Record
+from harness.conversation.lock import in_use
 from harness.conversation.repair import in_doubt, mended
 from harness.conversation.request import FrozenPrefix, Line
 from harness.conversation.stored import write_message
@@ -185,6 +186,8 @@ class Session:
 
     def _become(self, source: Path, until: int | None, moved: Mapping[str, Json]) -> None:
         """Take over the records of another session, and begin an epoch behind them."""
+        # before the size is read: whoever has it then may be about to run what has no record yet
+        used = in_use(source, self.seam)
         reader = Reader(source / "journal.jsonl", (source / "journal.jsonl").stat().st_size)
         # after the size was read: every blob that those records name is there
         self.journal.blobs.adopt(Blobs(source / "blobs"))
@@ -192,7 +195,7 @@ class Session:
         self._check(source.name)
         lost = [damage.after for damage in reader.damage if until is None or damage.after < until]
         self.record("epoch", {"reason": "fork", "parent": source.name} | ({"lost": lost} if lost else {}))
-        self._mend(torn=reader.end < reader.size)
+        self._mend(torn=used or reader.end < reader.size)
 
     def inherit(self, caller: Session) -> None:
         """Share another session's ledger, and send tools and system blocks as it does."""

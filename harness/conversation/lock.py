@@ -91,6 +91,27 @@ class Lock:
                 self._handle = -1
 
 
+def in_use(folder: Path, seam: Seam) -> bool:
+    """Whether another process owns the session in a folder, or one on another machine did not let go of it.
+
+    Raises:
+        OSError: the file system refused.
+    """
+    here = Owner(seam.pid(), seam.host(), seam.boot(), seam.process(seam.pid()))
+    try:
+        handle = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(handle) != here
+    else:
+        return (owner := _read(handle)) is not None and not _same_machine(owner, here)
+    finally:
+        os.close(handle)
+
+
 def _acquire(handle: int, folder: Path, here: Owner, seam: Seam) -> None:
     waited = 0.0
     while True:

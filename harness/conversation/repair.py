@@ -52,7 +52,7 @@ def in_doubt(history: History, damage: Sequence[Damage], *, torn: bool) -> Seque
     """The open calls that count as not run, while records behind them are lost: one of those may say that it began.
 
     Args:
-        torn: the end of the journal is no whole record.
+        torn: the end of the journal is no whole record, or is still being written by its owner.
     """
     answers = (entry.seq for entry in reversed(history.entries) if entry.message.tag == "answer")
     said = history.origin(next(answers, -1))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.conversation.lock import Lock
+from harness.conversation.lock import Lock, in_use
 from harness.errors import JournalBusy, OwnedElsewhere
 from harness.seam import Seam
 
@@ -130,6 +130,21 @@ def test_this_machine_after_a_restart_or_in_a_container_is_no_other(tmp_path: Pa
     (tmp_path / "lock").write_text('{"pid": 5, "host": "here", "boot": "b", "started": "1"}')
 
     Lock.take(tmp_path, Machine(host, boot)).release()
+
+
+def test_in_use_is_what_another_has_or_may_have(tmp_path: Path, racers: list[subprocess.Popen[str]]) -> None:
+    assert not in_use(tmp_path, Seam())  # nobody ever had it
+    lock = Lock.take(tmp_path, Seam())
+    assert not in_use(tmp_path, Seam())  # one's own
+    lock.release()
+    assert not in_use(tmp_path, Seam())
+    go(racers[0])
+    assert said(racers[0]) == "won"
+    assert in_use(tmp_path, Seam())
+    racers[0].kill()
+    racers[0].wait()
+    assert not in_use(tmp_path, Seam())
+    assert in_use(tmp_path, Machine("another", "boot"))
 
 
 def test_a_lock_file_of_nonsense_blocks_nobody(tmp_path: Path) -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import re
 import signal
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.agent.session import Session
+from harness.conversation.history import INTERRUPTED, MAY_HAVE_RUN
+from harness.conversation.journal import Journal
 from harness.conversation.lines import Record
 from harness.seam import Seam
 from harness.simulator import Answer
+from tests.delegating import cut_journal
 from tests.e2e.conftest import Start
-from tests.e2e.lab import Fork, Forks, Lab, Script, call
+from tests.e2e.lab import Fork, Forks, Lab, Script, call, result_text, results
 from tests.waiting import wait_for
 
 
@@ -68,6 +74,26 @@ def test_a_fork_of_a_session_that_works(lab: Lab, vendor: Start, forked: Forks) 
     assert session.relatives == [copy.name]
     assert [session.journal.warnings(), resumed(copy).journal.warnings()] == [[], []]
     assert lab.run("-r", original.name, "-p", "and on", "--permission-mode", "yolo").code == 0
+
+
+@pytest.mark.parametrize(("owned", "told"), [(True, MAY_HAVE_RUN), (False, INTERRUPTED)])
+def test_what_the_owner_of_a_session_may_be_about_to_run(owned: bool, told: str, lab: Lab, vendor: Start) -> None:
+    sim = vendor(Script([call("shell", command="echo ran >> log")], "looked"), branches=True)
+    assert lab.run("-p", "go", "--permission-mode", "yolo").code == 0
+    (original,) = lab.sessions()
+    cut_journal(original, "snapshot")  # behind the answer, when the files were saved for its call
+    (lab.project / "log").unlink()
+
+    with closing(Journal.open(original, Seam())) if owned else nullcontext():
+        copied = lab.process("-c", "--fork", "-p", "--permission-mode", "yolo")
+
+    assert (copied.code, copied.out) == (0, "looked\n"), copied.err
+    (result,) = results(sim.requests[-1].json)
+    assert result_text(result) == told
+    assert not (lab.project / "log").exists()
+    (copy,) = {*lab.sessions()} - {original}
+    replayed = lab.run("replay", copy.name)
+    assert replayed.code == 0, replayed.out
 
 
 def resumed(folder: Path) -> Session:
