@@ -149,11 +149,11 @@ class ToolRunner:
 
     async def _together(self, group: Sequence[Checked]) -> AsyncGenerator[_Finished | Event]:
         """Run a group at once; give each as it finishes, and what is told meanwhile. A cancellation ends all."""
-        effects = [item.effect for item in group]
-        for item, effect in zip(group, effects, strict=True):
-            if effect != "none":
-                self._session.record("intent", {"call_id": item.call.id, "tool": item.call.name})
-        if set(effects) != {"none"}:
+        # a question that a kill leaves without its answer has changed nothing: it is asked again
+        acting = [item for item in group if item.effect not in ("none", "person")]
+        for item in acting:
+            self._session.record("intent", {"call_id": item.call.id, "tool": item.call.name})
+        if acting:
             await self._session.sync()
         begun = self._session.seam.monotonic()
         happened: asyncio.Queue[Event | asyncio.Task[Outcome]] = asyncio.Queue()
