@@ -31,7 +31,7 @@ _SCRIPT = re.compile(
 _FORMULA = re.compile(
     r"<script\s[^<>]*?type\s*=\s*[\"']?math/tex(;\s*mode=display)?[^<>]*>(.*)</script", re.DOTALL | re.IGNORECASE
 )
-_CDATA = re.compile(r"%?\s*(?:<!\[CDATA\[|\]\]>)")
+_CDATA = re.compile(r"%?\s{0,9}(?:<!\[CDATA\[|\]\]>)")
 _ENDED = re.compile(r"<(?:script|style|noscript|template|svg|title|textarea)(?:\s[^<>]*)?/>", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<[!?][^<>]*>", re.DOTALL)
 # a character reference of more digits than a number may have

@@ -72,13 +72,11 @@ def _code(block: Any) -> str:
 
 def _row(row: Any, text: str) -> str:
     """A row, and with the first what makes it one of a table: a line under its head, or an empty head."""
-    cells = row.find_all(["td", "th"], recursive=False)
-    table = row.find_parent("table")
-    if table is None or table.find("tr") is not row:
+    columns = int(row.get("columns", "0"))
+    if not columns:
         return f"|{text}\n"
-    columns = sum(int(cell.get("colspan", "1")) for cell in cells)
     line = "|" + " --- |" * columns + "\n"
-    if row.parent.name == "thead" or all(cell.name == "th" for cell in cells):
+    if row.parent.name == "thead" or row.find("td", recursive=False) is None:
         return f"|{text}\n{line}"
     return "|" + "  |" * columns + f"\n{line}|{text}\n"
 

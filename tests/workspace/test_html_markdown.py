@@ -341,6 +341,8 @@ def test_text_is_folded_and_otherwise_as_it_is() -> None:
         "<math>" + "<annotation encoding=tex>x</annotation>" * 9_000,
         "<math>" * 95 + "<msup><mi>x</mi><mn>2</mn></msup>" * 9_000,
         "<script type=math/tex>" * 40_000,
+        "<script type=math/tex>%" + " " * 800_000 + "</script>",
+        "<table><caption>" + "<b>x</b>" * 9_500 + "</caption>" + "<tr><td>a<td>b" * 6_500,
         "<div role=tablist><b role=tab>" * 48 + "<b role=tab>x</b><i role=tabpanel>x</i>" * 9_000,
         "<header>" + "<ul>" * 95 + "<li><a href=/x>y</a> " * 13_000,
     ],
