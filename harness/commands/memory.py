@@ -188,7 +188,8 @@ def _told(path: Path, place: memory.Place) -> Iterator[None]:
     except OSError as error:
         if place == "person":
             raise storage_error(error, path, "XDG_CONFIG_HOME") from error
-        raise StorageFull(f"cannot write {path}: {error.strerror}") from error
+        todo = "change that, or keep it for yourself: without --project"
+        raise StorageFull(f"cannot write {path}: {error.strerror}; {todo}") from error
 
 
 def _text(topic: memory.Topic) -> str:

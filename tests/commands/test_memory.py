@@ -134,15 +134,18 @@ def test_two_at_once_lose_nothing(folder: Path) -> None:
     assert sorted((folder / "numbers.md").read_text().split("\n")[2:-1]) == sorted(f"- the number {w}" for w in words)
 
 
-def test_a_disk_without_room(told: Told, folder: Path) -> None:
+def test_a_disk_without_room(told: Told, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
     try:
         failed = told("add", "editor", "Use tabs, not spaces")
+        _, _, shared = told("add", "editor", "Use tabs, not spaces", "--project")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     path = os.path.realpath(folder / "editor.md")
     why = f"cannot write {path}: File too large; set XDG_CONFIG_HOME to a folder that can be written"
     assert failed == (1, "", f"harness: {why}\n")
+    assert shared.endswith("editor.md: File too large; change that, or keep it for yourself: without --project\n")
     assert told("show", "editor")[0] == 2
