@@ -6,7 +6,6 @@ Invariant: looks only; sessions may be damaged, or open in other processes, and 
 from __future__ import annotations
 
 import json
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -66,22 +65,16 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
 def _journals(folders: Iterable[Path], unread: list[str]) -> Iterator[CacheUses]:
     """Of sessions and their sub-agents. unread: takes the ids of those whose journal cannot be read."""
     for folder in (place for session in folders for place in (session, *agents_in(session))):
+        reader, uses = Reader(folder / "journal.jsonl"), CacheUses(folder.name)
         try:
-            yield _uses(folder)
+            uses.take(reader)
         except FileNotFoundError:
             continue  # not begun
         except OSError:
             unread.append(folder.name)
-
-
-def _uses(folder: Path) -> CacheUses:
-    path = folder / "journal.jsonl"
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("it is no file")  # a pipe would be waited for
-    reader = Reader(path)
-    uses = CacheUses(folder.name).take(reader)
-    uses.unreadable += len(reader.damage)
-    return uses
+            continue
+        uses.unreadable += len(reader.damage)
+        yield uses
 
 
 def totals(found: Sequence[CacheUse]) -> dict[str, dict[str, Any]]:

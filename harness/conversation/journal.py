@@ -129,13 +129,14 @@ class Journal:
         """
         try:
             self._sync()
+            self._synced = self._end
             self.folder.rename(folder)
+            # before anything can fail: `remove` is of what is there
+            self.folder, self._path = folder, folder / self._path.name
+            self.blobs.moved(folder / "blobs")
             sync_path(folder.parent)
         except OSError as error:
             raise storage_error(error, folder) from error
-        self._synced = self._end
-        self.folder, self._path = folder, folder / self._path.name
-        self.blobs.moved(folder / "blobs")
 
     def load(self) -> Iterator[Record]:
         """All records, once, one at a time; after the last, a torn tail is moved to `torn-<offset>`.

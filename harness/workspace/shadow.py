@@ -229,8 +229,9 @@ class Git:
         """Remove the contents and names of which a power loss left nothing; git keeps what is there, and locks too."""
         kept = ("HEAD", "config", "objects/??/*", "refs/snapshots/*")
         for path in (path for pattern in kept for path in self._repository.glob(pattern)):
-            if path.stat().st_size == 0:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another session packs them meanwhile
+                if path.stat().st_size == 0:
+                    path.unlink()
 
     def sweep(self) -> None:
         """Remove half-written contents: where there is no room, they take what is left of it. Blocks."""
