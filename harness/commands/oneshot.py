@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.agent.answer_schema import check_schema
 from harness.agent.cut_turn import cut_turn
 from harness.agent.resumption import resume_turn
-from harness.agent.structured import StructuredTask, check_schema
+from harness.agent.structured import StructuredTask
 from harness.app import App
 from harness.audit.report import run_line
 from harness.audit.target import missed

@@ -82,7 +82,9 @@ def tables(soup: Any) -> None:
             for block in blocks:
                 block.name = "code" if block.name == "pre" else "span"
             # for the writer, which would have to seek the first row from every other
-            rows[0]["columns"] = str(sum(int(cell["colspan"]) for cell in rows[0].find_all(["td", "th"], recursive=False)))
+            rows[0]["columns"] = str(
+                sum(int(cell["colspan"]) for cell in rows[0].find_all(["td", "th"], recursive=False))
+            )
             left = _spans(soup, rows, left)
 
 
