@@ -6,7 +6,7 @@ Invariant: what is recorded is what the program itself wrote, over real HTTP.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,20 +127,29 @@ def everything(person: Speaker, events: AsyncGenerator[Event]) -> list[Event]:
     return person._runner.run(collect())
 
 
+STRICT = Rules(profile="deepseek", strict_alternation=True, reasoning_echo="all", minimum=1)
+
+
 @contextmanager
-def recorded(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The session, and a fork of it, recorded in a folder; the vendors are there until the end of the block."""
-    clock, brain = Clock(ticking=False), Model(Brain(CALLER, TASKS))
-    strict = Rules(profile="deepseek", strict_alternation=True, reasoning_echo="all", minimum=1)
-    rules = {"": Rules(minimum=1), "openai": Rules(minimum=1), "deepseek": strict}
+def person_at(folder: Path, brain: Callable[[dict[str, Any]], Any], rules: Mapping[str, Rules]) -> Iterator[Speaker]:
+    """A person at vendors of their own, until the end of the block. rules: by server; "" is the first."""
+    clock = Clock(ticking=False)
     servers = {name: Simulator(brain, one, clock=clock) for name, one in rules.items()}
     for server in servers.values():
         server.start()
     main = servers.pop("")
     person = Speaker(main, folder, "sonnet", servers)
     try:
-        yield record(person), person.folder
+        yield person
     finally:
         person.close()
         for server in (main, *servers.values()):
             server.stop()
+
+
+@contextmanager
+def recorded(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The session, and a fork of it, recorded in a folder; the vendors are there until the end of the block."""
+    rules = {"": Rules(minimum=1), "openai": Rules(minimum=1), "deepseek": STRICT}
+    with person_at(folder, Model(Brain(CALLER, TASKS)), rules) as person:
+        yield record(person), person.folder

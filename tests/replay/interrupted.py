@@ -13,9 +13,9 @@ from typing import Any
 
 from harness.agent import rewind
 from harness.agent.resumption import resume_turn
-from harness.simulator import Clock, Rules, Simulator, said
+from harness.simulator import Rules, said
 from tests.delegating import cut_journal, tool
-from tests.replay.eventful import SUMMARY, everything
+from tests.replay.eventful import STRICT, SUMMARY, everything, person_at
 from tests.speaker import Speaker
 
 LOOK = {"call": "glob", "input": {"pattern": "*"}}
@@ -79,17 +79,5 @@ def record(person: Speaker) -> Path:
 @contextmanager
 def recorded(folder: Path) -> Iterator[Path]:
     """The session, recorded in a folder."""
-    clock = Clock(ticking=False)
-    strict = Rules(profile="deepseek", strict_alternation=True, reasoning_echo="all", minimum=1)
-    rules = {"": Rules(minimum=1), "deepseek": strict}
-    servers = {name: Simulator(brain, one, clock=clock) for name, one in rules.items()}
-    for server in servers.values():
-        server.start()
-    main = servers.pop("")
-    person = Speaker(main, folder, "sonnet", servers)
-    try:
+    with person_at(folder, brain, {"": Rules(minimum=1), "deepseek": STRICT}) as person:
         yield record(person)
-    finally:
-        person.close()
-        for server in (main, *servers.values()):
-            server.stop()

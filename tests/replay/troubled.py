@@ -14,9 +14,9 @@ from typing import Any
 from harness.agent.effort_change import NOW
 from harness.agent.resumption import resume_turn
 from harness.conversation.events import ResponseDone
-from harness.simulator import Clock, Fault, Rules, Simulator, said
+from harness.simulator import Fault, Rules, said
 from tests.delegating import FRESH, call, skill, tool
-from tests.replay.eventful import everything
+from tests.replay.eventful import everything, person_at
 from tests.speaker import Speaker
 
 CALLED = "wrote made.txt"
@@ -127,15 +127,5 @@ def record(person: Speaker) -> Path:
 @contextmanager
 def recorded(folder: Path) -> Iterator[Path]:
     """The session, recorded in a folder."""
-    clock = Clock(ticking=False)
-    servers = {name: Simulator(brain, Rules(minimum=1), clock=clock) for name in ("", "openai")}
-    for server in servers.values():
-        server.start()
-    main = servers.pop("")
-    person = Speaker(main, folder, "sonnet", servers)
-    try:
+    with person_at(folder, brain, {"": Rules(minimum=1), "openai": Rules(minimum=1)}) as person:
         yield record(person)
-    finally:
-        person.close()
-        for server in (main, *servers.values()):
-            server.stop()
