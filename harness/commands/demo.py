@@ -42,7 +42,9 @@ def main(arguments: Sequence[str], seam: Seam) -> int:
     """Run the demo; 0 when the repository's test passes."""
     parser = Parser(prog="harness demo", description="A real task against a simulated vendor.")
     parser.add_argument("--keep", action="store_true", help="keep the repository and the session")
-    parser.add_argument("--model", default="sonnet", help="whose prices and cache rules are simulated")
+    parser.add_argument(
+        "--model", default="sonnet", help="whose prices and cache rules are simulated; of Anthropic or OpenAI"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     flags = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="harness-demo-"))

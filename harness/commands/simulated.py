@@ -20,6 +20,8 @@ class SimulatedSeam(Seam):
         self._environment = {k: v for k, v in outer.environment().items() if not k.startswith(PRIVATE)} | {
             "ANTHROPIC_BASE_URL": url,
             "ANTHROPIC_API_KEY": "simulated",
+            "OPENAI_BASE_URL": f"{url}/v1",
+            "OPENAI_API_KEY": "simulated",
             "XDG_CONFIG_HOME": str(folder / "config"),
             "XDG_STATE_HOME": str(folder / "state"),
         }
