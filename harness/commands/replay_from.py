@@ -34,7 +34,7 @@ from harness.conversation.events import TurnEnded, nobody
 from harness.conversation.history import History
 from harness.conversation.lines import Reader, Record
 from harness.conversation.stored import read_usage
-from harness.errors import ReplayFailed, UsageError
+from harness.errors import HarnessError, ReplayFailed, UsageError
 from harness.options import Options
 from harness.replay.verify import journal_of
 from harness.seam import Seam
@@ -144,7 +144,8 @@ def _gone(
         allow=way.allow,
     )
     moved = (str(root), str(there))
-    end, totals = asyncio.run(_live(options, seam, said[0], moved, person=said[1]))
+    app = _opened(options, seam, folder_of_fork)
+    end, totals = asyncio.run(_live(app, said[0], moved, person=said[1]))
     result: dict[str, Json] = {
         "session": folder_of_fork.name,
         "folder": str(folder),
@@ -177,6 +178,8 @@ def _step(records: Sequence[Record], source: Path, way: Way) -> _Step:
     last = snapshots[-1].data["tree"] if snapshots else ""
     before = [record for record in records if record.seq < seq]
     tree = next((tree for at, tree in known if at >= turn), last)
+    if way.edit is not None and not way.edit.strip():
+        raise UsageError("--edit is empty: give it what the model gets there instead")
     if way.edit is not None and _last_said(before, source) not in ("person", "results"):
         raise UsageError(f"--edit: before request {number} stands neither a tool's result nor anything that you said")
     after = [r.data["tree"] for r in snapshots if r.data["turn"] == turn and r.data["when"] == "after"]
@@ -241,11 +244,17 @@ def _replaced(session: Session, seq: int, message: Message, text: str) -> Iterat
     yield from (kept if one == seq else one for one in session.history.seqs)
 
 
-async def _live(
-    options: Options, seam: Seam, words: str, moved: tuple[str, str], *, person: bool
-) -> tuple[TurnEnded, Totals]:
+def _opened(options: Options, seam: Seam, fork: Path) -> App:
+    """The fork, opened; where it cannot be, as for want of a key, nothing was asked in it, and it goes."""
+    try:
+        return App(options, seam, nobody)
+    except HarnessError:
+        shutil.rmtree(fork)
+        raise
+
+
+async def _live(app: App, words: str, moved: tuple[str, str], *, person: bool) -> tuple[TurnEnded, Totals]:
     """One turn in the fork. moved: the workspace, and its copy."""
-    app = App(options, seam, nobody)
     app.session.seen.move(*moved)
     progress = PlainProgress(sys.stderr.write)
     before, end = app.session.totals, TurnEnded("failed", "", "it ended before the model answered")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.simulator import Fault
 from tests.conftest import Start
 from tests.delegating import WRITER, Brain, skill
 from tests.delegating import call as delegated
@@ -135,19 +136,35 @@ def test_what_belongs_to_another_way_needs_the_request_it_goes_on_from(lab: Lab,
     assert ran.lines == [f"harness: {flags[0]} needs --from K: the request to go on from"]
 
 
+def test_words_that_are_none_are_refused(recorded: Lab) -> None:
+    for step in ("1", "2"):
+        ran = recorded.run("replay", recorded.sessions()[0].name, "--from", step, "--edit", " \n")
+
+        assert ran.code == 2
+        assert ran.lines == ["harness: --edit is empty: give it what the model gets there instead"]
+
+
+@pytest.mark.refusals("what was begun there is told")
 def test_what_is_left_of_a_way_that_fails_is_told(recorded: Lab, simulator: Start) -> None:
     (first,) = recorded.sessions()
-    recorded.url = simulator(brain, minimum=1).url
+    sim = simulator(brain, minimum=1)
+    recorded.url = sim.url
     scratch = recorded.folder / "scratch"
     scratch.mkdir()
 
-    refused = recorded.process(
-        "replay", first.name, "--from", "2", env={"TMPDIR": str(scratch), "ANTHROPIC_API_KEY": None}
-    )
+    # where nothing could be asked there is nothing to keep
+    for flags, key in (((), None), (("--model", "nobody/x"), "key")):
+        env = {"TMPDIR": str(scratch), "ANTHROPIC_API_KEY": key}
+        refused = recorded.process("replay", first.name, "--from", "2", *flags, env=env)
+        assert (refused.code, len(refused.lines)) == (2, 1)
+        assert (recorded.sessions(), list(scratch.iterdir())) == ([first], [])
+
+    sim.fault(Fault("status", status=401))
+    refused = recorded.process("replay", first.name, "--from", "2", env={"TMPDIR": str(scratch)})
     (fork,) = set(recorded.sessions()) - {first}
     (folder,) = scratch.iterdir()
 
-    assert refused.code == 2
+    assert refused.code == 1
     assert refused.lines[0] == f"harness: what was begun stays: session {fork.name}, files in {folder}"
 
     shutil.rmtree(folder)
