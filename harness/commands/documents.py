@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
+from harness.audit.report import counted
 from harness.commands.arguments import Parser, subcommand
 from harness.documents import cache, environment, outline, scripts
 from harness.documents.conversion import PAGES, Converted, Converter, Shipped
@@ -91,7 +92,8 @@ def _list(arguments: Sequence[str], _: Seam, kept: Folders) -> int:
     for entry in found:
         print(one_line(f"{entry.time}  {entry.key}  {entry.kind:10}  hits {hits.get(entry.key, 0):<4}  {entry.source}"))
     total = sum(entry.size for entry in found)
-    print(f"{len(found)} texts, {total:,} bytes, in {one_line(str(kept.cache))}; what was done: log.jsonl there")
+    where = one_line(str(kept.cache))
+    print(f"{counted(len(found), 'text')}, {total:,} bytes, in {where}; what was done: log.jsonl there")
     return 0
 
 
@@ -123,7 +125,7 @@ def _prune(arguments: Sequence[str], seam: Seam, kept: Folders) -> int:
     parser.add_argument("--all", action="store_true", help="every text, not only those beyond the bounds")
     everything = parser.parse_args(arguments).all
     removed, freed = cache.prune(kept.cache, seam.now(), cache.Bounds(0, 0) if everything else cache.Bounds())
-    print(f"{removed} texts removed, {freed:,} bytes")
+    print(f"{counted(removed, 'text')} removed, {freed:,} bytes")
     return 0
 
 

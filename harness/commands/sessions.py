@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from harness.audit.report import counted
 from harness.commands.arguments import Parser, subcommand
 from harness.commands.sessions_export import export_command, import_command
 from harness.commands.sessions_list import list_command, search_command
@@ -78,7 +79,7 @@ def _trash(arguments: Sequence[str], seam: Seam, store: Store) -> int:
 
 def _empty_trash(arguments: Sequence[str], _: Seam, store: Store) -> int:
     Parser(prog="harness sessions empty-trash", allow_abbrev=False).parse_args(arguments)
-    print(f"{store.empty_trash()} sessions removed for good")
+    print(f"{counted(store.empty_trash(), 'session')} removed for good")
     return 0
 
 
@@ -92,7 +93,7 @@ def _reindex(arguments: Sequence[str], seam: Seam, store: Store) -> int:
         opened.read_texts(folders)
 
     index.use(state, read)
-    print(f"{len(folders)} sessions read")
+    print(f"{counted(len(folders), 'session')} read")
     return 0
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.audit.report import counted
 from harness.errors import SkillError, UsageError
 from harness.knowledge.files import Content, Refusal, read
 from harness.knowledge.skill_format import MAX_SKILL_BYTES, Finding
@@ -42,7 +43,7 @@ def check(paths: Sequence[Path], cwd: Path) -> int:
         for one in found[:MAX_SHOWN]:
             level = "warning" if one.level == "warning" else "error"
             print(f"{shown}:{one.line}: {level}: {one_line(one.text)}")
-    print(f"{skills} skills, {errors} errors, {warnings} warnings")
+    print(f"{counted(skills, 'skill')}, {counted(errors, 'error')}, {counted(warnings, 'warning')}")
     return 1 if errors else 0
 
 

@@ -67,14 +67,14 @@ def kind_of(file: files.Opened) -> Kind:
         return _office(file)
     if head.startswith(_OLE):
         if any(_ENCRYPTED in piece for piece in files.chunks(file)):
-            raise DocumentError("is an Office document with a password; ask the person for a copy without one")
+            raise DocumentError("is an Office document with a password; ask for a copy without one")
         raise DocumentError(f"is an old Office file (.doc, .xls, .ppt); save it as .docx, .xlsx, .pptx {_SOFFICE} docx")
     if head.startswith(b"{\\rtf"):
         raise DocumentError(f"is RTF, which no script reads; save it as .docx {_SOFFICE} docx")
     if text.image_type(head):
-        raise DocumentError("is an image: look at it with `read`")
+        raise DocumentError("is an image: look at the file itself")
     if not text.is_binary(head):
-        raise DocumentError("is text: read it directly with `read`")
+        raise DocumentError("is text: read the file itself")
     raise DocumentError(f"is no PDF, Word, Excel or PowerPoint document ({text.kind(head)})")
 
 
@@ -84,7 +84,7 @@ def _office(file: files.Opened) -> Kind:
     for count, entry in enumerate(_entries(file), 1):
         total += entry.size
         if entry.encrypted:
-            raise DocumentError("is an archive with a password; ask the person for a copy without one")
+            raise DocumentError("is an archive with a password; ask for a copy without one")
         if count > ENTRIES:
             raise DocumentError(f"is an archive of more than {ENTRIES:,} files, and is not unpacked")
         if total > UNFOLDED:

@@ -105,7 +105,7 @@ def test_every_fault_has_its_line(lab: Lab, skills: Skills) -> None:
         "deploy/SKILL.md:11: warning: the link `references/no.md` leads to no file of the skill",
         "deploy/SKILL.md:11: warning: the link `../up.md` leads out of the skill",
         "deploy/SKILL.md:12: warning: characters that cannot be seen: U+200B, U+E0041; the model gets them written out",
-        "1 skills, 3 errors, 6 warnings",
+        "1 skill, 3 errors, 6 warnings",
     ]
 
 

@@ -63,9 +63,9 @@ def encrypted_entry() -> bytes:
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
 WRONG: dict[str, tuple[bytes, str]] = {
     "empty.pdf": (b"", "is empty"),
-    "text.pdf": (b"only words\n", "is text: read it directly with `read`"),
-    "table.csv": (b"a,b\n1,2\n", "is text: read it directly with `read`"),
-    "image.docx": (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "is an image: look at it with `read`"),
+    "text.pdf": (b"only words\n", "is text: read the file itself"),
+    "table.csv": (b"a,b\n1,2\n", "is text: read the file itself"),
+    "image.docx": (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "is an image: look at the file itself"),
     "noise.docx": (b"\0\1\2" * 100, "is no PDF, Word, Excel or PowerPoint document"),
     "letter.rtf": (b"{\\rtf1 hello}", "is RTF, which no script reads; save it as .docx"),
     "old.doc": (OLE, "is an old Office file"),

@@ -118,7 +118,7 @@ def test_a_deleted_session_is_nowhere_but_in_the_trash_until_it_is_restored(spok
     assert spoken.run("sessions", "restore", last[:-3]).out == f"session {last} is back\n"
     assert spoken.run("sessions", "search", "alles").code == 0
     spoken.run("sessions", "delete", first)
-    assert spoken.run("sessions", "empty-trash").out == "1 sessions removed for good\n"
+    assert spoken.run("sessions", "empty-trash").out == "1 session removed for good\n"
     assert spoken.run("sessions", "restore", first).code == 2
 
 
