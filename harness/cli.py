@@ -70,7 +70,9 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--effort", choices=EFFORTS, help="how hard the model tries")
     flags.add_argument("--cwd", metavar="DIR", help="work there")
-    flags.add_argument("--add-dir", metavar="DIR", action="append", default=[], help="may edit there too")
+    flags.add_argument(
+        "--add-dir", metavar="DIR", action="append", default=[], help="may edit there too; again for more"
+    )
     flags.add_argument("--no-session", action="store_true", help="keep no session")
     flags.add_argument(
         "--permission-mode",
@@ -83,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="RULE",
         action="append",
         default=[],
-        help="permit calls of this form without asking, e.g. 'shell(pytest *)'",
+        help="permit calls of this form without asking, e.g. 'shell(pytest *)'; again for more",
     )
     flags.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
     flags.add_argument("--json-schema", metavar="FILE", help="the answer must be JSON that this schema accepts")
