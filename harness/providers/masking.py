@@ -54,8 +54,8 @@ def _secrets(key: str, headers: Mapping[str, object], environment: Mapping[str, 
             yield password, f"[password of {name}]"
     for name, value in headers.items():
         if isinstance(value, str) and not _KNOWN.fullmatch(name):
-            # `Bearer …`: what follows may be quoted alone
-            for part in (value, *value.split()):
+            # `Bearer …`, `name=…; name=…`: what follows may be quoted alone
+            for part in (value, *re.split(r"[\s;,=]+", value)):
                 yield part, f"[header {name}]"
     yield key, "[key]"
 

@@ -18,11 +18,13 @@ WIRES = {
     "openai-chat": ("openai-chat/anything", "/v1"),
 }
 KEY, HEADER, TOKEN, PASSWORD = "key-0123456789abcdef", "header-fedcba987654", "token-55aa55aa55", "pa55%2Fword-of-proxy"
+COOKIE = "cookie-77ff77ff77"
 PROXY = f"http://somebody:{PASSWORD}@127.0.0.1:9"
 SENT = {
     "key": KEY,
     "header": HEADER,
     "token": TOKEN,
+    "cookie": COOKIE,
     "password": PASSWORD,
     "password as it is meant": "pa55/word-of-proxy",
     "proxy-authorization": base64.b64encode(b"somebody:pa55/word-of-proxy").decode(),
@@ -46,6 +48,7 @@ def test_what_a_refusal_quotes(wire: str, lab: Lab, simulator: Start) -> None:
     sim = simulator(Script())
     lab.config(
         f'[providers.{wire}.headers]\nx-gate = "{HEADER}"\nx-pass = "Bearer {TOKEN}"\nx-api-version = "2026-10"\n'
+        f'cookie = "plain=yes; sid={COOKIE}"\n'
     )
     # what is left of a long one is cut, where the header stands
     message = f"refused: {', '.join(SENT.values())}, version 2026-10-01. ".ljust(500 - len(HEADER) + 3, ".") + HEADER
