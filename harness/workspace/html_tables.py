@@ -56,6 +56,8 @@ def tables(soup: Any) -> None:
     within: dict[int, list[Any]] = {id(table): [] for table in soup.find_all("table")}
     for tag in soup.find_all([*_PARTS, *_WITHIN_LAYOUT]):
         above = tag.find_parent("table")
+        if tag.name in ("td", "th"):
+            tag["colspan"] = str(_span(tag, "colspan"))  # wherever it stands: the writer counts with it
         if above is not None:
             (parts if tag.name in _PARTS else within)[id(above)].append(tag)
         elif tag.name in _PARTS:
@@ -74,8 +76,6 @@ def tables(soup: Any) -> None:
             for row in rows:
                 _line(row)
         else:
-            for cell in cells:
-                cell["colspan"] = str(_span(cell, "colspan"))
             for part in own:
                 if part.name == "tr" and not part.find(["td", "th"], recursive=False):
                     part.name = "span"
@@ -132,7 +132,7 @@ def _spans(soup: Any, rows: list[Any], left: int) -> int:
                     reaching[column] = (down - 1, name, text)
                 column, left = column + 1, left - 1
             if cell is not None:
-                down, across = _span(cell, "rowspan"), _span(cell, "colspan")
+                down, across = _span(cell, "rowspan"), int(cell["colspan"])
                 if down > 1:
                     text = " ".join(cell.get_text(" ").split())[:200]
                     reaching |= {column + place: (down - 1, cell.name, text) for place in range(across)}

@@ -146,6 +146,7 @@ def test_code_stands_as_it_is_with_its_language(page: str, said: str) -> None:
         ("</table><div><td colspan=x>a</div><tr><th>b</tr>c", "a\n\nb\n\nc"),
         ("<tr><td>a<td>b</tr><tr><section><td colspan=x>c</section></tr>", "a b\n\nc"),
         ("<tr><th>a<th>b</tr><tr><section><td colspan=x>c</section><td>d</tr>", "| a | b |\n| --- | --- |\n"),
+        ("<pre><td colspan=x>a<tr><th>", fenced("a")),
         ("<tr><td colspan=9999999999>a<td rowspan=\u00b2>b</table><ol start=\u2461><li>c</ol>", "| a | b |"),
     ],
 )
