@@ -122,8 +122,14 @@ def _forget(flags: argparse.Namespace, root: Path, own: Path) -> int:
         if len(hits) != 1:
             count = "no fact says" if not hits else f"{len(hits)} facts say"
             raise UsageError(f"{count} that in {flags.name}; give the words of exactly one")
-        write(flags.name, lines.replaced(text, hits[0], None))
-        print(f"forgotten: {one_line(hits[0].text, 600)}")
+        left = lines.replaced(text, hits[0], None)
+        gone = all(row.startswith("# ") for row in left.splitlines() if row.strip())
+        if gone:  # a title alone would stand in every prompt for nothing
+            topic.path.unlink()
+        else:
+            write(flags.name, left)
+        also = f"; it was the last of {flags.name}, which is gone" if gone else ""
+        print(f"forgotten: {one_line(hits[0].text, 600)}{also}")
     return 0
 
 

@@ -114,6 +114,17 @@ def test_what_is_wrong_is_one_line(told: Told, folder: Path, arguments: tuple[st
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
+def test_a_topic_goes_with_its_last_fact_but_not_with_other_words(told: Told, folder: Path) -> None:
+    told("add", "editor", "Use tabs")
+    told("add", "style", "Short lines")
+    with (folder / "style.md").open("a") as file:
+        file.write("\nMore of it is in the wiki.\n")
+
+    assert told("forget", "editor", "tabs")[1] == "forgotten: Use tabs; it was the last of editor, which is gone\n"
+    assert told("forget", "style", "short")[1] == "forgotten: Short lines\n"
+    assert [path.name for path in folder.iterdir()] == ["style.md"]
+
+
 def test_forgetting_where_nothing_is_leaves_nothing(told: Told, folder: Path) -> None:
     assert told("forget", "editor", "tabs")[2] == f"harness: no topic `editor`: nothing is kept in {folder}\n"
     assert not folder.exists()
