@@ -23,6 +23,7 @@ from harness.agent.reexecution import Called, calls_of
 from harness.agent.session import Session
 from harness.app import App
 from harness.audit.report import counted, counts
+from harness.audit.shared_ledger import forget_child
 from harness.audit.totals import Totals
 from harness.commands.replay_execute import files_now, scratch_for, workspace_of
 from harness.config import state_dir
@@ -111,7 +112,7 @@ def go(source: Path, seam: Seam, way: Way) -> Mapping[str, Json]:
         ran = asyncio.run(scratch.within(there, step.calls))
         missing = [one for one in ran if one.state in ("refused", "left out")]
         words, tag_is_person = _prepare(source, folder_of_fork, seam, step, way.edit, _moved(about, there))
-        result = _gone(step, seam, way, about, (folder, folder_of_fork), (words, tag_is_person))
+        result = _gone(step, seam, way, about, (source, folder, folder_of_fork), (words, tag_is_person))
         result["not_run_before"] = [{"tool": one.tool, "detail": one.detail} for one in missing]
         return result
 
@@ -130,10 +131,18 @@ def _told(folder: Path, fork: Path) -> Iterator[None]:
 
 
 def _gone(
-    step: _Step, seam: Seam, way: Way, about: Mapping[str, Json], places: tuple[Path, Path], said: tuple[str, bool]
+    step: _Step,
+    seam: Seam,
+    way: Way,
+    about: Mapping[str, Json],
+    places: tuple[Path, Path, Path],
+    said: tuple[str, bool],
 ) -> dict[str, Json]:
-    """Go live in the fork, and compare. places: the scratch folders, the fork. said: the words, whether a person's."""
-    (folder, folder_of_fork), root = places, about["root"]
+    """Go live in the fork, and compare.
+
+    places: the session, the scratch folders, the fork. said: the words, whether a person's.
+    """
+    (source, folder, folder_of_fork), root = places, about["root"]
     there, recorded = folder / "other", folder / "recorded"
     options = Options(
         cwd=Path(_moved(about, there)["cwd"]),
@@ -144,7 +153,7 @@ def _gone(
         allow=way.allow,
     )
     moved = (str(root), str(there))
-    app = _opened(options, seam, folder_of_fork)
+    app = _opened(options, seam, source, folder_of_fork)
     end, totals = asyncio.run(_live(app, said[0], moved, person=said[1]))
     result: dict[str, Json] = {
         "session": folder_of_fork.name,
@@ -244,12 +253,13 @@ def _replaced(session: Session, seq: int, message: Message, text: str) -> Iterat
     yield from (kept if one == seq else one for one in session.history.seqs)
 
 
-def _opened(options: Options, seam: Seam, fork: Path) -> App:
+def _opened(options: Options, seam: Seam, source: Path, fork: Path) -> App:
     """The fork, opened; where it cannot be, as for want of a key, nothing was asked in it, and it goes."""
     try:
         return App(options, seam, nobody)
     except HarnessError:
         shutil.rmtree(fork)
+        forget_child(source, fork.name)
         raise
 
 

@@ -158,6 +158,7 @@ def test_what_is_left_of_a_way_that_fails_is_told(recorded: Lab, simulator: Star
         refused = recorded.process("replay", first.name, "--from", "2", *flags, env=env)
         assert (refused.code, len(refused.lines)) == (2, 1)
         assert (recorded.sessions(), list(scratch.iterdir())) == ([first], [])
+        assert list((first / "forks").iterdir()) == []
 
     sim.fault(Fault("status", status=401))
     refused = recorded.process("replay", first.name, "--from", "2", env={"TMPDIR": str(scratch)})
