@@ -85,10 +85,10 @@ def test_an_interruption_leaves_no_process_and_a_session_that_goes_on(lab: Lab, 
 
 
 _WATCHED = """
-import collections, json, sys
+import collections, json, os, sys
 read = collections.Counter()
 def hook(event, args):
-    if event == "open" and str(args[0]).endswith("journal.jsonl") and str(args[1]).startswith("r"):
+    if event == "open" and str(args[0]).endswith("journal.jsonl") and args[2] & os.O_ACCMODE == os.O_RDONLY:
         read[str(args[0])] += 1
 sys.addaudithook(hook)
 from harness.cli import run
