@@ -242,13 +242,17 @@ class Checkpoints:
     async def _restore(self, kind: str, by: str, about: Sequence[int], steps: Sequence[Step]) -> Restored:
         if self.store.snapshots is None:
             raise SnapshotFailed(f"no file was put back: {self.store.off}")
-        restored = await self.store.snapshots.restore(steps, self._day)
+        what = {"kind": kind, "by": by, "turns": sorted(set(about))}
+
+        async def begin(tree: str) -> None:
+            self.session.record("restoring", {**what, "before": tree})
+            await self.session.sync()
+
+        restored = await self.store.snapshots.restore(steps, self._day, begin)
         root = self.store.snapshots.root
         await asyncio.to_thread(self.wrote, [root / os.fsdecode(path) for path in restored.changed])
         trees = {"before": restored.before.tree, "after": restored.after.tree}
-        what = {"kind": kind, "by": by, "turns": sorted(set(about)), "changed": len(restored.changed)}
-        self.session.record("restored", {**what, **trees})
-        await self.session.sync()
+        self.session.record("restored", {**what, "changed": len(restored.changed), **trees})
         return restored
 
     # ------------------------------------------------------------------------------------------- for the model
@@ -335,5 +339,5 @@ def _needed(state: Path) -> Iterator[str]:
     for path in state.rglob("journal.jsonl"):
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             for line in file:
-                if b'"kind":"snapshot"' in line or b'"kind":"restored"' in line:
+                if any(b'"kind":"%s"' % kind in line for kind in (b"snapshot", b"restoring", b"restored")):
                     yield from (found.decode() for found in _TREE.findall(line))

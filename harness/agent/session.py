@@ -215,6 +215,10 @@ class Session:
         """Of a sub-agent: its own birth."""
         return self.births[-1] if self.births else {}
 
+    def warnings(self) -> list[str]:
+        """What a person must know of it as it was left, one line each; none where all is well."""
+        return [*self.journal.warnings(), *self.files.warnings()]
+
     @property
     def untouched(self) -> bool:
         """Whether it began here and nothing was recorded since: there is nothing to continue."""

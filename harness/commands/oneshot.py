@@ -151,7 +151,7 @@ class OneShot:
             _print_json(oneshot_json.start(self._app))
 
     async def _events(self, task: str) -> AsyncGenerator[Event]:
-        for warning in (*self._app.session.journal.warnings(), *problems(self._app)):
+        for warning in (*self._app.session.warnings(), *problems(self._app)):
             yield Notice(warning)
         for told in self._app.unknown_models:
             yield Notice(told)

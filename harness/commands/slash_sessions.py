@@ -97,7 +97,7 @@ def gone_on(app: App) -> Iterator[str]:
         said = [entry.message.text for entry in session.history.entries if entry.message.tag == "person"]
         yield from [f"last said: {one_line(said[-1], 200)}"] if said else []
         yield from cut_off(app)
-    for warning in session.journal.warnings():
+    for warning in session.warnings():
         yield f"! {warning}"
     for unknown in app.unknown_models:
         yield f"! {unknown}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,10 @@ def why_not(root: Path, home: Path, state: Path, path_env: str) -> str:
     if find_git(path_env, root) is None:
         return "git was not found: install it"
     return ""
+
+
+async def _nobody(_: str) -> None:
+    """Nobody wants to know."""
 
 
 class Snapshots:
@@ -155,8 +159,13 @@ class Snapshots:
         async with self._shadow.held() as git:
             return tuple(sorted(await _difference(git, step.before, step.after or step.before)))
 
-    async def restore(self, steps: Sequence[Step], day: str) -> Restored:
+    async def restore(
+        self, steps: Sequence[Step], day: str, begin: Callable[[str], Awaitable[None]] = _nobody
+    ) -> Restored:
         """Undo steps, given oldest first: every path that they changed is as it was before the first that did.
+
+        Args:
+            begin: is told the tree of the files as they are, before the first of them is touched; of none, it is not.
 
         Raises:
             SnapshotFailed: nothing was touched; or, with a full disk, some paths: the same call again goes on.
@@ -174,6 +183,8 @@ class Snapshots:
                 later = step.before
             now = await _entries(git, before.tree)
             plan = restoring.plan(self._root, now, wanted)
+            if plan.write or plan.remove:
+                await begin(before.tree)
             done, left = await restoring.carry_out(git, self._root, plan)
             left = [*plan.left, *left]
             after = await self._take(git, day)

@@ -122,7 +122,12 @@ def unfound(sessions: Sequence[Session], change: Change, known: Iterable[str]) -
 def _found(places: Sequence[tuple[Session, Field]], change: Change) -> bool:
     # another index is another place, too
     first = list({one.path: (session, one) for session, one in reversed(places)}.values())
-    for session, one in (*first[-TRIES:], *places[:: max(1, len(places) // TRIES)]):
+    # and so is a record with other fields beside it: a limit decides something where an output was cut
+    beside: dict[frozenset[str], list[tuple[Session, Field]]] = {}
+    for session, one in places:
+        beside.setdefault(frozenset(session.records[one.record].data), []).append((session, one))
+    alike = [one for several in beside.values() for one in several[:TRIES]]
+    for session, one in (*first[-TRIES:], *alike, *places[:: max(1, len(places) // TRIES)]):
         record = session.records[one.record]
         if session.finds((one.record, session.changed(record, one.path, change))):
             return True

@@ -44,6 +44,7 @@ NOT_PROVED = {
     "saved files": (
         *(f"snapshot.{name}" for name in ("left_out", "tree", "turn", "when")),
         *(f"restored.{name}" for name in ("after", "before", "by", "changed", "kind", "turns", "turns.*")),
+        *(f"restoring.{name}" for name in ("before", "by", "kind", "turns", "turns.*")),
     ),
     "of a model, what decides nothing in these sessions": (
         *(f"model.long.{name}" for name in ("input", "output", "read", "writes.*.*")),
@@ -68,12 +69,12 @@ GONE = {
     "a kill came before it was written": ("failed", "intent", "retry", "unsent"),
     "a sub-agent with a conversation of its own is a session as others": ("born",),
     "of a model that is not asked": ("wire_prefix",),
-    "nothing is made of it": ("fallback", "fallback_over", "forked", "restored", "snapshot", "title"),
+    "nothing is made of it": ("fallback", "fallback_over", "forked", "restored", "restoring", "snapshot", "title"),
 }
 """Records that may be left out, here or there; and the last ones of a journal."""
 
 TWICE: dict[str, tuple[str, ...]] = {
-    "nothing is made of it": ("fallback", "fallback_over", "forked", "restored", "snapshot", "title"),
+    "nothing is made of it": ("fallback", "fallback_over", "forked", "restored", "restoring", "snapshot", "title"),
 }
 """Records of which there may be two."""
 
@@ -89,6 +90,7 @@ EITHER_WAY = {
     ),
     "something of which nothing is made": (
         *("failed fallback", "restored restored", "forked snapshot", "restored snapshot"),
+        *("restored restoring", "restoring snapshot"),
         *(f"snapshot {kind}" for kind in ("epoch", "intent", "message", "setting", "subagent", "tool_done")),
     ),
 }
