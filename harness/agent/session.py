@@ -174,8 +174,8 @@ class Session:
                     forked._become(source, until, moved or {})
                     if ledger is None:
                         forked.journal.move(folder)
-                        tell_parent(source, folder.name)
                         ledger = family(folder, forked.journal.records(), seam.now()).ledger()
+                        tell_parent(source, folder.name)  # last: nothing fails behind it
                     forked.requests.ledger = ledger
                 except BaseException:
                     forked.journal.remove()

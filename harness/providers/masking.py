@@ -18,7 +18,7 @@ SHORTEST = 8
 
 _KNOWN = re.compile(
     r"accept|accept-encoding|connection|content-type|host|user-agent|x-stainless-.*|openai-(organization|project)"
-    r"|.*-(beta|version)",
+    r"|.*-(beta|version)|(http-)?referer|x-title",
     re.IGNORECASE,
 )
 """Headers that hold no credential. Of any other nobody knows."""
