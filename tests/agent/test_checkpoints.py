@@ -400,3 +400,19 @@ def test_nothing_is_pruned_beside_a_journal_that_cannot_be_read(yolo: Callable[.
     unreadable.rmdir()
     person._runner.run(checkpoints._pruned(snapshots))
     assert not snapshots.stale(checkpoints._day)
+
+
+def test_what_an_undo_found_that_was_cut_off_is_not_pruned(yolo: Callable[..., Speaker]) -> None:
+    person = yolo(shell("echo 1 > a"), "Done.")
+    person.say("Go.")
+    snapshots = person.app.checkpoints.store.snapshots
+    assert snapshots is not None
+    (person.project / "mine").write_text("mine")
+    found = person._runner.run(snapshots.take("20260101")).tree
+    person.app.session.record("restoring", {"kind": "undo", "by": "person", "turns": turns(person), "before": found})
+
+    person.seam._clock.advance(2 * 86_400)
+    person._runner.run(person.app.checkpoints._pruned(snapshots))
+
+    refs = snapshots._shadow.free().run("for-each-ref", "--format=%(refname)", worktree=False)
+    assert found in person._runner.run(refs).out.decode()
