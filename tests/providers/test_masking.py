@@ -22,7 +22,10 @@ HEADERS = {
         ("got gateway-secret-1.", "got [header X-Gateway]."),
         ("got gateway-se...", "got [header X-Gateway]..."),
         ("unknown sid cookie-secret-2", "unknown sid [header Cookie]"),
-        ("proxy says p%40ss-word-3 and p@ss-word-3", "proxy says [password of HTTPS_PROXY] and [password of HTTPS_PROXY]"),
+        (
+            "proxy says p%40ss-word-3 and p@ss-word-3",
+            "proxy says [password of HTTPS_PROXY] and [password of HTTPS_PROXY]",
+        ),
         ("see https://github.com/vendor/sdk, of Our project", "see https://github.com/vendor/sdk, of Our project"),
     ],
 )
