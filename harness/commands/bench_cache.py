@@ -15,7 +15,7 @@ from typing import Any
 from harness.app import App
 from harness.audit.cost import prompt_cost
 from harness.commands.demo import simulator
-from harness.commands.demo_task import TASK, files, scenario
+from harness.commands.demo_task import TASK, files, scenario, write
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Usage
 from harness.conversation.events import nobody
@@ -101,9 +101,7 @@ def _run(seam: Seam, folder: Path, task: str, *, go_on: bool = False) -> None:
 
 def _repository(folder: Path, name: str = "work") -> Path:
     root = (folder / name).resolve()
-    for path, text in files().items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, "utf-8")
+    write(root)
     return root
 
 

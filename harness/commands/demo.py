@@ -23,7 +23,7 @@ from harness.app import App
 from harness.audit.cost import prompt_cost, total
 from harness.audit.report import hit_rate, money, percent, tokens
 from harness.commands.arguments import Parser
-from harness.commands.demo_task import TASK, files, scenario
+from harness.commands.demo_task import TASK, scenario, write
 from harness.commands.simulated import SimulatedSeam
 from harness.conversation.blocks import Usage
 from harness.conversation.events import ResponseDone, TurnEnded, nobody
@@ -165,10 +165,7 @@ def _print_json(
 
 
 def _make_repository(folder: Path) -> None:
-    for name, text in files().items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+    write(folder)
     for command in (["init", "-q"], ["add", "."], [*_AUTHOR, "commit", "-q", "-m", "A shop with failing tests"]):
         done = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, check=False)
         if done.returncode:

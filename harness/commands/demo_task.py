@@ -6,6 +6,8 @@ turn `expect`s what a real tool result must contain.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 TASK = (
@@ -55,6 +57,20 @@ class CartTest(unittest.TestCase):
 if __name__ == "__main__":
     unittest.main()
 """
+
+
+_WRITTEN = 1_767_225_600.0
+"""When the files were, seconds since the epoch: 2026-01-01. A file that is edited in the second of its birth, at the same
+size, Python goes on running as it was."""
+
+
+def write(folder: Path) -> None:
+    """Write the repository's files into a folder, which is made."""
+    for name, text in files().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        os.utime(path, (_WRITTEN, _WRITTEN))
 
 
 def files() -> dict[str, str]:

@@ -155,7 +155,7 @@ def test_skill_creator_makes_one_that_is_sound_and_can_be_called_at_once(
     used = lab.run("-p", "/release-notes 1.0", "-c", *YOLO)
 
     assert (made.code, used.code) == (0, 0)
-    assert any("1 skills, 0 errors, 0 warnings" in one for one in sound(sim))
+    assert any("1 skill, 0 errors, 0 warnings" in one for one in sound(sim))
     first, last = texts(sim.requests[0].json), texts(sim.requests[-1].json)
     # what it says of placeholders is not itself filled in
     assert "`$ARGUMENTS`, `$1`, `$2` in the text" in first
