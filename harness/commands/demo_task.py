@@ -60,8 +60,8 @@ if __name__ == "__main__":
 
 
 _WRITTEN = 1_767_225_600.0
-"""When the files were, seconds since the epoch: 2026-01-01. A file that is edited in the second of its birth, at the same
-size, Python goes on running as it was."""
+"""When the files were, seconds since the epoch: 2026-01-01. Edited in the second of its birth, at the same size, a file
+would run as it was: Python looks at nothing else."""
 
 
 def write(folder: Path) -> None:
