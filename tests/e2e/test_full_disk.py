@@ -129,33 +129,36 @@ NOWHERE = "harness: cannot write the output: No space left on device; free space
 SAYING = ("--version", "models --json", "sessions list", "sessions export ID", "cache audit", "replay ID", "doctor")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
-@pytest.mark.parametrize("buffered", ["", "1"])
-def test_a_full_disk_behind_any_command(buffered: str, lab: Lab, vendor: Start) -> None:
+def sayings(lab: Lab, vendor: Start, buffered: str) -> list[str]:
+    """Command lines that print something, one of them of a session that is there."""
     vendor(Script("fine"))
     lab.run("-p", "work")
     lab.extra = {**lab.extra, "PYTHONUNBUFFERED": buffered}
     name = lab.sessions()[-1].name
-    with Path("/dev/full").open("w") as full:
-        said = {line: lab.process(*line.replace("ID", name).split(), stdout=full) for line in SAYING}
+    return [line.replace("ID", name) for line in SAYING]
 
-    assert {line: (ran.code, ran.err) for line, ran in said.items()} == dict.fromkeys(SAYING, (1, NOWHERE))
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_full_disk_behind_any_command(buffered: str, lab: Lab, vendor: Start) -> None:
+    lines = sayings(lab, vendor, buffered)
+    with Path("/dev/full").open("w") as full:
+        said = {line: lab.process(*line.split(), stdout=full) for line in lines}
+
+    assert {line: (ran.code, ran.err) for line, ran in said.items()} == dict.fromkeys(lines, (1, NOWHERE))
 
 
 @pytest.mark.parametrize("buffered", ["", "1"])
 def test_who_reads_the_output_may_stop(buffered: str, lab: Lab, vendor: Start) -> None:
-    vendor(Script("fine"))
-    lab.run("-p", "work")
-    lab.extra = {**lab.extra, "PYTHONUNBUFFERED": buffered}
-    name = lab.sessions()[-1].name
+    lines = sayings(lab, vendor, buffered)
     said = {}
-    for line in SAYING:
+    for line in lines:
         reader, writer = os.pipe()
         os.close(reader)
-        said[line] = lab.process(*line.replace("ID", name).split(), stdout=writer)
+        said[line] = lab.process(*line.split(), stdout=writer)
         os.close(writer)
 
-    assert {line: ran.err for line, ran in said.items()} == dict.fromkeys(SAYING, "")
+    assert {line: ran.err for line, ran in said.items()} == dict.fromkeys(lines, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")

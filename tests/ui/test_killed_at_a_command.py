@@ -58,6 +58,12 @@ def files(project: Path) -> dict[str, str]:
 BEFORE, AFTER = {"a": "1", "b": "1", "c": "1"}, {"a": "2\n", "b": "2\n", "d": "2\n"}
 
 
+def proved(isolation: Path) -> None:
+    """There is one session, and it replays."""
+    (session,) = sessions(isolation)
+    assert verify(session, Catalog.load(None)).equal
+
+
 def changed(it: Sitting, project: Path) -> None:
     for name, text in BEFORE.items():
         (project / name).write_text(text)
@@ -87,8 +93,7 @@ def test_an_undo_that_was_killed_between_two_files(
     again.type("/quit\r")
     assert again.end() == 0
 
-    (session,) = sessions(isolation)
-    assert verify(session, Catalog.load(None)).equal
+    proved(isolation)
     last = sit(vendor, "-c", "-p", "look", *YOLO)
     assert last.end() == 0
     assert "cut off" not in last.glass.text
@@ -114,8 +119,7 @@ def test_a_rewind_that_was_killed_between_two_files(
     assert files(project) == AFTER
     again.type("/quit\r")
     assert again.end() == 0
-    (session,) = sessions(isolation)
-    assert verify(session, Catalog.load(None)).equal
+    proved(isolation)
 
 
 def test_a_compaction_that_was_killed_before_its_epoch(
@@ -134,8 +138,7 @@ def test_a_compaction_that_was_killed_before_its_epoch(
     again.type("/quit\r")
     assert again.end() == 0
     assert reasons(isolation) == ["start"]
-    (session,) = sessions(isolation)
-    assert verify(session, Catalog.load(None)).equal
+    proved(isolation)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +187,7 @@ def test_an_export_that_was_killed_leaves_the_session_as_it_was(
     done(again, "second", "Two.")
     again.type("/quit\r")
     assert again.end() == 0
-    (session,) = sessions(isolation)
-    assert verify(session, Catalog.load(None)).equal
+    proved(isolation)
 
 
 @pytest.mark.parametrize("way", ["terminal", "-p"])
@@ -223,5 +225,4 @@ def test_another_model_that_was_asked_and_has_not_answered(
     assert again.end() == 0
     assert "all is done" in again.glass.text
     assert [request.json["model"] for request in vendor.requests] == ["claude-sonnet-5-5", *["claude-opus-5-5"] * 2]
-    (session,) = sessions(isolation)
-    assert verify(session, Catalog.load(None)).equal
+    proved(isolation)
